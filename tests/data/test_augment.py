@@ -1,0 +1,302 @@
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from vitjax.data import augment, mix
+from vitjax.data.augment import Augmentation, normalise
+from vitjax.data.randaugment import rand_augment
+from vitjax.data.warp import resize_box
+
+H, W = 10, 14
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+rng = np.random.default_rng(0)
+noise = rng.integers(0, 256, (H, W, 3), dtype=np.uint8)
+# Each pixel holds its own place, so that an output shows where it was read from.
+places = np.stack(np.meshgrid(np.arange(H), np.arange(W), indexing="ij"), -1).astype(np.float32)
+
+
+def draws(function, image, count, *, seed=0, **options):
+    """`count` results of a random function of one image, vmapped over keys."""
+    keys = jax.random.split(jax.random.key(seed), count)
+    one = functools.partial(function, image=jnp.float32(image), **options)
+    return np.asarray(jax.jit(jax.vmap(lambda key: one(key)))(keys))
+
+
+def assert_same_mean(a, b):
+    """Means of two samples [N, ...] differ by less than 5 standard errors."""
+    error = np.sqrt(np.var(a, axis=0) / len(a) + np.var(b, axis=0) / len(b))
+    assert (np.abs(np.mean(a, axis=0) - np.mean(b, axis=0)) <= 5 * error + 1e-9).all()
+
+
+def test_random_crop_is_every_crop_of_the_padded_image_alike():
+    padded = np.pad(noise.astype(np.float32), ((2, 2), (2, 2), (0, 0)))
+    crops = [padded[y : y + H, x : x + W].tobytes() for y in range(5) for x in range(5)]
+    counts = dict.fromkeys(crops, 0)
+    for result in draws(augment.random_crop, noise, 2500, padding=2):
+        counts[result.tobytes()] += 1
+    assert len(counts) == 25
+    assert max(abs(count - 100) for count in counts.values()) < 50  # 5 sigma
+
+
+@pytest.mark.parametrize(
+    ("flip", "axis"), [(augment.horizontal_flip, 1), (augment.vertical_flip, 0)]
+)
+def test_flip(flip, axis):
+    mirrored = np.flip(noise, axis)
+    results = draws(flip, noise, 1000)
+    flipped = (results == mirrored).all(axis=(1, 2, 3))
+    assert (flipped | (results == noise).all(axis=(1, 2, 3))).all()
+    assert 420 < flipped.sum() < 580  # 5 sigma
+    np.testing.assert_array_equal(draws(flip, noise, 8, probability=1.0)[5], mirrored)
+    np.testing.assert_array_equal(draws(flip, noise, 8, probability=0.0)[5], noise)
+
+
+@pytest.mark.parametrize("shape", [(24, 33, 3), (17, 16, 1)])
+def test_rotation_is_pils(shape):
+    image = rng.integers(0, 256, shape, dtype=np.uint8)
+    pil = Image.fromarray(image if shape[-1] == 3 else image[..., 0])
+    rotate = jax.jit(
+        lambda key, degrees: augment.rotation(key, jnp.float32(image), degrees=degrees)
+    )
+    for seed, degrees in enumerate([5.0, 15.0, 90.0, 180.0] * 3):
+        key = jax.random.key(seed)
+        angle = float(jax.random.uniform(key, minval=-degrees, maxval=degrees))
+        expected = np.asarray(pil.rotate(angle, Image.Resampling.NEAREST)).reshape(shape)
+        differs = np.any(np.asarray(rotate(key, degrees)) != expected, axis=-1)
+        assert differs.mean() < 0.005  # a tie of nearest pixels may fall to the other side
+
+
+def bilinear(image, top, left, height, width):
+    """torch's upsample_bilinear2d (align_corners=False) of a crop, pixel by pixel."""
+    crop = image[top : top + height, left : left + width].astype(np.float64)
+    result = np.zeros(image.shape)
+    for i in range(image.shape[0]):
+        y = max((i + 0.5) * height / image.shape[0] - 0.5, 0)
+        y0, y1 = int(y), min(int(y) + 1, height - 1)
+        for j in range(image.shape[1]):
+            x = max((j + 0.5) * width / image.shape[1] - 0.5, 0)
+            x0, x1 = int(x), min(int(x) + 1, width - 1)
+            upper = crop[y0, x0] * (1 - x + x0) + crop[y0, x1] * (x - x0)
+            lower = crop[y1, x0] * (1 - x + x0) + crop[y1, x1] * (x - x0)
+            result[i, j] = upper * (1 - y + y0) + lower * (y - y0)
+    return result
+
+
+@pytest.mark.parametrize("box", [(0, 0, H, W), (3, 5, 4, 7), (9, 13, 1, 1), (2, 0, 8, 3)])
+def test_resize_box(box):
+    ours = jax.jit(resize_box)(jnp.float32(noise), *box)
+    np.testing.assert_allclose(ours, bilinear(noise, *box), atol=1e-3)
+    if box == (0, 0, H, W):
+        np.testing.assert_array_equal(ours, noise)
+
+
+def torchvision_box(numpy_rng, scale, ratio, *, erasing):
+    """(top, left, height, width) by the loops of torchvision's get_params; None = no box."""
+    for _ in range(10):
+        area = H * W * numpy_rng.uniform(*scale)
+        aspect = np.exp(numpy_rng.uniform(*np.log(ratio)))
+        a, b = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
+        h, w = (a, b) if erasing else (b, a)
+        if (h < H and w < W) if erasing else (0 < w <= W and 0 < h <= H):
+            return numpy_rng.integers(H - h + 1), numpy_rng.integers(W - w + 1), h, w
+    return None
+
+
+@pytest.mark.parametrize(
+    ("scale", "ratio"), [((0.08, 1.0), (3 / 4, 4 / 3)), ((0.6, 1.0), (0.4, 2.0))]
+)
+def test_random_resized_crop_draws_torchvisions_boxes(scale, ratio):
+    results = draws(augment.random_resized_crop, places, 2000, scale=scale, ratio=ratio)
+    corner = results.min(axis=(1, 2))  # an edge pixel repeats where the box is smaller
+    far = results.max(axis=(1, 2))
+    ours = np.concatenate([corner, far - corner + 1], axis=1)  # top, left, height, width
+    np.testing.assert_allclose(ours, np.round(ours), atol=1e-4)
+    numpy_rng = np.random.default_rng(1)
+    expected = [torchvision_box(numpy_rng, scale, ratio, erasing=False) for _ in range(4000)]
+    expected = np.array([box for box in expected if box is not None])
+    assert len(expected) > 3990
+    assert_same_mean(ours, expected)
+    assert_same_mean(ours**2, expected**2)
+    for i in range(5):
+        whole = np.round(ours[i]).astype(int)
+        np.testing.assert_allclose(results[i], bilinear(places, *whole), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("scale", "ratio", "box"),
+    [
+        ((1.0, 1.0), (3.0, 3.0), (2, 0, round(W / 3), W)),  # image too narrow
+        ((1.0, 1.0), (0.5, 0.5), (0, 4, H, round(H * 0.5))),  # image too wide
+        ((1.5, 1.5), (1.0, 2.0), (0, 0, H, W)),  # its shape is allowed
+    ],
+)
+def test_random_resized_crop_falls_back_to_the_middle(scale, ratio, box):
+    results = draws(augment.random_resized_crop, noise, 4, scale=scale, ratio=ratio)
+    for result in results:
+        np.testing.assert_allclose(result, bilinear(noise, *box), atol=1e-3)
+
+
+def test_random_erasing_fills_torchvisions_boxes():
+    options = {"probability": 0.6, "scale": (0.1, 0.5), "ratio": (0.3, 3.3)}
+    value = np.array([300.0, 301.0, 302.0], np.float32)
+    results = draws(augment.random_erasing, noise, 2000, value=value, **options)
+    erased = (results == value).all(axis=-1)
+    expected = np.where(erased[..., None], value, noise)
+    np.testing.assert_array_equal(results, expected)
+    rows, columns = erased.any(axis=2), erased.any(axis=1)
+    np.testing.assert_array_equal(erased, rows[:, :, None] & columns[:, None])
+    used = erased.any(axis=(1, 2))
+    assert 0.55 < used.mean() < 0.65  # 4.5 sigma
+    ours = np.stack([rows.argmax(1), columns.argmax(1), rows.sum(1), columns.sum(1)], 1)[used]
+    numpy_rng = np.random.default_rng(2)
+    boxes = [torchvision_box(numpy_rng, (0.1, 0.5), (0.3, 3.3), erasing=True) for _ in range(4000)]
+    expected = np.array([box for box in boxes if box is not None])
+    assert_same_mean(ours, expected)
+    assert_same_mean(ours**2, expected**2)
+
+
+@pytest.mark.parametrize(("probability", "scale"), [(0.0, (0.1, 0.3)), (1.0, (1.5, 1.6))])
+def test_random_erasing_may_do_nothing(probability, scale):
+    options = {"probability": probability, "scale": scale, "value": MEAN}
+    for result in draws(augment.random_erasing, noise, 4, **options):
+        np.testing.assert_array_equal(result, noise)
+
+
+def test_normalise():
+    images = rng.integers(0, 256, (2, 3, H, W, 3), dtype=np.uint8)
+    expected = (images / 255.0 - np.array(MEAN)) / np.array(STD)
+    np.testing.assert_allclose(normalise(jnp.array(images), MEAN, STD), expected, atol=1e-5)
+    with pytest.raises(ValueError, match="images have 3 channels, mean has 1 values and std 3"):
+        normalise(jnp.array(images), (0.5,), STD)
+
+
+EVERYTHING = Augmentation(
+    crop_padding=2,
+    horizontal_flip=True,
+    vertical_flip=True,
+    rotation_degrees=15,
+    resized_crop_scale=(0.5, 1.0),
+    rand_augment_ops=2,
+    erasing_probability=0.5,
+)
+batch = rng.integers(0, 256, (8, H, W, 3), dtype=np.uint8)
+batch_keys = jax.random.split(jax.random.key(7), len(batch))
+everything = jax.jit(lambda keys, images: EVERYTHING.images(keys, images, MEAN, STD))
+
+
+def test_without_options_images_are_only_normalised():
+    ours = Augmentation().images(batch_keys, jnp.array(batch), MEAN, STD)
+    np.testing.assert_array_equal(ours, normalise(jnp.array(batch), MEAN, STD))
+    assert ours.dtype == jnp.float32
+
+
+def test_images_do_not_depend_on_their_place_in_the_batch():
+    results = np.asarray(everything(batch_keys, batch))
+    np.testing.assert_array_equal(everything(batch_keys, batch), results)
+    order = np.random.default_rng(3).permutation(len(batch))
+    np.testing.assert_array_equal(everything(batch_keys[order], batch[order]), results[order])
+    alone = everything(batch_keys[5:6], batch[5:6])  # another program, so other roundings
+    np.testing.assert_allclose(alone[0], results[5], atol=1e-5)
+
+
+def test_images_go_through_the_documented_order():
+    @jax.jit
+    def by_hand(key, image):
+        key = [jax.random.fold_in(key, place) for place in range(7)]
+        image = augment.random_crop(key[0], image, padding=2)
+        image = augment.rotation(key[1], image, degrees=15)
+        image = augment.horizontal_flip(key[2], image)
+        image = augment.vertical_flip(key[3], image)
+        image = augment.random_resized_crop(key[4], image, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3))
+        image = rand_augment(key[5], image, num_ops=2, magnitude=9)
+        value = 255 * jnp.array(MEAN)
+        image = augment.random_erasing(key[6], image, probability=0.5, value=value)
+        return normalise(image, MEAN, STD)
+
+    results = everything(batch_keys, batch)
+    for i in range(len(batch)):
+        expected = by_hand(batch_keys[i], jnp.float32(batch[i]))
+        np.testing.assert_allclose(results[i], expected, atol=1e-5)
+
+
+def test_one_option_leaves_the_draws_of_another():
+    images, flip = jnp.array(batch), Augmentation(horizontal_flip=True)
+    both = Augmentation(horizontal_flip=True, erasing_probability=1.0)
+    alone = np.asarray(flip.images(batch_keys, images, MEAN, STD))
+    erased = np.asarray(both.images(batch_keys, images, MEAN, STD))
+    outside = np.abs(erased) > 1e-5  # the fill value is the mean, so it is 0 after normalising
+    assert 0.5 < outside.mean() < 1
+    np.testing.assert_allclose(erased[outside], alone[outside], atol=1e-6)
+
+
+def test_images_must_be_uint8():
+    with pytest.raises(ValueError, match="images are float32; expected uint8"):
+        Augmentation().images(batch_keys, jnp.float32(batch), MEAN, STD)
+
+
+def test_batch_mixes_by_the_options():
+    images, targets = jnp.float32(batch), jnp.eye(len(batch))
+    keys = jax.vmap(lambda key: jax.random.fold_in(key, 100))(batch_keys)
+    same = Augmentation().batch(batch_keys, images, targets)
+    assert same[0] is images
+    assert same[1] is targets
+    both = functools.partial(mix.mixup_or_cutmix, mixup_alpha=0.2, cutmix_alpha=1.0)
+    for options, expected in (
+        (Augmentation(mixup_alpha=0.2), functools.partial(mix.mixup, alpha=0.2)),
+        (Augmentation(cutmix_alpha=1.0), functools.partial(mix.cutmix, alpha=1.0)),
+        (Augmentation(mixup_alpha=0.2, cutmix_alpha=1.0), both),
+    ):
+        ours = jax.jit(options.batch)(batch_keys, images, targets)
+        for a, b in zip(ours, jax.jit(expected)(keys, images, targets), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-4)
+        assert not np.allclose(ours[0], images)
+
+
+def test_options_may_be_lists_as_in_json():
+    from_json = Augmentation(resized_crop_scale=[0.5, 1], resized_crop_ratio=[1, 2])
+    assert from_json == Augmentation(resized_crop_scale=(0.5, 1), resized_crop_ratio=(1, 2))
+    assert hash(from_json) is not None
+
+
+WHOLE, NUMBER = "a whole number, 0 or more", "a number, 0 or more"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("crop_padding", -1, WHOLE),
+        ("crop_padding", 1.5, WHOLE),
+        ("crop_padding", True, WHOLE),
+        ("horizontal_flip", 1, "True or False"),
+        ("vertical_flip", "yes", "True or False"),
+        ("rotation_degrees", -5, "a number in [0, 180]"),
+        ("rotation_degrees", float("nan"), "a number in [0, 180]"),
+        ("resized_crop_scale", (0.5,), "() or (low, high) with 0 < low <= high <= 1"),
+        ("resized_crop_scale", (0.5, 1.5), "() or (low, high) with 0 < low <= high <= 1"),
+        ("resized_crop_scale", (0.0, 0.5), "() or (low, high) with 0 < low <= high <= 1"),
+        ("resized_crop_scale", 0.5, "() or (low, high) with 0 < low <= high <= 1"),
+        ("resized_crop_ratio", (2, 1), "(low, high) with 0 < low <= high"),
+        ("resized_crop_ratio", (), "(low, high) with 0 < low <= high"),
+        ("rand_augment_ops", -2, WHOLE),
+        ("rand_augment_magnitude", 31, "a whole number in [0, 30]"),
+        ("rand_augment_magnitude", 9.5, "a whole number in [0, 30]"),
+        ("erasing_probability", 1.1, "a number in [0, 1]"),
+        ("mixup_alpha", -0.1, NUMBER),
+        ("cutmix_alpha", float("inf"), NUMBER),
+        ("cutmix_alpha", None, NUMBER),
+    ],
+)
+def test_wrong_options_are_named(name, value, expected):
+    message = f"config.data.augment.{name}={value!r}; expected {expected}."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Augmentation(**{name: value})
+
+
+def test_every_option_is_checked():
+    names = [field for field in Augmentation.__dataclass_fields__]
+    assert sorted(names) == sorted(augment._EXPECTED)

@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from vitjax.data import folder
+from vitjax.data.decode import ImageFormat
+
+
+def save(path, value=0, size=(6, 6), mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value).save(path)
+
+
+def read(root, **fmt):
+    return folder.read(str(root), ImageFormat(**fmt), lambda line: None)
+
+
+@pytest.fixture
+def pets(tmp_path):
+    for i in range(3):
+        save(tmp_path / "dog" / f"{i}.png", (i, 0, 0))
+        save(tmp_path / "cat" / f"{i}.png", (i, 1, 0))
+    return tmp_path
+
+
+def test_classes_are_sorted_folders(pets):
+    dataset = read(pets)
+    train = dataset.splits["train"]
+    assert dataset.class_names == ("cat", "dog")
+    assert train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert train.ids[0] == str(pets / "cat" / "0.png")
+    assert train.images[4].reshape(-1, 3).tolist() == [[1, 0, 0]] * 36
+
+
+def test_any_extension_in_any_case(pets):
+    for name in ("a.JPG", "b.jpeg", "c.Bmp", "d.gif", "e.webp", "f.TIFF"):
+        save(pets / "cat" / name)
+    assert len(read(pets).splits["train"]) == 12
+
+
+def test_ignores_hidden_and_other_files(pets):
+    (pets / ".cache").mkdir()
+    (pets / "README.txt").write_text("pets")
+    (pets / "cat" / ".hidden.png").write_text("no image")
+    (pets / "cat" / "notes.txt").write_text("no image")
+    assert len(read(pets).splits["train"]) == 6
+
+
+@pytest.mark.parametrize("valid", ["valid", "val", "validation", "Val"])
+def test_splits(tmp_path, valid):
+    for split, count in (("train", 3), (valid, 2), ("test", 1)):
+        for i in range(count):
+            save(tmp_path / split / "cat" / f"{i}.png")
+            save(tmp_path / split / "dog" / f"{i}.png")
+    dataset = read(tmp_path)
+    assert {k: len(v) for k, v in dataset.splits.items()} == {"train": 6, "valid": 4, "test": 2}
+
+
+def test_a_split_may_lack_a_class(pets, tmp_path_factory):
+    root = tmp_path_factory.mktemp("root")
+    pets.rename(root / "train")
+    save(root / "test" / "dog" / "0.png")
+    assert read(root).splits["test"].labels.tolist() == [1]
+
+
+def test_class_that_train_lacks(tmp_path):
+    save(tmp_path / "train" / "cat" / "0.png")
+    save(tmp_path / "test" / "cow" / "0.png")
+    with pytest.raises(ValueError, match="cow is a class that train lacks; expected cat"):
+        read(tmp_path)
+
+
+def test_gray_stays_gray_only_if_all_are(tmp_path):
+    root = tmp_path
+    save(root / "cat" / "0.png", 7, mode="L")
+    save(root / "dog" / "0.png", 1, mode="1")
+    assert read(root).image_shape == (6, 6, 1)
+    save(root / "dog" / "1.png", (1, 2, 3))
+    assert read(root).image_shape == (6, 6, 3)
+    assert read(root, channels=1).image_shape == (6, 6, 1)
+
+
+def test_modes_become_rgb(pets):
+    save(pets / "cat" / "z.png", (9, 8, 7, 255), mode="RGBA")
+    save(pets / "cat" / "y.png", (9, 8, 7), mode="P")
+    assert read(pets).image_shape == (6, 6, 3)
+
+
+def test_rectangles_stay(tmp_path):
+    save(tmp_path / "cat" / "0.png", size=(8, 5))
+    assert read(tmp_path).image_shape == (5, 8, 3)
+
+
+def test_sizes_differ(pets):
+    save(pets / "dog" / "9.png", size=(8, 5))
+    with pytest.raises(ValueError, match=r"6x6 .*9\.png has 8x5; set config\.data\.image_size"):
+        read(pets)
+    assert read(pets, size=4).image_shape == (4, 4, 3)
+
+
+def test_order_is_the_same_each_time(pets):
+    for i in range(60):
+        save(pets / "cat" / f"n{i}.png", (i, i, i))
+    first, second = read(pets).splits["train"], read(pets).splits["train"]
+    np.testing.assert_array_equal(first.ids, second.ids)
+    np.testing.assert_array_equal(first.images, second.images)
+
+
+@pytest.mark.parametrize("fmt", [{}, {"size": 4, "channels": 3}])
+def test_names_all_damaged_files(pets, fmt):
+    for i in range(12):
+        (pets / "cat" / f"bad{i:02}.png").write_bytes(b"no image")
+    whole = (pets / "dog" / "0.png").read_bytes()
+    (pets / "dog" / "cut.png").write_bytes(whole[:50])
+    with pytest.raises(
+        ValueError, match=r"cannot read 13 .*bad00\.png.*bad09.*and 3 more"
+    ) as error:
+        read(pets, **fmt)
+    assert "\n" not in str(error.value)
+
+
+def test_cut_in_the_pixels(pets):
+    noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8)
+    path = pets / "cat" / "cut.jpg"
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"cannot read 1 .*cut\.jpg.*truncated"):
+        read(pets, size=6)
+
+
+def test_all_damaged(tmp_path):
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "0.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="cannot read 1 image"):
+        read(tmp_path)
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere; set config\.data\.data_dir"):
+        read(tmp_path / "nowhere")
+
+
+def test_no_folder_given():
+    with pytest.raises(ValueError, match=r"set config\.data\.data_dir"):
+        folder.read(None, ImageFormat(), print)
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(ValueError, match="is empty, expected a folder per class"):
+        read(tmp_path)
+
+
+def test_images_without_class_folders(tmp_path):
+    save(tmp_path / "0.png")
+    with pytest.raises(ValueError, match="1 files but no folder per class"):
+        read(tmp_path)
+
+
+def test_class_without_images(pets):
+    (pets / "cow").mkdir()
+    with pytest.raises(ValueError, match="cow holds no image"):
+        read(pets)
+
+
+def test_test_without_train(tmp_path):
+    save(tmp_path / "test" / "cat" / "0.png")
+    with pytest.raises(ValueError, match="holds test but no folder train"):
+        read(tmp_path)
+
+
+def test_two_folders_for_one_split(tmp_path):
+    for split in ("train", "val", "valid"):
+        save(tmp_path / split / "cat" / "0.png")
+    with pytest.raises(ValueError, match="both val and valid"):
+        read(tmp_path)

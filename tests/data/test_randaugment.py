@@ -1,0 +1,156 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageOps
+
+from vitjax.data.randaugment import OPERATIONS, apply_operation, magnitudes, rand_augment
+
+HEIGHT, WIDTH = 24, 33
+GEOMETRIC = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
+EXACT = ("Identity", "TranslateX", "TranslateY", "Posterize", "Solarize", "Equalize")
+UNSIGNED = ("Identity", "Posterize", "Solarize", "AutoContrast", "Equalize")
+
+apply = jax.jit(apply_operation)
+apply_all = jax.jit(jax.vmap(apply_operation, in_axes=(None, 0, 0)))
+
+
+def noise(channels, *, low=0, high=256, shape=(HEIGHT, WIDTH)):
+    return np.random.default_rng(0).integers(low, high, (*shape, channels), dtype=np.uint8)
+
+
+def by_pil(image, name, magnitude):
+    """What torchvision calls for a PIL image: Image.transform, ImageEnhance, ImageOps."""
+    pil = Image.fromarray(image if image.shape[-1] == 3 else image[..., 0])
+
+    def affine(*matrix):
+        return pil.transform(pil.size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST)
+
+    result = {
+        "Identity": lambda: pil,
+        "ShearX": lambda: affine(1, magnitude, 0, 0, 1, 0),
+        "ShearY": lambda: affine(1, 0, 0, magnitude, 1, 0),
+        "TranslateX": lambda: affine(1, 0, -int(magnitude), 0, 1, 0),
+        "TranslateY": lambda: affine(1, 0, 0, 0, 1, -int(magnitude)),
+        "Rotate": lambda: pil.rotate(magnitude, Image.Resampling.NEAREST),
+        "Brightness": lambda: ImageEnhance.Brightness(pil).enhance(1 + magnitude),
+        "Color": lambda: ImageEnhance.Color(pil).enhance(1 + magnitude),
+        "Contrast": lambda: ImageEnhance.Contrast(pil).enhance(1 + magnitude),
+        "Sharpness": lambda: ImageEnhance.Sharpness(pil).enhance(1 + magnitude),
+        "Posterize": lambda: ImageOps.posterize(pil, int(magnitude)),
+        "Solarize": lambda: ImageOps.solarize(pil, magnitude),
+        "AutoContrast": lambda: ImageOps.autocontrast(pil),
+        "Equalize": lambda: ImageOps.equalize(pil),
+    }[name]()
+    return np.asarray(result).reshape(image.shape)
+
+
+def table(name, height, width):
+    """torchvision's RandAugment._augmentation_space, with 31 bins."""
+    posterize = 8 - np.round(np.arange(31) / (30 / 4))
+    return {
+        "Identity": np.zeros(31),
+        "ShearX": np.linspace(0, 0.3, 31),
+        "ShearY": np.linspace(0, 0.3, 31),
+        "TranslateX": np.linspace(0, 150 / 331 * width, 31),
+        "TranslateY": np.linspace(0, 150 / 331 * height, 31),
+        "Rotate": np.linspace(0, 30, 31),
+        "Brightness": np.linspace(0, 0.9, 31),
+        "Color": np.linspace(0, 0.9, 31),
+        "Contrast": np.linspace(0, 0.9, 31),
+        "Sharpness": np.linspace(0, 0.9, 31),
+        "Posterize": posterize,
+        "Solarize": np.linspace(255, 0, 31),
+        "AutoContrast": np.zeros(31),
+        "Equalize": np.zeros(31),
+    }[name]
+
+
+def assert_like_pil(image, name, magnitude):
+    ours = apply(jnp.float32(image), OPERATIONS.index(name), jnp.float32(magnitude))
+    expected = by_pil(image, name, magnitude).astype(np.float32)
+    difference = np.abs(ours - expected)
+    if name in GEOMETRIC:  # a tie of nearest pixels may fall to the other side
+        assert np.mean(np.any(difference > 0, axis=-1)) < 0.005
+    else:  # products of float32 that are whole numbers in exact arithmetic
+        assert difference.max() <= 1
+        assert np.mean(difference > 0) < 0.02
+    if name in EXACT:
+        np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operation_is_pils(name, channels):
+    for magnitude_bin in (0, 9, 17, 30):
+        magnitude = table(name, HEIGHT, WIDTH)[magnitude_bin]
+        assert_like_pil(noise(channels), name, magnitude)
+        if name not in UNSIGNED:
+            assert_like_pil(noise(channels), name, -magnitude)
+
+
+@pytest.mark.parametrize("name", ["AutoContrast", "Equalize", "Contrast"])
+def test_operation_is_pils_on_few_grey_levels(name):
+    smooth = np.tile(np.arange(WIDTH, dtype=np.uint8)[None, :, None] + 90, (HEIGHT, 1, 3))
+    constant = np.full_like(smooth, 77)
+    halves = np.where(np.arange(WIDTH)[:, None] < 4, constant, 200).astype(np.uint8)
+    for image in (smooth, constant, halves, noise(3, low=100, high=140)):
+        assert_like_pil(image, name, 0.27)
+
+
+def test_color_leaves_a_grey_image():
+    image = jnp.float32(noise(1))
+    np.testing.assert_array_equal(apply(image, OPERATIONS.index("Color"), 0.27), image)
+
+
+def test_magnitudes_are_torchvisions():
+    for magnitude_bin in range(31):
+        ours = magnitudes(magnitude_bin, HEIGHT, WIDTH)
+        expected = [table(name, HEIGHT, WIDTH)[magnitude_bin] for name in OPERATIONS]
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
+
+
+def outcomes(image, magnitude):
+    """{bytes of the result: names} of every operation, with either sign."""
+    strengths = magnitudes(magnitude, *image.shape[:2])
+    ops = np.arange(len(OPERATIONS))
+    found = {}
+    for sign in (1, -1):
+        signs = np.array([1 if name in UNSIGNED else sign for name in OPERATIONS])
+        for op, result in zip(ops, apply_all(image, ops, signs * strengths), strict=True):
+            found.setdefault(np.asarray(result).tobytes(), set()).add((OPERATIONS[op], sign))
+    return found
+
+
+def test_rand_augment_draws_each_operation_and_sign_alike():
+    image = jnp.float32(noise(3, low=20, high=230, shape=(12, 12)))
+    keys = jax.random.split(jax.random.key(0), 2800)
+    draw = jax.jit(jax.vmap(lambda key: rand_augment(key, image, num_ops=1, magnitude=20)))
+    expected = outcomes(image, 20)
+    assert sum(len(names) for names in expected.values()) == 2 * len(OPERATIONS)
+    counts = dict.fromkeys(expected, 0)
+    for result in np.asarray(draw(keys)):
+        counts[result.tobytes()] += 1
+    for result, names in expected.items():  # 100 draws per operation and sign: 6 sigma
+        mean = 100 * len(names)
+        assert abs(counts[result] - mean) < 6 * np.sqrt(mean), names
+
+
+def test_rand_augment_chains_its_operations():
+    image = jnp.float32(noise(3, shape=(12, 12)))
+    first = outcomes(image, 9)
+    second = set()
+    for result in first:
+        second |= set(outcomes(np.frombuffer(result, np.float32).reshape(image.shape), 9))
+    keys = jax.random.split(jax.random.key(1), 64)
+    results = jax.jit(jax.vmap(lambda key: rand_augment(key, image)))(keys)
+    assert {np.asarray(result).tobytes() for result in results} <= second
+    assert len({np.asarray(result).tobytes() for result in results}) > 40
+
+
+def test_rand_augment_rounds_first_and_refuses_other_channels():
+    image = jnp.full((12, 12, 3), 3.7)
+    result = rand_augment(jax.random.key(0), image)
+    np.testing.assert_array_equal(result, jnp.round(result))
+    with pytest.raises(ValueError, match="1 or 3 channels, not 4; set config.data.augment.rand"):
+        rand_augment(jax.random.key(0), jnp.zeros((8, 8, 4)))

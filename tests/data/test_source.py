@@ -1,0 +1,103 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vitjax import data
+from vitjax.data import decode
+
+
+def quiet(line):
+    pass
+
+
+def test_import_is_light():
+    heavy = ("tensorflow_datasets", "sklearn", "PIL", "tensorflow", "requests")
+    code = f"import sys, vitjax.data; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(image_size=0), r"image_size=0 .*config\.data\.image_size"),
+        (dict(channels=2), r"channels=2 .*config\.data\.channels"),
+        (dict(fit="crop"), r"fit='crop' .*config\.data\.fit"),
+        (dict(valid_fraction=1.0), r"valid_fraction=1\.0 .*config\.data\.valid_fraction"),
+    ],
+)
+def test_rejects_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        data.load("digits", **options)
+
+
+def test_converts_size_and_channels():
+    assert data.load("digits", image_size=12, channels=3).image_shape == (12, 12, 3)
+
+
+def test_center_crop_pads_with_zeros():
+    plain = data.load("digits").splits["test"].images
+    padded = data.load("digits", image_size=10, fit="center_crop").splits["test"].images
+    np.testing.assert_array_equal(padded[:, 1:9, 1:9], plain)
+    assert padded.sum(dtype=int) == plain.sum(dtype=int)
+
+
+def test_center_crop_does_not_scale():
+    pixels = np.arange(36, dtype=np.uint8).reshape(6, 6)
+    cropped = decode.to_array(Image.fromarray(pixels), 2, 1, "center_crop")
+    np.testing.assert_array_equal(cropped[..., 0], pixels[2:4, 2:4])
+
+
+def test_resize_is_antialiased():
+    stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))  # vanishes in the mean
+    small = decode.to_array(Image.fromarray(stripes), 8, 1, "resize")
+    assert 100 < small.min() <= small.max() < 155
+
+
+def test_sixteen_bits_are_scaled_not_clipped():
+    image = Image.fromarray(np.array([[0, 256, 65535]], np.uint16))
+    assert decode.to_array(image, None, 1, "resize").ravel().tolist() == [0, 1, 255]
+
+
+def test_carves_test_by_a_seed_of_its_own(tmp_path):
+    write_npz(tmp_path / "toy.npz", 200)
+    sets = [
+        data.load("npz", data_dir=tmp_path / "toy.npz", split_seed=seed, on_status=quiet).splits
+        for seed in (0, 1)
+    ]
+    assert [len(split) for split in sets[0].values()] == [144, 16, 40]
+    assert sets[0]["test"].ids.tolist() == sets[1]["test"].ids.tolist()
+    assert sets[0]["valid"].ids.tolist() != sets[1]["valid"].ids.tolist()
+
+
+def test_tells_what_it_carved(tmp_path):
+    write_npz(tmp_path / "toy.npz", 200)
+    lines = []
+    data.load("npz", data_dir=tmp_path / "toy.npz", on_status=lines.append)
+    assert "no test split: took 40 images" in lines[0]
+    assert "no valid split: took 16 of 160 images" in lines[1]
+
+
+def test_no_valid_when_told_so(tmp_path):
+    write_npz(tmp_path / "toy.npz", 200)
+    splits = data.load("npz", data_dir=tmp_path / "toy.npz", valid_fraction=0, on_status=quiet)
+    assert list(splits.splits) == ["train", "test"]
+
+
+def test_too_few_images_for_valid(tmp_path):
+    write_npz(tmp_path / "toy.npz", 4)
+    with pytest.raises(ValueError, match=r"less than one image.*config\.data\.valid_fraction"):
+        data.load("npz", data_dir=tmp_path / "toy.npz", on_status=quiet)
+
+
+def test_too_large_for_memory(monkeypatch):
+    monkeypatch.setattr(decode, "available_memory", lambda: 10**9)
+    with pytest.raises(ValueError, match=r"decodes to 1\.8 GB .*config\.data\.image_size to \d+"):
+        data.load("digits", image_size=1000)
+
+
+def write_npz(path, count):
+    labels = np.arange(count) % 2
+    np.savez(path, train_images=np.zeros((count, 4, 4), np.uint8), train_labels=labels)

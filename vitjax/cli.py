@@ -1,0 +1,153 @@
+"""What the commands share: reading a config and its overrides, errors in one line, start-up."""
+
+import difflib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import app, flags, logging
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+FLAGS = flags.FLAGS
+
+
+def run(main: Callable[[Sequence[str]], None], default_config: str | None = None) -> None:
+    """Runs a command: parses its flags, and says what is wrong in one line.
+
+    With `default_config` the command takes --config=FILE[:ARG] and --config.KEY=VALUE. The
+    environment variable VITJAX_TRACEBACK=1 shows tracebacks.
+    """
+
+    def parse(argv: Sequence[str]) -> list[str]:
+        if default_config is None:
+            return FLAGS(argv)
+        flags.DEFINE_string(
+            "config", default_config, "FILE[:ARG] of the run; --config.KEY=VALUE changes an option."
+        )
+        if any(a.lstrip("-").split("=")[0] in ("help", "helpfull", "helpshort") for a in argv):
+            return FLAGS(argv)
+        return _parse_config(list(argv), default_config)
+
+    def guarded(argv: Sequence[str]) -> None:
+        if len(argv) > 1:
+            raise ValueError(f"unexpected argument {argv[1]!r}; options begin with --")
+        main(argv)
+
+    logging.set_verbosity(logging.ERROR)  # Orbax and TFDS chat at the levels below
+    app.run(lambda argv: _one_line(guarded, argv), flags_parser=lambda argv: _one_line(parse, argv))
+
+
+def _one_line(function: Callable[[Any], Any], argument: Any) -> Any:
+    """Calls the function; turns errors that a user can mend into one line and an exit code."""
+    try:
+        return function(argument)
+    except (ValueError, OSError, FloatingPointError, flags.Error) as error:
+        if os.environ.get("VITJAX_TRACEBACK"):
+            raise
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(2 if isinstance(error, flags.Error) else 1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _parse_config(argv: list[str], default_config: str) -> list[str]:
+    """Loads the config that argv names and applies its overrides to it."""
+    path, rest = _take(argv, "config")
+    config = load_config(path or default_config)
+    model_name, rest = _take(rest, "config.model_name")
+    if model_name is not None:
+        from vitjax.config import use_model
+
+        use_model(config, model_name)
+    _check_keys(rest, config)
+    from ml_collections import config_flags
+
+    delattr(FLAGS, "config")
+    config_flags.DEFINE_config_dict("config", config)
+    FLAGS["config"].config_source = path or default_config
+    return FLAGS(rest)
+
+
+def _take(argv: Sequence[str], name: str) -> tuple[str | None, list[str]]:
+    """Removes --name=VALUE or --name VALUE from argv; returns the last VALUE and what is left."""
+    value, rest, words = None, [], iter(argv)
+    for word in words:
+        key, equals, given = word.partition("=")
+        if key not in (f"--{name}", f"-{name}"):
+            rest.append(word)
+            continue
+        value = given if equals else next(words, None)
+        if not value:
+            raise ValueError(f"--{name} needs a value: --{name}=VALUE")
+    return value, rest
+
+
+def _check_keys(argv: Sequence[str], config: "ConfigDict") -> None:
+    """Raises ValueError for a --config.KEY that the config lacks, with the nearest keys."""
+    from vitjax.config import flatten, nearest_keys
+
+    known = flatten(config)
+    for word in argv[1:]:
+        key = word.partition("=")[0].lstrip("-").removeprefix("no")
+        if not key.startswith("config."):
+            continue
+        key = key.removeprefix("config.")
+        if key not in known:
+            near = " or ".join(f"--config.{k}" for k in nearest_keys(key, config))
+            hint = f"; did you mean {near}?" if near else ""
+            raise ValueError(f"unknown option --config.{key}{hint}")
+
+
+def load_config(name: str) -> "ConfigDict":
+    """Returns `get_config(ARG)` of FILE[:ARG]; ARG may be, or end with, `debug`.
+
+    FILE is looked for from here, then among the configs that come with vitjax.
+    """
+    file, _, argument = name.partition(":")
+    path = _find(file)
+    spec = importlib.util.spec_from_file_location("vitjax_config", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"--config={file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise ValueError(f"--config={file} defines no get_config(arg)")
+    words = argument.split(",") if argument else []
+    shrink = "debug" in words
+    config = module.get_config(",".join(word for word in words if word != "debug"))
+    if shrink:
+        from vitjax.config import debug
+
+        debug(config)
+    return config
+
+
+def _find(file: str) -> Path:
+    package = Path(__file__).parent
+    shipped = [package / "configs", package.parent / "configs"]
+    for path in (Path(file), *(folder / Path(file).name for folder in shipped)):
+        if path.is_file():
+            return path
+    known = sorted({p.stem for folder in shipped for p in folder.glob("*.py")})
+    near = difflib.get_close_matches(Path(file).stem, known, n=3) or known
+    raise ValueError(
+        f"no config file {file}; there are {', '.join(f'configs/{n}.py' for n in near)}"
+    )
+
+
+def use_compile_cache() -> None:
+    """Keeps compiled programs in the user's cache folder, so that a second start is quick.
+
+    JAX_COMPILATION_CACHE_DIR chooses another folder; JAX_ENABLE_COMPILATION_CACHE=0 turns it off.
+    """
+    import jax
+
+    if not jax.config.jax_compilation_cache_dir:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        jax.config.update("jax_compilation_cache_dir", str(Path(base) / "vitjax" / "xla"))

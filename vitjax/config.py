@@ -1,0 +1,188 @@
+"""Every option of a run with its default and unit; a file in configs/ states the differences."""
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+from vitjax import models
+from vitjax.data.augment import Augmentation
+from vitjax.training import optim
+from vitjax.training.run_folder import flatten
+
+
+def default(model_name: str = "vit") -> ConfigDict:
+    """Returns defaults for all options, with the options of the model `model_name`."""
+    config = ConfigDict()
+    config.seed = 0
+    config.num_epochs = 10
+    config.steps_per_call = 0  # steps per compiled call; 0: half a second's worth, at most an epoch
+    config.dtype = "auto"  # of the computation; auto: bfloat16 on GPU and TPU, float32 on CPU
+    config.select_by = "accuracy"  # accuracy | loss: what makes a validation result the best
+    config.patience = 0  # stop after so many epochs without a better validation; 0: never
+    config.model_name = model_name
+    config.model = _model_options(model_name)
+    config.data = _data_options()
+    config.loss = ConfigDict()
+    config.loss.name = "cross_entropy"  # cross_entropy | mse
+    config.loss.label_smoothing = 0.0
+    config.loss.class_weights = placeholder(object)  # uniform | balanced | a tuple of numbers
+    config.loss.class_weights = "uniform"
+    config.optim = _optimizer_options()
+    config.schedule = _schedule_options()
+    return config
+
+
+def _model_options(model_name: str) -> ConfigDict:
+    options = models.defaults(model_name)
+    return ConfigDict({k: placeholder(int) if v is None else v for k, v in options.items()})
+
+
+def _data_options() -> ConfigDict:
+    data = ConfigDict()
+    data.name = "digits"  # digits, folder, csv, npz, galaxy_zoo2 or the name of a TFDS set
+    data.data_dir = ""  # where the data lies; "": TFDS's own folder
+    data.image_root = ""  # folder that the paths of a CSV start from; "": the CSV's
+    data.label_column = "label"  # of a CSV
+    data.image_size = 0  # pixels, square; 0: as stored
+    data.channels = 0  # 1 (gray) or 3 (RGB); 0: as stored
+    data.fit = "resize"  # resize | center_crop: how an image becomes image_size
+    data.max_examples = 0  # read only so many of each split; 0: all
+    data.valid_fraction = 0.1  # of train, where the set has no validation split
+    data.split_seed = 0  # of that carving
+    data.batch_size = 128  # images, over all devices
+    data.eval_batch_size = 256  # images, over all devices
+    data.drop_remainder = False  # drop the last, smaller batch of an epoch
+    data.mean = ()  # per channel, of pixels in [0, 1]; (): the train split's
+    data.std = ()
+    data.augment = ConfigDict(dataclasses.asdict(Augmentation()))
+    return data
+
+
+def _optimizer_options() -> ConfigDict:
+    options = ConfigDict()
+    options.name = "adamw"  # adam adamw sgd adadelta rmsprop lion lamb muon
+    options.learning_rate = 1e-3
+    options.weight_decay = 0.0  # L2 in the gradient; beside it for adamw, lion, lamb, muon
+    options.decay_mask = "all"  # all | kernels: which parameters decay
+    options.clip_norm = 0.0  # global norm that gradients are clipped to; 0: no clipping
+    options.accumulation_steps = 1  # micro-batches that a batch is cut into
+    options.ema_decay = 0.0  # of averaged parameters, used in evaluation; 0: none
+    for name in optim.OPTIONS:  # empty: the optimiser's own default
+        options[name] = placeholder(bool if name == "nesterov" else float)
+    return options
+
+
+def _schedule_options() -> ConfigDict:
+    schedule = ConfigDict()
+    schedule.name = "constant"  # constant | step | cosine | linear
+    schedule.warmup_epochs = 0.0
+    schedule.warmup_factor = 0.0  # of learning_rate, where the warm-up starts
+    schedule.end_factor = 0.0  # of learning_rate, where cosine and linear end
+    schedule.step_size = 1  # epochs between the steps of `step`
+    schedule.gamma = 0.1  # what each step multiplies by
+    schedule.per_epoch = False  # change the rate between epochs only
+    return schedule
+
+
+def debug(config: ConfigDict) -> ConfigDict:
+    """Shrinks a run to seconds: 2 epochs, 2 layers, 64 examples of each split, small batches."""
+    config.num_epochs = 2
+    config.schedule.warmup_epochs = min(config.schedule.warmup_epochs, 1.0)
+    config.model.num_layers = min(config.model.num_layers, 2)
+    config.data.max_examples = 64
+    config.data.batch_size = min(config.data.batch_size, 16)
+    config.data.eval_batch_size = min(config.data.eval_batch_size, 32)
+    return config
+
+
+def use_model(config: ConfigDict, model_name: str) -> None:
+    """Changes the model, keeping the options that both models have."""
+    old = config.model
+    config.model_name = model_name
+    new = _model_options(model_name)
+    for option in set(old) & set(new):
+        new[option] = old[option]
+    # What a Mixer pools and embeds is its own, not the ViT's (and the reverse).
+    for option in ("pool", "position_embedding"):
+        new[option] = models.defaults(model_name)[option]
+    config.model = new
+
+
+def to_json(config: ConfigDict) -> dict[str, Any]:
+    """Returns the config as JSON would give it back (tuples become lists)."""
+    return json.loads(config.to_json())
+
+
+_AT_LEAST_1 = (
+    "num_epochs",
+    "data.batch_size",
+    "data.eval_batch_size",
+    "optim.accumulation_steps",
+    "schedule.step_size",
+    "model.patch_size",
+    "model.hidden_dim",
+    "model.num_layers",
+    "model.num_heads",
+    "model.head_dim",
+    "model.mlp_dim",
+    "model.tokens_mlp_dim",
+    "model.k_dim",
+)
+_AT_LEAST_0 = (
+    "seed",
+    "steps_per_call",
+    "patience",
+    "data.image_size",
+    "data.max_examples",
+    "data.split_seed",
+    "optim.weight_decay",
+    "optim.clip_norm",
+    "schedule.warmup_epochs",
+    "schedule.warmup_factor",
+    "schedule.end_factor",
+    "schedule.gamma",
+    "model.embedding_std",
+)
+_BELOW_1 = ("loss.label_smoothing", "optim.ema_decay", "optim.b1", "optim.b2", "optim.momentum")
+_CHOICES = {
+    "dtype": ("auto", "float32", "bfloat16"),
+    "select_by": ("accuracy", "loss"),
+    "data.channels": (0, 1, 3),
+}
+
+
+def check(config: ConfigDict) -> None:
+    """Raises ValueError for the first option outside its range."""
+    flat = {key: value for key, value in flatten(config).items() if value is not None}
+    for key, value in flat.items():
+        if key in _AT_LEAST_1 and not value >= 1:
+            raise ValueError(f"config.{key}={value} should be at least 1")
+        if key in _AT_LEAST_0 and not 0 <= value < float("inf"):
+            raise ValueError(f"config.{key}={value} should be at least 0")
+        if (key in _BELOW_1 or key.endswith("dropout_rate")) and not 0 <= value < 1:
+            raise ValueError(f"config.{key}={value} should be at least 0 and below 1")
+        if key in _CHOICES and value not in _CHOICES[key]:
+            raise ValueError(f"config.{key}={value!r} should be one of {_CHOICES[key]}")
+    if config.seed >= 2**32:
+        raise ValueError(f"config.seed={config.seed} should be below 2**32")
+    if not 0 < config.optim.learning_rate < float("inf"):
+        raise ValueError(
+            f"config.optim.learning_rate={config.optim.learning_rate} should be above 0"
+        )
+
+
+def nearest_keys(key: str, config: ConfigDict) -> Sequence[str]:
+    """Returns the keys of `config` nearest to an unknown one, the best first."""
+    known = flatten(config)
+    groups = [name for name in config if isinstance(config[name], ConfigDict)]
+    last = key.rsplit(".", 1)[-1]
+    same_name = [k for k in known if k.rsplit(".", 1)[-1] == last]
+    close = difflib.get_close_matches(key, [*known, *groups], n=3)
+    tails = {k.rsplit(".", 1)[-1]: k for k in known}
+    close_tails = [tails[t] for t in difflib.get_close_matches(last, tails, n=3)]
+    return list(dict.fromkeys([*same_name, *close, *close_tails]))[:3]

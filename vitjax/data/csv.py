@@ -1,0 +1,124 @@
+"""Images listed with their labels in CSV files."""
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from vitjax.data.dataset import Dataset
+from vitjax.data.decode import ImageFormat, Listing, read_files
+
+
+class Row(NamedTuple):
+    """One line of a CSV file."""
+
+    where: str  # "FILE line N", for messages
+    path: str
+    label: str
+
+
+def read(
+    data_dir: str | None,
+    image_root: str | None,
+    label_column: str,
+    fmt: ImageFormat,
+    on_status: Callable[[str], None],
+) -> Dataset:
+    """Reads one CSV file, or a folder with train.csv and optionally valid.csv and test.csv.
+
+    The header names a column `path`, relative to `image_root` (default: the file's folder) or
+    absolute, and `label_column`, integers or names of classes; the classes are those of train.
+    Raises FileNotFoundError or ValueError in one line.
+    """
+    files = _find(data_dir)
+    tables = {}
+    for split, file in files.items():
+        root = Path(image_root).expanduser() if image_root else file.parent
+        rows = read_rows(file, "path", label_column)
+        tables[split] = [row._replace(path=os.path.join(root, row.path)) for row in rows]
+    class_names = _sorted_labels({row.label for row in tables["train"]})
+    listing = to_listing(tables, {name: i for i, name in enumerate(class_names)}, "train")
+    return read_files("csv", class_names, listing, fmt, on_status)
+
+
+def _find(data_dir: str | None) -> dict[str, Path]:
+    """The CSV file of each split."""
+    if data_dir is None:
+        raise ValueError(
+            "'csv' needs a .csv file or a folder with train.csv; set config.data.data_dir."
+        )
+    path = Path(data_dir).expanduser()
+    if path.is_dir():
+        splits = ("train", "valid", "test")
+        files = {split: path / f"{split}.csv" for split in splits}
+        files = {split: file for split, file in files.items() if file.is_file()}
+    else:
+        files = {"train": path} if path.is_file() else {}
+    if "train" not in files:
+        raise FileNotFoundError(
+            f"{path} is neither a .csv file nor a folder with train.csv; "
+            "change config.data.data_dir."
+        )
+    return files
+
+
+def read_rows(file: Path, path_column: str, label_column: str) -> list[Row]:
+    """The two columns of a CSV file with a header; errors name the file and the line."""
+    rows = []
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as lines:  # Excel puts a mark in front
+            reader = csv.DictReader(lines, skipinitialspace=True)
+            columns = list(reader.fieldnames or [])
+            for column, option in ((path_column, ""), (label_column, "config.data.label_column")):
+                if column not in columns:
+                    raise ValueError(
+                        f"{file} line 1 has the columns {columns}, expected {column!r} among "
+                        f"them; change {option or 'the header'}."
+                    )
+            for record in reader:
+                where = f"{file} line {reader.line_num}"
+                path, label = record[path_column], record[label_column]
+                if not path or not label or not label.strip():
+                    raise ValueError(
+                        f"{where} has no {path_column if not path else label_column}; "
+                        "complete or delete the line."
+                    )
+                rows.append(Row(where, path, label.strip()))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{file} is no CSV file in UTF-8 ({error}); save it as such.") from error
+    if not rows:
+        raise ValueError(f"{file} has a header but no lines; change config.data.data_dir.")
+    return rows
+
+
+def to_listing(tables: dict[str, list[Row]], index: dict[str, int], source: str) -> Listing:
+    """Checks that all files exist and labels are keys of `index`; `source` says whose those are."""
+    listing: Listing = {}
+    missing = []
+    for split, rows in tables.items():
+        for row in rows:
+            if row.label not in index:
+                known = ", ".join(list(index)[:10]) + (", ..." if len(index) > 10 else "")
+                raise ValueError(
+                    f"{row.where} has the label {row.label!r}, which {source} does not know, "
+                    f"expected one of {known}; correct it or change config.data.label_column."
+                )
+            if not os.path.isfile(row.path):
+                missing.append(f"{row.path} ({row.where})")
+        listing[split] = ([row.path for row in rows], [index[row.label] for row in rows])
+    if missing:
+        more = f", and {len(missing) - 10:,} more" if len(missing) > 10 else ""
+        raise FileNotFoundError(
+            f"{len(missing):,} listed images are missing: {', '.join(missing[:10])}{more}; "
+            "change config.data.image_root or correct the lines."
+        )
+    return listing
+
+
+def _sorted_labels(labels: set[str]) -> tuple[str, ...]:
+    """Integers by value, anything else by letters."""
+    try:
+        return tuple(sorted(labels, key=int))
+    except ValueError:
+        return tuple(sorted(labels))

@@ -1,0 +1,203 @@
+"""From image files and arrays to one uint8 array per split."""
+
+import concurrent.futures
+import dataclasses
+import os
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitjax.data.dataset import Dataset, Split
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Listing = dict[str, tuple[list[str], list[int]]]  # split: (paths, labels)
+
+_GRAY = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")  # modes of PIL without colour
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFormat:
+    """What every image is made to; None keeps what the data has."""
+
+    size: int | None = None  # pixels, square
+    channels: int | None = None  # 1 (gray) or 3 (RGB)
+    fit: str = "resize"  # "resize", or "center_crop": no scaling, zeros where the image is smaller
+
+    def __post_init__(self):
+        if self.size is not None and self.size < 1:
+            raise ValueError(
+                f"image_size={self.size} given, expected None or a positive number of pixels; "
+                "change config.data.image_size."
+            )
+        if self.channels not in (None, 1, 3):
+            raise ValueError(
+                f"channels={self.channels} given, expected None, 1 or 3; "
+                "change config.data.channels."
+            )
+        if self.fit not in ("resize", "center_crop"):
+            raise ValueError(
+                f"fit={self.fit!r} given, expected 'resize' or 'center_crop'; "
+                "change config.data.fit."
+            )
+
+
+def to_array(image: "Image.Image", size: int | None, channels: int, fit: str) -> np.ndarray:
+    """An opened image -> uint8 [H, W, C]; ValueError for 32-bit pixels."""
+    from PIL import Image
+
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode.startswith("I;16"):  # PIL would clip 16 bits to 255 instead of scaling
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise ValueError(f"has 32-bit pixels (mode {image.mode}), expected 8 bits")
+    if image.mode != mode:
+        image = image.convert(mode)
+    if size is not None and image.size != (size, size):
+        if fit == "center_crop":
+            left, top = (_offset(length, size) for length in image.size)
+            image = image.crop((left, top, left + size, top + size))  # pads with 0
+        else:
+            image = image.resize((size, size), Image.Resampling.BILINEAR)  # antialiased
+    width, height = image.size
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(height, width, channels)
+
+
+def _offset(length: int, size: int) -> int:
+    """Where a central window of `size` starts; odd differences fall as in torchvision."""
+    return round((length - size) / 2) if length >= size else -((size - length) // 2)
+
+
+def check_memory(what: str, count: int, height: int, width: int, channels: int) -> None:
+    """Raises a ValueError if so many decoded images exceed the memory that is available."""
+    needed = count * height * width * channels
+    available = available_memory()
+    if available is not None and needed > available:
+        fits = int((available / 2 / (count * channels)) ** 0.5)
+        raise ValueError(
+            f"{what} decodes to {needed / 1e9:.1f} GB ({count:,} images of "
+            f"{height}x{width}x{channels}), but {available / 1e9:.1f} GB of memory is available; "
+            f"set config.data.image_size to {max(fits, 1)} or smaller."
+        )
+
+
+def available_memory() -> int | None:
+    """Bytes, where Linux tells them."""
+    try:
+        with open("/proc/meminfo") as file:
+            found = re.search(r"^MemAvailable:\s+(\d+) kB", file.read(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
+
+
+def one_line(error: BaseException) -> str:
+    """An error's text, or else its type, on one line of bearable length."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def convert(dataset: Dataset, fmt: ImageFormat) -> Dataset:
+    """Makes the images of a set that is already in memory have `fmt`."""
+    from PIL import Image
+
+    height, width, channels = dataset.image_shape
+    new_channels = fmt.channels or channels
+    new_shape = (fmt.size or height, fmt.size or width, new_channels)
+    if new_shape == dataset.image_shape:
+        return dataset
+    check_memory(dataset.name, sum(map(len, dataset.splits.values())), *new_shape)
+    splits = {}
+    for name, split in dataset.splits.items():
+        images = np.empty((len(split), *new_shape), np.uint8)
+        for i, pixels in enumerate(split.images):
+            image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
+            images[i] = to_array(image, fmt.size, new_channels, fmt.fit)
+        splits[name] = dataclasses.replace(split, images=images)
+    return dataclasses.replace(dataset, splits=splits)
+
+
+def read_files(
+    name: str,
+    class_names: tuple[str, ...],
+    listing: Listing,
+    fmt: ImageFormat,
+    on_status: Callable[[str], None],
+) -> Dataset:
+    """Decodes all files of `listing`, in its order; a ValueError names the unreadable ones."""
+    paths = [path for files, _ in listing.values() for path in files]
+    with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        height, width, channels = _common_shape(paths, fmt, pool)
+        check_memory(name, len(paths), height, width, channels)
+        splits, damaged = {}, []
+        for split_name, (files, labels) in listing.items():
+            on_status(f"reading {name}/{split_name}: {len(files):,} images")
+            images = np.empty((len(files), height, width, channels), np.uint8)
+            damaged += _decode_into(images, files, fmt, pool)
+            splits[split_name] = Split(images, np.array(labels, np.int32), np.array(files, str))
+    if damaged:
+        raise _damaged_error(damaged)
+    return Dataset(name, class_names, splits)
+
+
+def _common_shape(
+    paths: list[str], fmt: ImageFormat, pool: concurrent.futures.Executor
+) -> tuple[int, int, int]:
+    """Height, width, channels that all files get, from their headers where `fmt` leaves it."""
+    if fmt.size is not None and fmt.channels is not None:
+        return fmt.size, fmt.size, fmt.channels
+    headers = list(pool.map(_header, paths))
+    readable = [(path, header) for path, header in zip(paths, headers, strict=True) if header]
+    if not readable:
+        raise _damaged_error([(path, "is no image") for path in paths])
+    first_path, (first_size, _) = readable[0]
+    width, height = (fmt.size, fmt.size) if fmt.size is not None else first_size
+    if fmt.size is None:
+        for path, (size, _) in readable:
+            if size != first_size:
+                raise ValueError(
+                    f"images differ in size: {first_path} has {first_size[0]}x{first_size[1]} "
+                    f"pixels and {path} has {size[0]}x{size[1]}; set config.data.image_size."
+                )
+    all_gray = all(mode in _GRAY for _, (_, mode) in readable)
+    return height, width, fmt.channels or (1 if all_gray else 3)
+
+
+def _header(path: str) -> tuple[tuple[int, int], str] | None:
+    """Size (width, height) and mode of an image file; None if it cannot be opened."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.size, image.mode
+    except Exception:  # damaged files raise many types; decoding will list this one
+        return None
+
+
+def _decode_into(
+    images: np.ndarray, paths: list[str], fmt: ImageFormat, pool: concurrent.futures.Executor
+) -> list[tuple[str, str]]:
+    """Fills `images`, whose shape is already known; returns (path, reason) of those that failed."""
+    from PIL import Image
+
+    def decode(i: int) -> str | None:
+        try:
+            with Image.open(paths[i]) as image:
+                images[i] = to_array(image, fmt.size, images.shape[-1], fmt.fit)
+        except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
+            return one_line(error)
+        return None
+
+    reasons = pool.map(decode, range(len(paths)))
+    return [(path, reason) for path, reason in zip(paths, reasons, strict=True) if reason]
+
+
+def _damaged_error(damaged: list[tuple[str, str]]) -> ValueError:
+    reasons = (reason if path in reason else f"{path} ({reason})" for path, reason in damaged[:10])
+    more = f", and {len(damaged) - 10:,} more" if len(damaged) > 10 else ""
+    return ValueError(
+        f"cannot read {len(damaged):,} image files: {', '.join(reasons)}{more}; "
+        "delete them or replace them by good copies, then start again."
+    )

@@ -1,0 +1,95 @@
+"""Mixup and CutMix: each example is mixed with the one before it in the batch, labels too."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+Weights = tuple[
+    jax.Array, jax.Array
+]  # of an example's own pixels [H or 1, W or 1, 1], of its label
+
+
+def mixup(
+    keys: jax.Array, images: jax.Array, targets: jax.Array, *, alpha: float | jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Blends whole images, each by its own lambda ~ Beta(alpha, alpha), drawn from its own key.
+
+    Mixup (https://arxiv.org/abs/1710.09412). Keys [B], images [B, H, W, C] and targets [B, K]
+    (class probabilities) -> images and targets of the same shapes.
+    """
+    return _mix(images, targets, jax.vmap(functools.partial(_mixup_weights, alpha=alpha))(keys))
+
+
+def cutmix(
+    keys: jax.Array, images: jax.Array, targets: jax.Array, *, alpha: float | jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Pastes a box from the partner; the label's weight is the exact share of pixels that stay.
+
+    CutMix (https://arxiv.org/abs/1905.04899): the box has 1 - lambda of the image's area,
+    lambda ~ Beta(alpha, alpha), and a uniform centre, and is cut off at the image's border.
+    Shapes as in `mixup`.
+    """
+    weights = functools.partial(_cutmix_weights, alpha=alpha, size=images.shape[1:3])
+    return _mix(images, targets, jax.vmap(weights)(keys))
+
+
+def mixup_or_cutmix(
+    keys: jax.Array,
+    images: jax.Array,
+    targets: jax.Array,
+    *,
+    mixup_alpha: float | jax.Array,
+    cutmix_alpha: float | jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """Mixes each example by `mixup` or by `cutmix`, with probability 1/2; shapes as in `mixup`."""
+
+    def weights(key: jax.Array) -> Weights:
+        choice_key, mix_key = jax.random.split(key)
+        own, label = _mixup_weights(mix_key, mixup_alpha)
+        own_box, label_box = _cutmix_weights(mix_key, cutmix_alpha, images.shape[1:3])
+        use_box = jax.random.bernoulli(choice_key)
+        return jnp.where(use_box, own_box, own), jnp.where(use_box, label_box, label)
+
+    return _mix(images, targets, jax.vmap(weights)(keys))
+
+
+def symmetric_beta(key: jax.Array, alpha: float | jax.Array) -> jax.Array:
+    """One draw of Beta(alpha, alpha), exact for any alpha > 0 and without rejection.
+
+    From two uniforms by way of Student's t with 2 alpha degrees of freedom (Devroye, Non-Uniform
+    Random Variate Generation, 1986, IX.4.6); `jax.random.beta` loops over two gamma draws instead.
+    """
+    u, v = jax.random.uniform(key, (2,))
+    log_q = jnp.log1p(-u) / alpha
+    cos = jnp.cos(2 * jnp.pi * v)
+    square = -jnp.expm1(log_q) * cos**2
+    ratio = square / jnp.maximum(jnp.exp(log_q) + square, jnp.finfo(square.dtype).tiny)
+    return 0.5 + 0.5 * jnp.sign(cos) * jnp.sqrt(ratio)
+
+
+def _mixup_weights(key: jax.Array, alpha: float | jax.Array) -> Weights:
+    label = symmetric_beta(key, alpha)
+    return label[None, None, None], label
+
+
+def _cutmix_weights(key: jax.Array, alpha: float | jax.Array, size: tuple[int, ...]) -> Weights:
+    beta_key, box_key = jax.random.split(key)
+    shape = jnp.array(size)  # height, width
+    half = 0.5 * jnp.sqrt(1 - symmetric_beta(beta_key, alpha)) * shape
+    centre = jax.random.randint(box_key, (2,), 0, shape)
+    low = jnp.maximum(centre - half.astype(jnp.int32), 0)
+    high = jnp.minimum(centre + half.astype(jnp.int32), shape)
+    y, x = jnp.arange(size[0])[:, None], jnp.arange(size[1])
+    box = (y >= low[0]) & (y < high[0]) & (x >= low[1]) & (x < high[1])
+    label = 1 - jnp.prod(high - low) / (size[0] * size[1])
+    return jnp.where(box, 0.0, 1.0)[..., None], label
+
+
+def _mix(
+    images: jax.Array, targets: jax.Array, weights: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    """Own part by the weights [B, ...], the rest from the batch rolled by one."""
+    own, label = weights[0], weights[1][:, None]
+    images = own * images + (1 - own) * jnp.roll(images, 1, axis=0)
+    return images, label * targets + (1 - label) * jnp.roll(targets, 1, axis=0)

@@ -1,0 +1,124 @@
+"""From the name of a data set to its images, labels and class names."""
+
+from collections.abc import Callable
+
+from vitjax.data.dataset import Dataset, Split, carve, check
+from vitjax.data.decode import ImageFormat, convert
+
+NAMES = ("digits", "folder", "csv", "npz", "galaxy_zoo2")  # besides those of TFDS
+
+_TEST_FRACTION = 0.2  # of train, for a set that has no test split
+_TEST_SEED = 0  # never the user's seed, so that all runs are measured on the same images
+
+
+def load(
+    name: str,
+    *,
+    data_dir: str | None = None,
+    image_root: str | None = None,
+    image_size: int | None = None,
+    channels: int | None = None,
+    fit: str = "resize",
+    label_column: str = "label",
+    valid_fraction: float = 0.1,
+    split_seed: int = 0,
+    on_status: Callable[[str], None] = print,
+) -> Dataset:
+    """Reads a data set into memory: uint8 images [N, H, W, C] with splits train, valid and test.
+
+    Args:
+      name: "digits" (needs no file), "folder", "csv", "npz", "galaxy_zoo2", or a name of
+        TensorFlow Datasets such as "mnist", "cifar100" or "emnist/letters".
+      data_dir: Folder or file to read; for TFDS its data_dir (None: ~/tensorflow_datasets).
+      image_root: Where "csv" and "galaxy_zoo2" look for images; None means beside the CSV.
+      image_size: Side in pixels; None keeps the images' own, which must then be the same.
+      channels: 1 (gray) or 3 (RGB); None keeps what the data has.
+      fit: "resize" (bilinear, antialiased; a rectangle is squeezed), or "center_crop", which does
+        not scale and pads with zeros.
+      label_column: Column of the CSV that holds the label.
+      valid_fraction: Share of train that becomes valid where the data has no such split.
+      split_seed: Seed of that choice.
+      on_status: Gets one line for each thing that takes time or was decided.
+
+    Returns:
+      A Dataset that passed `check`. It has a test split unless train is too small to give one,
+      and a valid split unless `valid_fraction` is 0.
+
+    Raises:
+      ValueError, FileNotFoundError: In one line: what was given, expected, and what to change.
+    """
+    fmt = ImageFormat(image_size, channels, fit)
+    if not 0 <= valid_fraction < 1:
+        raise ValueError(
+            f"valid_fraction={valid_fraction} given, expected 0 <= valid_fraction < 1; "
+            "change config.data.valid_fraction."
+        )
+    dataset = _read(name, data_dir, image_root, label_column, fmt, on_status)
+    check(dataset)
+    return _complete(convert(dataset, fmt), valid_fraction, split_seed, on_status)
+
+
+def _read(
+    name: str,
+    data_dir: str | None,
+    image_root: str | None,
+    label_column: str,
+    fmt: ImageFormat,
+    on_status: Callable[[str], None],
+) -> Dataset:
+    """Calls the reader of `name`, which alone imports what it needs."""
+    if name == "digits":
+        from vitjax.data import digits
+
+        return digits.read()
+    if name == "npz":
+        from vitjax.data import npz
+
+        return npz.read(data_dir)
+    if name == "folder":
+        from vitjax.data import folder
+
+        return folder.read(data_dir, fmt, on_status)
+    if name == "csv":
+        from vitjax.data import csv
+
+        return csv.read(data_dir, image_root, label_column, fmt, on_status)
+    if name == "galaxy_zoo2":
+        from vitjax.data import galaxy_zoo2
+
+        return galaxy_zoo2.read(data_dir, image_root, label_column, fmt, on_status)
+    from vitjax.data import tfds
+
+    return tfds.read(name, data_dir, fmt, on_status, other_names=NAMES)
+
+
+def _complete(
+    dataset: Dataset, valid_fraction: float, split_seed: int, on_status: Callable[[str], None]
+) -> Dataset:
+    """Carves the splits that the data does not bring: first test, then valid."""
+    splits = dict(dataset.splits)
+    if "test" not in splits:
+        splits = _carve_into(splits, "test", _TEST_FRACTION, _TEST_SEED)
+        made = f"{len(splits['test']):,} images of train" if "test" in splits else "nothing"
+        on_status(f"{dataset.name} has no test split: took {made} as test (always the same)")
+    if "valid" not in splits:
+        before = len(splits["train"])
+        splits = _carve_into(splits, "valid", valid_fraction, split_seed)
+        if "valid" in splits:
+            on_status(
+                f"{dataset.name} has no valid split: took {len(splits['valid']):,} of {before:,} "
+                f"images of train (valid_fraction={valid_fraction}, split_seed={split_seed})"
+            )
+        elif valid_fraction:
+            raise ValueError(
+                f"valid_fraction={valid_fraction} of {before:,} training images is less than one "
+                "image of every class; raise config.data.valid_fraction or set it to 0."
+            )
+    order = [split for split in ("train", "valid", "test") if split in splits]
+    return Dataset(dataset.name, dataset.class_names, {split: splits[split] for split in order})
+
+
+def _carve_into(splits: dict[str, Split], new: str, fraction: float, seed: int) -> dict[str, Split]:
+    """`splits` with `new` taken out of train, if that gives any image."""
+    train, taken = carve(splits["train"], fraction, seed)
+    return {**splits, "train": train} | ({new: taken} if taken is not None else {})

@@ -1,0 +1,301 @@
+"""Data sets of TensorFlow Datasets, read and, for four of them, prepared without TensorFlow.
+
+The only file that imports tensorflow_datasets (TFDS). Its version is pinned, because preparing
+without TensorFlow replaces names inside two of its modules.
+"""
+
+import contextlib
+import difflib
+import gzip
+import importlib.util
+import io
+import re
+import sys
+import tarfile
+import tempfile
+import types
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitjax.data.dataset import Dataset, Split
+from vitjax.data.decode import ImageFormat, check_memory, one_line, to_array
+from vitjax.data.downloads import manual_dir, missing_archives, unreachable
+from vitjax.data.tfrecord import read_records
+
+WITHOUT_TENSORFLOW = ("mnist", "fashion_mnist", "cifar10", "cifar100")
+
+_SPLITS = {"train": "train", "valid": "validation", "test": "test"}  # ours: TFDS's
+_CHUNK = 4096  # records in memory at a time
+_CHANGE_NAME = "change config.data.name."
+
+
+def read(
+    name: str,
+    data_dir: str | None,
+    fmt: ImageFormat,
+    on_status: Callable[[str], None],
+    other_names: Sequence[str] = (),
+) -> Dataset:
+    """Reads set `name` of TFDS, and downloads and prepares it first if need be.
+
+    A set that is prepared in `data_dir` is read as it is (array_record, parquet or TFRecord).
+    Raises a ValueError in one line, without a network within seconds. `other_names` are proposed
+    beside those of TFDS when `name` is unknown.
+    """
+    builder = _builder(name, data_dir, other_names)
+    image_key, label_key = _keys(name, builder.info)
+    if not builder.is_prepared():
+        _prepare(name, builder, on_status)
+    info = builder.info
+    present = {ours: theirs for ours, theirs in _SPLITS.items() if theirs in info.splits}
+    if "train" not in present:
+        raise ValueError(
+            f"{name} in {builder.data_dir} has the splits {sorted(info.splits)}, expected 'train'; "
+            "remove that folder to prepare it again, or change config.data.data_dir."
+        )
+    shape = _shape(name, info.features[image_key], fmt)
+    counts = {ours: info.splits[theirs].num_examples for ours, theirs in present.items()}
+    check_memory(name, sum(counts.values()), *shape)
+    splits = {}
+    for ours, theirs in present.items():
+        on_status(f"reading {name}/{ours}: {counts[ours]:,} images")
+        images = np.empty((counts[ours], *shape), np.uint8)
+        labels = np.empty(counts[ours], np.int32)
+        records = _records(builder, theirs)
+        _decode_into(images, labels, records, (image_key, label_key), fmt, f"{name}/{theirs}")
+        ids = np.array([f"{ours}/{i}" for i in range(counts[ours])], str)
+        splits[ours] = Split(images, labels, ids)
+    return Dataset(name, tuple(info.features[label_key].names), splits)
+
+
+def _builder(name: str, data_dir: str | None, other_names: Sequence[str]) -> Any:
+    """TFDS's object for `name`; a ValueError with the nearest names if there is none."""
+    import tensorflow_datasets as tfds
+
+    directory = str(Path(data_dir).expanduser()) if data_dir is not None else None
+    try:
+        # A namespace ("huggingface:...") would start a download of an index: not supported.
+        if re.fullmatch(r"\w+(/[\w.\-]+)?(:[\d.*]+)?", name):
+            return tfds.builder(name, data_dir=directory)
+    except tfds.core.registered.DatasetNotFoundError:
+        pass
+    except ImportError as error:
+        raise _needs_tensorflow(name) from error
+    except (ValueError, AssertionError, RuntimeError) as error:  # unknown config or version
+        raise ValueError(f"TFDS rejects {name!r} ({one_line(error)}); {_CHANGE_NAME}") from error
+    # Community sets are left out: TFDS fetches their index from the network.
+    known = [*other_names, *tfds.list_builders(with_community_datasets=False)]
+    near = difflib.get_close_matches(name.lower(), known, n=5, cutoff=0.6)
+    expected = f"did you mean {', '.join(near)}" if near else f"expected {', '.join(other_names)}"
+    raise ValueError(f"unknown data set {name!r}; {expected} or a name of TFDS? {_CHANGE_NAME}")
+
+
+def _keys(name: str, info: Any) -> tuple[str, str]:
+    """Names of the image and of the label among the features."""
+    import tensorflow_datasets as tfds
+
+    features = dict(info.features.items())
+    wanted = [("image", "label")]
+    if isinstance(info.supervised_keys, tuple) and len(info.supervised_keys) == 2:
+        wanted.insert(0, info.supervised_keys)
+    for image_key, label_key in wanted:
+        if not (isinstance(image_key, str) and isinstance(label_key, str)):
+            continue  # nested, as in sets of pairs
+        image, label = features.get(image_key), features.get(label_key)
+        if (
+            isinstance(image, tfds.features.Image)
+            and isinstance(label, tfds.features.ClassLabel)
+            and image.np_dtype == np.uint8
+        ):
+            return image_key, label_key
+    found = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in features.items())
+    raise ValueError(
+        f"{name} has the features {found}, expected an 8-bit Image and a ClassLabel; {_CHANGE_NAME}"
+    )
+
+
+def _shape(name: str, feature: Any, fmt: ImageFormat) -> tuple[int, int, int]:
+    """Height, width and channels that all images of the set get."""
+    height, width, channels = feature.shape
+    height, width, channels = fmt.size or height, fmt.size or width, fmt.channels or channels
+    if height is None or width is None:
+        raise ValueError(f"images of {name} differ in size; set config.data.image_size.")
+    if channels not in (1, 3):
+        raise ValueError(
+            f"images of {name} have {channels} channels, expected 1 or 3; "
+            "set config.data.channels to 1 or 3."
+        )
+    return height, width, channels
+
+
+def _records(builder: Any, split: str) -> Iterator[bytes]:
+    """Serialised examples of a prepared split, in TFDS's order."""
+    import tensorflow_datasets as tfds
+
+    file_format = builder.info.file_format.value
+    if file_format == "tfrecord":  # TFDS reads these with TensorFlow only
+        for path in builder.info.splits[split].filepaths:
+            yield from read_records(str(path))
+    elif file_format in ("array_record", "parquet"):
+        raw = tfds.decode.DeserializeMethod.RAW_BYTES
+        source = builder.as_data_source(split, deserialize_method=raw)
+        for start in range(0, len(source), _CHUNK):  # in bulk is five times as fast
+            yield from source.__getitems__(range(start, min(start + _CHUNK, len(source))))
+    else:
+        raise ValueError(
+            f"{builder.data_dir} is prepared as {file_format}, expected array_record, parquet or "
+            "tfrecord; change config.data.data_dir."
+        )
+
+
+def _decode_into(
+    images: np.ndarray,
+    labels: np.ndarray,
+    records: Iterator[bytes],
+    keys: tuple[str, str],
+    fmt: ImageFormat,
+    where: str,
+) -> None:
+    """Fills `images` [N, H, W, C] and `labels` [N] from serialised examples.
+
+    Does by hand what `features.deserialize_example_np` does, in half its time.
+    """
+    from PIL import Image
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    image_key, label_key = keys
+    channels, count = images.shape[-1], 0
+    for i, record in enumerate(records):
+        count = i + 1
+        if count > len(images):
+            break
+        try:
+            feature = tf_example_pb2.Example.FromString(record).features.feature
+            with Image.open(io.BytesIO(feature[image_key].bytes_list.value[0])) as image:
+                images[i] = to_array(image, fmt.size, channels, fmt.fit)
+            labels[i] = feature[label_key].int64_list.value[0]
+        except Exception as error:  # protobuf, PIL and numpy each have their own
+            raise ValueError(
+                f"example {i} of {where} is damaged ({one_line(error)}); remove its folder to "
+                "prepare the set again, or change config.data.data_dir."
+            ) from error
+    if count != len(images):
+        raise ValueError(
+            f"{where} holds {count:,} examples or more, expected {len(images):,}; remove its "
+            "folder to prepare the set again, or change config.data.data_dir."
+        )
+
+
+def _prepare(name: str, builder: Any, on_status: Callable[[str], None]) -> None:
+    """Downloads the set where that is needed, and writes it as TFDS would."""
+    import tensorflow_datasets as tfds
+
+    has_tensorflow = importlib.util.find_spec("tensorflow") is not None
+    if not has_tensorflow and builder.name not in WITHOUT_TENSORFLOW:
+        raise _needs_tensorflow(name)
+    downloads = Path(builder.data_dir_root) / "downloads"
+    manual = manual_dir(downloads, builder.name)
+    archives = {url: item.filename or url for url, item in (builder.url_infos or {}).items()}
+    missing = missing_archives(archives, downloads, builder.name)
+    if reason := unreachable(list(missing)):
+        files = ", ".join(list(missing.values())[:8])
+        raise ValueError(
+            f"{name} is not prepared in {builder.data_dir} and {reason}; to go on offline, put "
+            f"{files} into {manual}, or set config.data.data_dir to a folder that holds "
+            f"{Path(builder.data_dir).relative_to(builder.data_dir_root)} already prepared, or "
+            "try config.data.name='digits'."
+        )
+    on_status(f"preparing {name} in {builder.data_dir}" + (", with a download" if missing else ""))
+    # array_record has no wheel outside Linux; TFDS reads parquet as well.
+    file_format = "array_record" if importlib.util.find_spec("array_record") else "parquet"
+    config = tfds.download.DownloadConfig(manual_dir=manual)
+    stand_in = contextlib.nullcontext() if has_tensorflow else _without_tensorflow(builder)
+    try:
+        with stand_in:
+            builder.download_and_prepare(file_format=file_format, download_config=config)
+    except ImportError as error:
+        raise _needs_tensorflow(name) from error
+    except tfds.download.download_manager.NonMatchingChecksumError as error:
+        raise ValueError(
+            f"an archive of {name} differs from the published one ({one_line(error)}); replace or "
+            f"remove it in {manual}."
+        ) from error
+    except Exception as error:  # archives, disk, network: whatever TFDS raises
+        raise ValueError(
+            f"TFDS could not prepare {name} in {builder.data_dir} ({one_line(error)}); see "
+            "https://www.tensorflow.org/datasets, or change config.data.data_dir."
+        ) from error
+
+
+@contextlib.contextmanager
+def _without_tensorflow(builder: Any) -> Iterator[None]:
+    """Within, `builder` of one of the four stock sets prepares itself without TensorFlow.
+
+    Three things of those builders need TensorFlow: extraction, opening files, and encoding arrays
+    as PNG. Each gets a stand-in; all else, and so the result, is TFDS's own.
+    """
+    module = sys.modules[type(builder).__module__]
+    split_generators, generate_examples = builder._split_generators, builder._generate_examples
+
+    def generate(*args: Any, **kwargs: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
+        for key, example in generate_examples(*args, **kwargs):
+            yield key, {**example, "image": _png(example["image"])}
+
+    with tempfile.TemporaryDirectory() as folder:
+        stand_ins = {
+            "_generate_examples": generate,
+            "_split_generators": lambda dl: split_generators(_Downloads(dl, Path(folder))),
+        }
+        open_file = types.SimpleNamespace(gfile=types.SimpleNamespace(GFile=open))
+        original, module.tf = module.tf, types.SimpleNamespace(io=open_file)  # type: ignore
+        vars(builder).update(stand_ins)
+        try:
+            yield
+        finally:
+            module.tf = original  # type: ignore
+            for name in stand_ins:
+                delattr(builder, name)
+
+
+class _Downloads:
+    """TFDS's download manager, with an extraction that does not need TensorFlow."""
+
+    def __init__(self, manager: Any, folder: Path):
+        self._manager = manager
+        self._folder = folder
+
+    def download_and_extract(self, urls: Any) -> Any:
+        """Local paths in place of URLs (one, or a dict): files of gzip, folders of tar."""
+        if not isinstance(urls, dict):
+            return self._extract("archive", self._manager.download(urls))
+        return {key: self._extract(key, self._manager.download(url)) for key, url in urls.items()}
+
+    def _extract(self, name: str, path: Any) -> str:
+        target = self._folder / name
+        if tarfile.is_tarfile(path):
+            with tarfile.open(path) as archive:
+                archive.extractall(target, filter="data")
+        else:
+            with gzip.open(path) as source:
+                target.write_bytes(source.read())
+        return str(target)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """An array [H, W, 1 or 3] as a PNG file."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels).save(file, "png")
+    return file.getvalue()
+
+
+def _needs_tensorflow(name: str) -> ValueError:
+    return ValueError(
+        f"{name} is not prepared, and TFDS can prepare it only with TensorFlow; run pip install "
+        "'vitjax[tf]', or set config.data.data_dir to a folder where it is prepared "
+        f"({', '.join(WITHOUT_TENSORFLOW)} need no TensorFlow)."
+    )

@@ -1,0 +1,37 @@
+"""Trains a classifier, or goes on training it, and evaluates it.
+
+python -m vitjax.main --config=configs/vit_cifar100.py --workdir=runs/cifar --config.seed=1
+
+The same command on the same --workdir resumes the run. VITJAX_TRACEBACK=1 shows tracebacks.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from vitjax import cli
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default: a new one in runs/.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the command."""
+    del argv
+    cli.use_compile_cache()
+    from vitjax.training.interrupt import Interrupted
+    from vitjax.training.loop import train_and_evaluate
+
+    source = Path(flags.FLAGS["config"].config_source.partition(":")[0])
+    workdir = WORKDIR.value or f"runs/{source.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    try:
+        train_and_evaluate(flags.FLAGS.config, workdir)
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        sys.exit(128 + error.signal_number)
+
+
+if __name__ == "__main__":
+    cli.run(main, default_config="configs/vit_digits.py")

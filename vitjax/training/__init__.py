@@ -1,0 +1,1 @@
+"""Training: losses, optimisers, the compiled step, checkpoints and the loop over them."""

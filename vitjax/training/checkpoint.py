@@ -1,0 +1,157 @@
+"""Checkpoints: the newest and the best, written in the background, verified when read.
+
+The only importer of Orbax.
+"""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as policies
+
+MANIFEST = "manifest.json"
+_KEEP_NEWEST = 2  # so that one is whole if a kill or a damage hits the other
+
+
+@dataclasses.dataclass
+class _Keep:
+    """Orbax preservation policy: the newest few, and the best."""
+
+    best_step: int | None = None
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Returns which of the checkpoints, oldest first, to keep."""
+        del context
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        return [step in steps[-_KEEP_NEWEST:] or step == self.best_step for step in steps]
+
+
+class Checkpoints:
+    """The checkpoints in one folder, one subfolder a step, each with a sha256 manifest."""
+
+    def __init__(self, folder: Path, on_status: Callable[[str], None] = print):
+        self._folder = folder.absolute()
+        self._say = on_status
+        self._keep = _Keep()
+        for step in self._steps_on_disk():
+            self._verify(step)
+        self._manager = ocp.CheckpointManager(
+            self._folder,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=policies.AnyPreservationPolicy([self._keep]),
+                cleanup_tmp_directories=True,
+            ),
+        )
+
+    @property
+    def best_step(self) -> int | None:
+        """The step to keep beside the newest."""
+        return self._keep.best_step
+
+    @best_step.setter
+    def best_step(self, step: int | None) -> None:
+        self._keep.best_step = step
+
+    def steps(self) -> list[int]:
+        """Returns the steps that can be restored, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def save(self, step: int, state: Any, *, best: bool = False) -> None:
+        """Writes `state` in the background; keeps it beyond the newest two if it is the best."""
+        self.wait()
+        if best:
+            self.best_step = step
+        self._manager.save(step, args=ocp.args.StandardSave(state))
+
+    def restore(self, like: Any) -> Any | None:
+        """Returns the newest whole state, shaped and placed like `like`; None without any.
+
+        A step that cannot be read is set aside and the one before it taken. Raises ValueError if
+        steps exist and none can be read.
+        """
+        steps = self.steps()
+        for step in reversed(steps):
+            try:
+                return self.restore_step(step, like)
+            except ValueError as error:
+                self._say(str(error))
+                self._set_aside(step)
+                self._manager.reload()
+        if steps or (self._folder / "damaged").exists():
+            raise ValueError(
+                f"no checkpoint in {self._folder} can be read; they lie in its folder 'damaged'. "
+                "Start again with another --workdir"
+            )
+        return None
+
+    def restore_step(self, step: int, like: Any) -> Any:
+        """Returns the state of `step`, shaped and placed like `like`; ValueError if damaged."""
+        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        try:
+            return self._manager.restore(step, args=ocp.args.StandardRestore(target))
+        except Exception as error:  # Orbax raises bare Exceptions for damaged files
+            reason = str(error).strip().split("\n")[0][:200]
+            raise ValueError(
+                f"checkpoint {self._folder / str(step)} cannot be read: {reason}"
+            ) from error
+
+    def wait(self) -> None:
+        """Waits until the last save is on disk, and seals it with its manifest."""
+        self._manager.wait_until_finished()
+        if jax.process_index() == 0:
+            for step in self._steps_on_disk():
+                self._seal(step)
+
+    def close(self) -> None:
+        """Waits for the last save, then frees Orbax's threads."""
+        self.wait()
+        self._manager.close()
+
+    def _steps_on_disk(self) -> list[int]:
+        if not self._folder.is_dir():
+            return []
+        return sorted(int(p.name) for p in self._folder.iterdir() if p.name.isdigit())
+
+    def _seal(self, step: int) -> None:
+        path = self._folder / str(step) / MANIFEST
+        if not path.exists():
+            partial = path.with_suffix(".tmp")
+            partial.write_text(json.dumps(_hashes(path.parent), indent=1))
+            partial.replace(path)
+
+    def _verify(self, step: int) -> None:
+        """Sets a step aside whose files are not those of its manifest."""
+        folder = self._folder / str(step)
+        path = folder / MANIFEST
+        if not path.exists():  # killed between writing and sealing: Orbax's commit was atomic
+            return
+        try:
+            expected = json.loads(path.read_text())
+        except ValueError:
+            expected = {MANIFEST: "unreadable"}
+        found = _hashes(folder)
+        wrong = sorted(k for k in expected | found if expected.get(k) != found.get(k))
+        if wrong:
+            self._say(f"checkpoint {folder} is damaged ({wrong[0]} changed); taking the one before")
+            self._set_aside(step)
+
+    def _set_aside(self, step: int) -> None:
+        damaged = self._folder / "damaged" / str(step)
+        shutil.rmtree(damaged, ignore_errors=True)
+        damaged.parent.mkdir(exist_ok=True)
+        (self._folder / str(step)).rename(damaged)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Returns the sha256 of every file below `folder`, but for the manifest."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in (MANIFEST, "manifest.tmp")
+    }

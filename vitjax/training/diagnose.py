@@ -1,0 +1,48 @@
+"""Where a run went wrong: the first layer whose numbers are not finite."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from vitjax.data import order
+from vitjax.data.order import Order
+from vitjax.data.resident import Resident
+from vitjax.training.state import TrainState
+from vitjax.training.step import Recipe, gradients, summed_loss, train_batch
+
+
+def first_bad_layer(
+    recipe: Recipe, mesh: Mesh, seed: Any, data: Resident, epoch_order: Order, state: TrainState
+) -> str:
+    """Repeats the step that stopped `state` and names where it stops being finite."""
+    epoch, i = divmod(int(state.step), recipe.steps_per_epoch)
+    at = jax.tree.map(lambda x: x[i], epoch_order)
+    batch = train_batch(recipe, mesh, seed, data, at, epoch)
+    key = order.dropout_key(seed, state.step)
+    bad = _paths_not_finite(state.params)
+    if bad:
+        return f"in parameter {bad[0]}"
+    found: list[str] = []
+
+    def watch(call, args, kwargs, context):
+        y = call(*args, **kwargs)
+        if context.method_name == "__call__" and not jnp.isfinite(y).all():
+            found.append("/".join(context.module.path))
+        return y
+
+    with nn.intercept_methods(watch):
+        loss, _ = summed_loss(recipe, state.params, batch, key)
+    if found:
+        return f"in the output of {found[0] or 'the model'}"  # inner layers return first
+    if not jnp.isfinite(loss):
+        return "in the loss"
+    bad = _paths_not_finite(gradients(recipe, mesh, state.params, batch, key)[0])
+    return f"in the gradient of {bad[-1]}" if bad else "nowhere when the step is repeated"
+
+
+def _paths_not_finite(tree: Any) -> list[str]:
+    leaves = jax.tree.leaves_with_path(tree)
+    return ["/".join(k.key for k in path) for path, x in leaves if not jnp.isfinite(x).all()]

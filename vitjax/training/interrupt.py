@@ -1,0 +1,41 @@
+"""SIGTERM and Ctrl-C: finish the compiled call in flight, save, leave."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+
+class Interrupted(Exception):
+    """The run was asked to stop, and has saved its state."""
+
+    def __init__(self, signal_number: int, step: int):
+        name = signal.Signals(signal_number).name
+        super().__init__(f"{name}: saved at step {step}; the same command goes on from there")
+        self.signal_number = signal_number
+
+
+class SignalWatch:
+    """Within `with`, `received` becomes the number of the first SIGTERM or SIGINT.
+
+    A second Ctrl-C raises KeyboardInterrupt as usual.
+    """
+
+    received: int = 0
+
+    def __enter__(self) -> "SignalWatch":
+        self._before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self.received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = number

@@ -1,0 +1,260 @@
+"""A run from its config to its result."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import flax
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+import vitjax
+from vitjax.config import to_json
+from vitjax.data import resident
+from vitjax.training.checkpoint import Checkpoints
+from vitjax.training.diagnose import first_bad_layer
+from vitjax.training.interrupt import Interrupted, SignalWatch
+from vitjax.training.progress import EpochBar, Say, epoch_line, result_table, timed
+from vitjax.training.run_folder import RunFolder
+from vitjax.training.setup import Setup, prepare
+from vitjax.training.sharding import replicated
+from vitjax.training.state import TrainState
+from vitjax.training.step import Programs, aot
+
+_CALL_SECONDS = 0.5  # of a compiled call, where the config leaves its length open
+
+
+def train_and_evaluate(config: ConfigDict, workdir: str | Path, say: Say = print) -> dict[str, Any]:
+    """Trains as `config` says, from where `workdir` left off, and returns what eval.json holds.
+
+    The epoch that is best on validation is evaluated on the test split, once, at the end. Raises
+    ValueError for what does not fit, FloatingPointError when numbers stop being finite, and
+    Interrupted after SIGTERM or Ctrl-C, with the state saved.
+    """
+    folder = RunFolder(Path(workdir))
+    folder.check_config(to_json(config))
+    result = folder.evaluation()
+    if result is not None:
+        say(f"the run in {workdir} is finished")
+        say(result_table(result, workdir))
+        return result
+    setup = prepare(config, say)
+    folder.create(to_json(config), _versions())
+    folder.write("dataset.json", _dataset_facts(setup))
+    for line in _description(config, setup, workdir):
+        say(line)
+    run = Run(config, setup, folder, say)
+    try:
+        with SignalWatch() as signals:
+            run.train(signals)
+        result = run.test()
+    finally:
+        run.checkpoints.close()
+    folder.write("eval.json", result)
+    say(result_table(result, workdir))
+    return result
+
+
+class Run:
+    """A training run in progress."""
+
+    def __init__(self, config: ConfigDict, setup: Setup, folder: RunFolder, say: Say):
+        self._config, self._setup, self._folder, self._say = config, setup, folder, say
+        self._programs = Programs(setup.recipe, setup.mesh)
+        on_devices = replicated(setup.mesh)
+        self._data = {
+            name: resident.put(split, on_devices) for name, split in setup.dataset.splits.items()
+        }
+        self._seed = jax.device_put(np.uint32(config.seed), on_devices)
+        with timed("initialising", say):
+            self._state: TrainState = self._programs.init(self._seed)
+        self.checkpoints = Checkpoints(folder.checkpoints, say)
+        restored = self.checkpoints.restore(self._state)
+        if restored is not None:
+            self._state = restored
+            say(f"resuming at step {int(restored.step)}")
+        self._history = folder.truncate_metrics(int(self._state.step))
+        self.checkpoints.best_step = self._best(self._history).get("step")
+
+    def train(self, signals: SignalWatch) -> None:
+        """Trains until the last epoch, or until validation stops improving."""
+        steps = self._setup.recipe.steps_per_epoch
+        first = int(self._state.step) // steps
+        if self._finished(first):
+            return
+        self._compile()
+        for epoch in range(first, self._config.num_epochs):
+            line = self._line(epoch, *self._train_epoch(epoch, signals))
+            self._history.append(line)
+            best = self._best(self._history) is line
+            self._folder.append_metrics(line)
+            self.checkpoints.save(line["step"], self._state, best=best)
+            self._say(epoch_line(line, self._config.num_epochs, best))
+            if self._finished(epoch + 1):
+                break
+            self._leave_if_asked(signals)
+
+    def test(self) -> dict[str, Any]:
+        """Evaluates the best epoch on the test split."""
+        self.checkpoints.wait()
+        state, kept = self._state, self.checkpoints.steps()
+        best = self._best([line for line in self._history if line["step"] in kept])
+        best = best or self._history[-1]
+        if int(state.step) != best["step"]:
+            state = self.checkpoints.restore_step(best["step"], state)
+        metrics = self._programs.evaluate(state.eval_params, self._data["test"])
+        names = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "step", "epoch")
+        return {
+            "split": "test",
+            **metrics.compute(),
+            "num_examples": int(metrics.count),
+            "num_params": self._setup.num_params,
+            "num_macs": self._setup.num_macs,
+            **{name: best[name] for name in names if name in best},
+            "num_epochs_run": self._history[-1]["epoch"],
+            "seconds": sum(line["seconds"] for line in self._history),
+            "model_name": self._config.model_name,
+            "data_name": self._config.data.name,
+            "seed": self._config.seed,
+        }
+
+    def _compile(self) -> None:
+        """Compiles what the epochs run, ahead of their bars."""
+        programs, epoch = self._programs, np.int32(0)
+        self._epoch_order = aot(programs.epoch_order, self._seed, epoch)
+        order = self._epoch_order(self._seed, epoch)
+        with timed("compiling the training step", self._say):
+            self._train_steps = aot(
+                programs.train, self._state, self._seed, self._data["train"], order, np.int32(0)
+            )
+        if "valid" in self._data:
+            with timed("compiling the evaluation", self._say):
+                self._validate = aot(
+                    programs.evaluate, self._state.eval_params, self._data["valid"]
+                )
+
+    def _train_epoch(self, epoch: int, signals: SignalWatch) -> tuple[float, float]:
+        """Trains to the end of `epoch`; returns the seconds it took and images/s."""
+        recipe = self._setup.recipe
+        steps = recipe.steps_per_epoch
+        begin, end = epoch * steps, (epoch + 1) * steps
+        order = self._epoch_order(self._seed, np.int32(epoch))
+        done = at_start = int(self._state.step) - begin
+        started = time.perf_counter()
+        per_call = self._config.steps_per_call or 1
+        shape = (epoch + 1, self._config.num_epochs, steps, done, recipe.batch_size)
+        with EpochBar(*shape) as bar:
+            while done < steps:
+                self._leave_if_asked(signals)
+                called = time.perf_counter()
+                stop = min(begin + done + per_call, end)
+                self._state = self._train_steps(
+                    self._state, self._seed, self._data["train"], order, np.int32(stop)
+                )
+                if int(self._state.step) != stop:
+                    self._diverged(order)
+                seconds = time.perf_counter() - called
+                count, done = stop - begin - done, stop - begin
+                bar.update(count, seconds, self._state.metrics.compute())
+                if not self._config.steps_per_call:
+                    wanted = int(count * _CALL_SECONDS / seconds)
+                    per_call = max(1, min(8 * per_call, wanted))
+        seconds = time.perf_counter() - started
+        return seconds, (steps - at_start) * recipe.batch_size / seconds
+
+    def _line(self, epoch: int, seconds: float, images_per_second: float) -> dict[str, Any]:
+        """Validates and returns the epoch's line of metrics.jsonl."""
+        train = self._state.metrics.compute()
+        line = {
+            "step": int(self._state.step),
+            "epoch": epoch + 1,
+            "train_loss": train["loss"],
+            "train_accuracy": train["accuracy"],
+        }
+        started = time.perf_counter()
+        if "valid" in self._data:
+            valid = self._validate(self._state.eval_params, self._data["valid"]).compute()
+            line |= {"valid_loss": valid["loss"], "valid_accuracy": valid["accuracy"]}
+        return line | {
+            "lr": float(self._setup.schedule(np.int32(line["step"] - 1))),
+            "images_per_second": images_per_second,
+            "seconds": seconds + time.perf_counter() - started,
+        }
+
+    def _score(self, line: Mapping[str, Any]) -> tuple[float, float]:
+        """Orders epochs: by accuracy and then loss, or by loss alone; higher is better."""
+        by_loss = self._config.select_by == "loss"
+        return (0.0 if by_loss else line["valid_accuracy"]), -line["valid_loss"]
+
+    def _best(self, lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Returns the line of the best epoch, the first of equals; {} without validation."""
+        return max((e for e in lines if "valid_loss" in e), key=self._score, default={})
+
+    def _finished(self, num_epochs: int) -> bool:
+        """Whether nothing is left to train after `num_epochs` whole epochs."""
+        patience, best = self._config.patience, self._best(self._history)
+        stopped = patience and best and num_epochs - best["epoch"] >= patience
+        if stopped:
+            self._say(f"stopping: no better validation in {patience} epochs")
+        return bool(stopped) or num_epochs >= self._config.num_epochs
+
+    def _leave_if_asked(self, signals: SignalWatch) -> None:
+        if signals.received:
+            step = int(self._state.step)
+            if step not in self.checkpoints.steps():
+                self.checkpoints.save(step, self._state)
+            raise Interrupted(signals.received, step)
+
+    def _diverged(self, order: Any) -> None:
+        step = int(self._state.step)
+        where = first_bad_layer(
+            self._setup.recipe,
+            self._setup.mesh,
+            self._seed,
+            self._data["train"],
+            order,
+            self._state,
+        )
+        kept = self.checkpoints.steps()
+        raise FloatingPointError(
+            f"NaN or infinity at step {step} (epoch {step // self._setup.recipe.steps_per_epoch + 1})"
+            f", {where}; lower config.optim.learning_rate or set config.optim.clip_norm. "
+            + (f"The checkpoint of step {kept[-1]} is kept" if kept else "Nothing was saved yet")
+        )
+
+
+def _versions() -> dict[str, str]:
+    return {"vitjax": vitjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
+
+
+def _dataset_facts(setup: Setup) -> dict[str, Any]:
+    dataset, recipe = setup.dataset, setup.recipe
+    return {
+        "name": dataset.name,
+        "class_names": dataset.class_names,
+        "mean": recipe.mean,
+        "std": recipe.std,
+        "image_shape": recipe.image_shape,
+        "num_examples": {name: len(split.labels) for name, split in dataset.splits.items()},
+    }
+
+
+def _description(config: ConfigDict, setup: Setup, workdir: str | Path) -> list[str]:
+    """Returns what the run is about to do, a line each."""
+    recipe, devices = setup.recipe, setup.mesh.devices.ravel()
+    sizes = ", ".join(f"{len(s.labels):,} {n}" for n, s in setup.dataset.splits.items())
+    shape = "x".join(map(str, recipe.image_shape))
+    per_device = recipe.batch_size // len(devices)
+    return [
+        f"data      {setup.dataset.name}: {sizes} images of {shape}, {recipe.num_classes} classes",
+        f"model     {config.model_name}: {setup.num_params:,} parameters, "
+        f"{setup.num_macs:,} MACs per image",
+        f"devices   {len(devices)} x {devices[0].device_kind}, computing in "
+        f"{recipe.model.dtype}; batch {recipe.batch_size}, {per_device} per device",
+        f"training  {config.num_epochs} epochs of {recipe.steps_per_epoch} steps, "
+        f"{config.optim.name}, learning rate {config.optim.learning_rate:g} "
+        f"({config.schedule.name}), seed {config.seed}",
+        f"workdir   {workdir}",
+    ]

@@ -1,0 +1,84 @@
+"""Losses with torch's semantics, as sums: divided once, by the sum of weights."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Loss = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+
+
+def cross_entropy(
+    logits: jax.Array,
+    targets: jax.Array,
+    *,
+    class_weights: jax.Array,
+    label_smoothing: float | jax.Array = 0.0,
+) -> tuple[jax.Array, jax.Array]:
+    """Logits and targets [B, K] (rows sum to 1) -> weighted losses [B] in nats, weights [B].
+
+    sum(losses) / sum(weights) is torch.nn.CrossEntropyLoss(weight, label_smoothing) on labels.
+    """
+    smooth = (1 - label_smoothing) * targets + label_smoothing / logits.shape[-1]
+    losses = -jnp.sum(class_weights * smooth * jax.nn.log_softmax(logits), axis=-1)
+    return losses, targets @ class_weights
+
+
+def mean_squared_error(
+    logits: jax.Array, targets: jax.Array, *, class_weights: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Logits and targets [B, K] -> weighted mean over classes of the squared errors [B], weights.
+
+    With uniform weights sum(losses) / sum(weights) is torch.nn.MSELoss on one-hot labels.
+    """
+    weights = targets @ class_weights
+    return weights * jnp.mean(jnp.square(logits - targets), axis=-1), weights
+
+
+def make_loss(name: str, class_weights: jax.Array, label_smoothing: float) -> Loss:
+    """Returns (logits, targets) -> (losses, weights); raises ValueError for an unknown name."""
+    if name == "cross_entropy":
+        return lambda logits, targets: cross_entropy(
+            logits, targets, class_weights=class_weights, label_smoothing=label_smoothing
+        )
+    if name != "mse":
+        raise ValueError(f"config.loss.name={name!r} is unknown; choose from cross_entropy, mse")
+    if label_smoothing:
+        raise ValueError(
+            f"config.loss.label_smoothing={label_smoothing} works with cross_entropy only; "
+            "change config.loss.name or set it to 0"
+        )
+    return lambda logits, targets: mean_squared_error(logits, targets, class_weights=class_weights)
+
+
+def class_weights(
+    weights: str | Sequence[float], labels: np.ndarray, num_classes: int
+) -> np.ndarray:
+    """Returns a weight for each class, float32 [K].
+
+    "uniform": ones; "balanced": N / (K * examples of the class), as scikit-learn's; or numbers.
+    Raises ValueError for other names, a wrong length or a weight below 0.
+    """
+    if isinstance(weights, str):
+        if weights == "uniform":
+            return np.ones(num_classes, np.float32)
+        if weights == "balanced":
+            counts = np.bincount(labels, minlength=num_classes)
+            if not counts.all():
+                raise ValueError(
+                    f"config.loss.class_weights='balanced' needs examples of every class; train "
+                    f"has none of class {int(np.argmin(counts))}"
+                )
+            return (len(labels) / (num_classes * counts)).astype(np.float32)
+        raise ValueError(
+            f"config.loss.class_weights={weights!r} is unknown; choose uniform, balanced or "
+            f"{num_classes} numbers"
+        )
+    values = np.asarray(weights, np.float32)
+    if values.shape != (num_classes,) or not (values >= 0).all() or not values.any():
+        raise ValueError(
+            f"config.loss.class_weights={tuple(weights)} should be {num_classes} numbers, none "
+            "below 0 and one above"
+        )
+    return values

@@ -1,0 +1,80 @@
+"""What a run shows on the terminal."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from tqdm import tqdm
+
+Say = Callable[[str], None]
+
+
+class EpochBar:
+    """A bar over one epoch's steps with loss, accuracy, images/s and the time left."""
+
+    def __init__(self, epoch: int, num_epochs: int, steps: int, done: int, batch_size: int):
+        self._batch_size = batch_size
+        self._bar = tqdm(
+            total=steps,
+            initial=done,
+            desc=f"epoch {epoch}/{num_epochs}",
+            unit="step",
+            leave=False,
+            disable=None,  # no bar where the output is not a terminal
+            dynamic_ncols=True,
+        )
+
+    def update(self, steps: int, seconds: float, metrics: Mapping[str, float]) -> None:
+        """Moves the bar by `steps` that took `seconds`."""
+        self._bar.set_postfix_str(
+            f"loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.4f}, "
+            f"{steps * self._batch_size / max(seconds, 1e-9):,.0f} images/s",
+            refresh=False,
+        )
+        self._bar.update(steps)
+
+    def __enter__(self) -> "EpochBar":
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self._bar.close()
+
+
+def epoch_line(line: Mapping[str, Any], num_epochs: int, best: bool) -> str:
+    """Returns an epoch's line of metrics.jsonl as text."""
+    parts = [f"epoch {line['epoch']:>{len(str(num_epochs))}}/{num_epochs}"]
+    for split in ("train", "valid"):
+        if f"{split}_loss" in line:
+            loss, accuracy = line[f"{split}_loss"], line[f"{split}_accuracy"]
+            parts.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")
+    parts.append(f"lr {line['lr']:.2e}")
+    parts.append(f"{line['images_per_second']:,.0f} images/s")
+    parts.append(f"{line['seconds']:.1f} s")
+    return "  ".join(parts) + ("  best" if best else "")
+
+
+def result_table(result: Mapping[str, Any], workdir: Any) -> str:
+    """Returns the table that ends a run."""
+    rows = [("split", "accuracy", "loss")]
+    for split in ("train", "valid"):
+        if f"{split}_accuracy" in result:
+            accuracy, loss = result[f"{split}_accuracy"], result[f"{split}_loss"]
+            rows.append((split, f"{accuracy:.4f}", f"{loss:.4f}"))
+    rows.append((result["split"], f"{result['accuracy']:.4f}", f"{result['loss']:.4f}"))
+    lines = [f"{a:<8}{b:>10}{c:>10}" for a, b, c in rows]
+    chosen = "best on validation" if "valid_accuracy" in result else "last"
+    lines.append(
+        f"epoch {result['epoch']} of {result['num_epochs_run']} ({chosen}), "
+        f"{result['num_params']:,} parameters, {result['seconds']:.0f} s of training"
+    )
+    lines.append(f"config.json, metrics.jsonl, eval.json and checkpoints/ lie in {workdir}")
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def timed(what: str, say: Say) -> Iterator[None]:
+    """Says "`what` (n s)" when the block has run."""
+    start = time.perf_counter()
+    yield
+    say(f"{what} ({time.perf_counter() - start:.1f} s)")

@@ -1,0 +1,141 @@
+"""From a config to plain values: the data set, the recipe and the devices."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from vitjax import data, models
+from vitjax.config import check
+from vitjax.data import order
+from vitjax.data.augment import Augmentation
+from vitjax.data.dataset import Dataset
+from vitjax.data.resident import channel_statistics
+from vitjax.training import losses, optim, schedule
+from vitjax.training.progress import Say
+from vitjax.training.sharding import check_batch_size, make_mesh
+from vitjax.training.step import Recipe
+
+
+class Setup(NamedTuple):
+    """What a run works on."""
+
+    dataset: Dataset
+    recipe: Recipe
+    mesh: Mesh
+    schedule: schedule.Schedule
+    num_params: int
+    num_macs: int
+
+
+def prepare(config: ConfigDict, say: Say = print) -> Setup:
+    """Reads the data and checks that all fits; raises ValueError before anything is compiled."""
+    check(config)
+    mesh = make_mesh()
+    check_batch_size(config.data.batch_size, config.optim.accumulation_steps, mesh)
+    augmentation = Augmentation(**config.data.augment)
+    dataset = load(config, say)
+    num_examples = len(dataset.splits["train"].labels)
+    if config.data.batch_size > num_examples:
+        raise ValueError(
+            f"config.data.batch_size={config.data.batch_size} is larger than the train split of "
+            f"{num_examples} images"
+        )
+    model = models.create(
+        config.model_name, dataset.num_classes, dtype=compute_dtype(config.dtype), **config.model
+    )
+    rate = make_schedule(config, num_examples)
+    mean, std = normalisation(config, dataset)
+    recipe = Recipe(
+        model=model,
+        tx=make_optimizer(config, rate),
+        loss=make_loss(config, dataset),
+        augmentation=augmentation,
+        mean=mean,
+        std=std,
+        image_shape=dataset.image_shape,
+        num_classes=dataset.num_classes,
+        num_examples=num_examples,
+        batch_size=config.data.batch_size,
+        eval_batch_size=config.data.eval_batch_size,
+        drop_remainder=config.data.drop_remainder,
+        accumulation_steps=config.optim.accumulation_steps,
+        ema_decay=config.optim.ema_decay,
+    )
+    params = models.abstract_params(model, dataset.image_shape)
+    num_macs = models.num_macs(model, dataset.image_shape)
+    return Setup(dataset, recipe, mesh, rate, models.num_params(params), num_macs)
+
+
+def load(config: ConfigDict, say: Say) -> Dataset:
+    """Reads the data set that the config names."""
+    options = config.data
+    return data.load(
+        options.name,
+        data_dir=options.data_dir or None,
+        image_root=options.image_root or None,
+        image_size=options.image_size or None,
+        channels=options.channels or None,
+        fit=options.fit,
+        label_column=options.label_column,
+        valid_fraction=options.valid_fraction,
+        split_seed=options.split_seed,
+        on_status=say,
+    )
+
+
+def compute_dtype(name: str) -> jnp.dtype:
+    """Returns the dtype of the computation; auto is bfloat16 except on CPU."""
+    if name == "auto":
+        name = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return jnp.dtype(name)
+
+
+def make_schedule(config: ConfigDict, num_examples: int) -> schedule.Schedule:
+    """Returns the learning rate as a function of the optimiser step."""
+    batches = order.num_batches(num_examples, config.data.batch_size, config.data.drop_remainder)
+    return schedule.make_schedule(
+        learning_rate=config.optim.learning_rate,
+        steps_per_epoch=batches,
+        num_epochs=config.num_epochs,
+        **config.schedule,
+    )
+
+
+def make_optimizer(config: ConfigDict, rate: schedule.Schedule):
+    """Returns the optax transformation that the config names."""
+    options = config.optim
+    return optim.make_optimizer(
+        options.name,
+        rate,
+        weight_decay=options.weight_decay,
+        decay_mask=options.decay_mask,
+        clip_norm=options.clip_norm,
+        **{name: options[name] for name in optim.OPTIONS},
+    )
+
+
+def make_loss(config: ConfigDict, dataset: Dataset) -> losses.Loss:
+    """Returns the loss that the config names, with its class weights."""
+    labels = dataset.splits["train"].labels
+    weights = losses.class_weights(config.loss.class_weights, labels, dataset.num_classes)
+    return losses.make_loss(config.loss.name, jnp.asarray(weights), config.loss.label_smoothing)
+
+
+def normalisation(
+    config: ConfigDict, dataset: Dataset
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns mean and standard deviation per channel: the config's, or the train split's."""
+    mean, std = tuple(config.data.mean), tuple(config.data.std)
+    if not mean and not std:
+        mean, std = channel_statistics(dataset.splits["train"].images)
+        std = tuple(s or 1.0 for s in std)  # a constant channel
+    channels = dataset.image_shape[-1]
+    if len(mean) != channels or len(std) != channels or not all(s > 0 for s in std):
+        raise ValueError(
+            f"config.data.mean={mean} and config.data.std={std} should have {channels} number(s) "
+            "each, std above 0; or leave both empty for the train split's own"
+        )
+    return mean, std

@@ -1,0 +1,189 @@
+"""What a run compiles: begin, order, train, evaluate. The only `jax.jit` of training."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from vitjax.data import order
+from vitjax.data.augment import Augmentation, normalise
+from vitjax.data.order import Order
+from vitjax.data.resident import Resident
+from vitjax.training.losses import Loss
+from vitjax.training.metrics import Metrics, batch_metrics
+from vitjax.training.sharding import replicated, split_batch
+from vitjax.training.state import TrainState, init_state
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What training computes, as plain values and pure functions."""
+
+    model: nn.Module
+    tx: optax.GradientTransformation
+    loss: Loss
+    augmentation: Augmentation
+    mean: tuple[float, ...]  # per channel, of pixels in [0, 1]
+    std: tuple[float, ...]
+    image_shape: tuple[int, int, int]  # H, W, C
+    num_classes: int
+    num_examples: int  # of the train split
+    batch_size: int  # over all devices
+    eval_batch_size: int = 256
+    drop_remainder: bool = False
+    accumulation_steps: int = 1  # micro-batches that a batch is cut into
+    ema_decay: float = 0.0  # 0: no averaged parameters
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in an epoch."""
+        return order.num_batches(self.num_examples, self.batch_size, self.drop_remainder)
+
+
+class Batch(NamedTuple):
+    """Examples ready for the model."""
+
+    images: jax.Array  # float32 [B, H, W, C], normalised
+    targets: jax.Array  # float32 [B, K], rows sum to 1
+    labels: jax.Array  # int32 [B]
+    mask: jax.Array  # bool [B], False for padding
+
+
+def train_batch(recipe: Recipe, mesh: Mesh, seed: Any, data: Resident, at: Order, epoch: Any):
+    """Gathers and augments the examples `at` ([B]) of `epoch`."""
+    indices, mask = split_batch(mesh, at)
+    keys = order.example_keys(seed, epoch, indices)
+    labels = data.labels[indices]
+    images = recipe.augmentation.images(keys, data.images[indices], recipe.mean, recipe.std)
+    targets = jax.nn.one_hot(labels, recipe.num_classes)
+    images, targets = recipe.augmentation.batch(keys, images, targets)
+    return split_batch(mesh, Batch(images, targets, labels, mask))
+
+
+def summed_loss(recipe: Recipe, params: Any, batch: Batch, key: jax.Array):
+    """Returns the loss summed over the batch, and its metrics."""
+    logits = recipe.model.apply({"params": params}, batch.images, train=True, rngs={"dropout": key})
+    losses, weights = (x * batch.mask for x in recipe.loss(logits, batch.targets))
+    return jnp.sum(losses), batch_metrics(losses, weights, logits, batch.labels, batch.mask)
+
+
+def gradients(recipe: Recipe, mesh: Mesh, params: Any, batch: Batch, key: jax.Array):
+    """Returns the gradient of the weighted mean loss and the batch's metrics."""
+    grad = jax.grad(lambda *args: summed_loss(recipe, *args), has_aux=True)
+    parts = recipe.accumulation_steps
+    if parts == 1:
+        grads, metrics = grad(params, batch, key)
+    else:
+        # Micro-batch i takes every parts-th example, so that each device keeps its own.
+        cut = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
+
+        def add(total: Any, part: Any) -> tuple[Any, None]:
+            micro, micro_key = part
+            return jax.tree.map(
+                jnp.add, total, grad(params, split_batch(mesh, micro), micro_key)
+            ), None
+
+        zero = jax.tree.map(jnp.zeros_like, params), Metrics.zero()
+        (grads, metrics), _ = jax.lax.scan(add, zero, (cut, jax.random.split(key, parts)))
+    weight = jnp.where(metrics.weight > 0, metrics.weight, 1)
+    return jax.tree.map(lambda g: g / weight, grads), metrics
+
+
+def train_step(
+    recipe: Recipe, mesh: Mesh, seed: Any, data: Resident, epoch_order: Order, state: TrainState
+) -> tuple[TrainState, jax.Array]:
+    """Returns the next state and True; or, where loss or gradient is not finite, False.
+
+    Then the parameters and the step are those before, for `diagnose`.
+    """
+    epoch, i = jnp.divmod(state.step, recipe.steps_per_epoch)
+    at = jax.tree.map(lambda x: x[i], epoch_order)
+    batch = train_batch(recipe, mesh, seed, data, at, epoch)
+    key = order.dropout_key(seed, state.step)
+    grads, metrics = gradients(recipe, mesh, state.params, batch, key)
+    finite = jnp.isfinite(metrics.loss) & jnp.isfinite(optax.tree.norm(grads))
+    updates, opt_state = recipe.tx.update(grads, state.opt_state, state.params)
+    new = optax.apply_updates(state.params, updates)
+    params = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state.params)
+    ema_params = state.ema_params
+    if ema_params is not None:
+        ema_params = optax.incremental_update(params, ema_params, 1 - recipe.ema_decay)
+    old = jax.tree.map(lambda m: jnp.where(i == 0, 0, m), state.metrics)
+    return (
+        TrainState(state.step + finite, params, opt_state, ema_params, old + metrics),
+        finite,
+    )
+
+
+def evaluate(recipe: Recipe, mesh: Mesh, params: Any, data: Resident) -> Metrics:
+    """Returns the metrics over all of `data`, every example counted once."""
+    total = len(data.labels)
+    size = -(-min(recipe.eval_batch_size, total) // mesh.size) * mesh.size
+
+    def add_batch(i: jax.Array, metrics: Metrics) -> Metrics:
+        indices = split_batch(mesh, i * size + jnp.arange(size))
+        mask = indices < total
+        labels = data.labels[indices]  # an index past the end gives the last example, masked
+        images = normalise(data.images[indices].astype(jnp.float32), recipe.mean, recipe.std)
+        logits = recipe.model.apply({"params": params}, split_batch(mesh, images))
+        targets = jax.nn.one_hot(labels, recipe.num_classes)
+        losses, weights = (x * mask for x in recipe.loss(logits, targets))
+        return metrics + batch_metrics(losses, weights, logits, labels, mask)
+
+    return jax.lax.fori_loop(0, -(-total // size), add_batch, Metrics.zero())
+
+
+class Programs:
+    """The compiled functions of one recipe on one mesh; arguments and results are replicated."""
+
+    def __init__(self, recipe: Recipe, mesh: Mesh):
+        self.recipe, self.mesh = recipe, mesh
+        out = replicated(mesh)
+        self.init = jax.jit(self._init, out_shardings=out)  # seed -> TrainState
+        self.epoch_order = jax.jit(self._order, out_shardings=out)  # seed, epoch -> Order
+        self.train = jax.jit(self._train, out_shardings=out, donate_argnums=0)
+        self.evaluate = jax.jit(self._evaluate, out_shardings=out)  # params, data -> Metrics
+
+    def _init(self, seed: jax.Array) -> TrainState:
+        recipe = self.recipe
+        return init_state(
+            recipe.model, recipe.tx, seed, recipe.image_shape, ema=recipe.ema_decay > 0
+        )
+
+    def _order(self, seed: jax.Array, epoch: jax.Array) -> Order:
+        recipe = self.recipe
+        return order.epoch_order(
+            seed, epoch, recipe.num_examples, recipe.batch_size, recipe.drop_remainder
+        )
+
+    def _train(
+        self,
+        state: TrainState,
+        seed: jax.Array,
+        data: Resident,
+        epoch_order: Order,
+        stop: jax.Array,
+    ) -> TrainState:
+        """Trains until step `stop` (within the epoch), or up to a step that is not finite."""
+
+        def unfinished(carry: tuple[TrainState, jax.Array]) -> jax.Array:
+            state, finite = carry
+            return (state.step < stop) & finite
+
+        def body(carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
+            return train_step(self.recipe, self.mesh, seed, data, epoch_order, carry[0])
+
+        return jax.lax.while_loop(unfinished, body, (state, jnp.bool_(True)))[0]
+
+    def _evaluate(self, params: Any, data: Resident) -> Metrics:
+        return evaluate(self.recipe, self.mesh, params, data)
+
+
+def aot(function: Callable, *args: Any) -> Callable:
+    """Compiles a jitted function for arguments like `args`, ahead of its first call."""
+    return function.lower(*args).compile()  # type: ignore[attr-defined]
