@@ -9,9 +9,9 @@ from vitjax.config import default
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """Returns the config; there is no argument."""
+    """Returns the config of the run."""
     if arg:
-        raise ValueError(f"configs/vit_digits.py has no argument {arg!r}; only 'debug' exists")
+        raise ValueError(f"configs/vit_digits.py takes no argument but debug, not {arg!r}")
     config = default("vit")
     config.num_epochs = 100
     config.model.update(patch_size=2, num_layers=4, hidden_dim=64, mlp_dim=128, num_heads=4)

@@ -3,8 +3,8 @@
 import dataclasses
 import difflib
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
@@ -13,6 +13,9 @@ from vitjax import models
 from vitjax.data.augment import Augmentation
 from vitjax.training import optim
 from vitjax.training.run_folder import flatten
+
+
+T = TypeVar("T")
 
 
 def default(model_name: str = "vit") -> ConfigDict:
@@ -87,6 +90,46 @@ def _schedule_options() -> ConfigDict:
     schedule.gamma = 0.1  # what each step multiplies by
     schedule.per_epoch = False  # change the rate between epochs only
     return schedule
+
+
+def choose_row(arg: str, rows: Mapping[str, T], what: str) -> T:
+    """Returns `rows[arg]`, the first row for ""; raises ValueError that names the rows."""
+    if not arg:
+        return next(iter(rows.values()))
+    if arg not in rows:
+        near = difflib.get_close_matches(arg, rows, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            f"unknown {what} {arg!r} after ':' in --config; choose from {', '.join(rows)}, or "
+            f"debug{hint}"
+        )
+    return rows[arg]
+
+
+def galaxy_zoo2(config: ConfigDict) -> ConfigDict:
+    """Sets what all rows of seed 003 share: data, augmentation, optimiser, early stopping."""
+    config.num_epochs = 200
+    config.patience = 10
+    config.data.update(
+        name="galaxy_zoo2",
+        label_column="label1",
+        image_size=224,
+        fit="center_crop",
+        batch_size=64,
+        mean=(0.094, 0.0815, 0.063),
+        std=(0.1303, 0.11, 0.0913),
+    )
+    config.data.augment.update(
+        rotation_degrees=90.0,
+        horizontal_flip=True,
+        vertical_flip=True,
+        resized_crop_scale=(0.8, 1.0),
+        resized_crop_ratio=(0.99, 1.01),
+    )
+    config.model.update(stem="linear", kernel_init="torch_linear")
+    config.optim.update(name="adam", learning_rate=3e-4)
+    config.schedule.update(name="step", step_size=5, gamma=0.9)
+    return config
 
 
 def debug(config: ConfigDict) -> ConfigDict:

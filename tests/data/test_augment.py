@@ -117,9 +117,8 @@ def test_random_resized_crop_draws_torchvisions_boxes(scale, ratio):
     ours = np.concatenate([corner, far - corner + 1], axis=1)  # top, left, height, width
     np.testing.assert_allclose(ours, np.round(ours), atol=1e-4)
     numpy_rng = np.random.default_rng(1)
-    expected = [torchvision_box(numpy_rng, scale, ratio, erasing=False) for _ in range(4000)]
-    expected = np.array([box for box in expected if box is not None])
-    assert len(expected) > 3990
+    boxes = [torchvision_box(numpy_rng, scale, ratio, erasing=False) for _ in range(4000)]
+    expected = np.array([(0, 0, H, W) if box is None else box for box in boxes])
     assert_same_mean(ours, expected)
     assert_same_mean(ours**2, expected**2)
     for i in range(5):
@@ -155,9 +154,9 @@ def test_random_erasing_fills_torchvisions_boxes():
     ours = np.stack([rows.argmax(1), columns.argmax(1), rows.sum(1), columns.sum(1)], 1)[used]
     numpy_rng = np.random.default_rng(2)
     boxes = [torchvision_box(numpy_rng, (0.1, 0.5), (0.3, 3.3), erasing=True) for _ in range(4000)]
-    expected = np.array([box for box in boxes if box is not None])
-    assert_same_mean(ours, expected)
-    assert_same_mean(ours**2, expected**2)
+    simulated = np.array([box for box in boxes if box is not None])
+    assert_same_mean(ours, simulated)
+    assert_same_mean(ours**2, simulated**2)
 
 
 @pytest.mark.parametrize(("probability", "scale"), [(0.0, (0.1, 0.3)), (1.0, (1.5, 1.6))])
@@ -200,8 +199,6 @@ def test_images_do_not_depend_on_their_place_in_the_batch():
     np.testing.assert_array_equal(everything(batch_keys, batch), results)
     order = np.random.default_rng(3).permutation(len(batch))
     np.testing.assert_array_equal(everything(batch_keys[order], batch[order]), results[order])
-    alone = everything(batch_keys[5:6], batch[5:6])  # another program, so other roundings
-    np.testing.assert_allclose(alone[0], results[5], atol=1e-5)
 
 
 def test_images_go_through_the_documented_order():
@@ -225,10 +222,11 @@ def test_images_go_through_the_documented_order():
 
 
 def test_one_option_leaves_the_draws_of_another():
-    images, flip = jnp.array(batch), Augmentation(horizontal_flip=True)
+    flip = Augmentation(horizontal_flip=True)
     both = Augmentation(horizontal_flip=True, erasing_probability=1.0)
-    alone = np.asarray(flip.images(batch_keys, images, MEAN, STD))
-    erased = np.asarray(both.images(batch_keys, images, MEAN, STD))
+    alone, erased = jax.jit(
+        lambda keys, images: [a.images(keys, images, MEAN, STD) for a in (flip, both)]
+    )(batch_keys, batch)
     outside = np.abs(erased) > 1e-5  # the fill value is the mean, so it is 0 after normalising
     assert 0.5 < outside.mean() < 1
     np.testing.assert_allclose(erased[outside], alone[outside], atol=1e-6)
@@ -239,26 +237,39 @@ def test_images_must_be_uint8():
         Augmentation().images(batch_keys, jnp.float32(batch), MEAN, STD)
 
 
-def test_batch_mixes_by_the_options():
+def test_batch_mixes_by_the_options(monkeypatch):
     images, targets = jnp.float32(batch), jnp.eye(len(batch))
-    keys = jax.vmap(lambda key: jax.random.fold_in(key, 100))(batch_keys)
+    keys = jax.vmap(lambda key: jax.random.fold_in(key, 100))(batch_keys)  # not those of images()
+    calls = []
+
+    def record(name):
+        def call(keys, images, targets, **alphas):
+            calls.append((name, alphas, keys))
+            return 2 * images, targets
+
+        return call
+
+    for name in ("mixup", "cutmix", "mixup_or_cutmix"):
+        monkeypatch.setattr(mix, name, record(name))
     same = Augmentation().batch(batch_keys, images, targets)
     assert same[0] is images
     assert same[1] is targets
-    both = functools.partial(mix.mixup_or_cutmix, mixup_alpha=0.2, cutmix_alpha=1.0)
-    for options, expected in (
-        (Augmentation(mixup_alpha=0.2), functools.partial(mix.mixup, alpha=0.2)),
-        (Augmentation(cutmix_alpha=1.0), functools.partial(mix.cutmix, alpha=1.0)),
-        (Augmentation(mixup_alpha=0.2, cutmix_alpha=1.0), both),
+    both = {"mixup_alpha": 0.2, "cutmix_alpha": 1.0}
+    for options, name, alphas in (
+        (Augmentation(mixup_alpha=0.2), "mixup", {"alpha": 0.2}),
+        (Augmentation(cutmix_alpha=1.0), "cutmix", {"alpha": 1.0}),
+        (Augmentation(mixup_alpha=0.2, cutmix_alpha=1.0), "mixup_or_cutmix", both),
     ):
-        ours = jax.jit(options.batch)(batch_keys, images, targets)
-        for a, b in zip(ours, jax.jit(expected)(keys, images, targets), strict=True):
-            np.testing.assert_allclose(a, b, atol=1e-4)
-        assert not np.allclose(ours[0], images)
+        mixed, _ = options.batch(batch_keys, images, targets)
+        np.testing.assert_array_equal(mixed, 2 * images)
+        assert calls[-1][:2] == (name, alphas)
+        assert (calls[-1][2] == keys).all()
+    assert len(calls) == 3
 
 
 def test_options_may_be_lists_as_in_json():
-    from_json = Augmentation(resized_crop_scale=[0.5, 1], resized_crop_ratio=[1, 2])
+    lists: dict = {"resized_crop_scale": [0.5, 1], "resized_crop_ratio": [1, 2]}
+    from_json = Augmentation(**lists)
     assert from_json == Augmentation(resized_crop_scale=(0.5, 1), resized_crop_ratio=(1, 2))
     assert hash(from_json) is not None
 
@@ -298,5 +309,4 @@ def test_wrong_options_are_named(name, value, expected):
 
 
 def test_every_option_is_checked():
-    names = [field for field in Augmentation.__dataclass_fields__]
-    assert sorted(names) == sorted(augment._EXPECTED)
+    assert sorted(Augmentation.__dataclass_fields__) == sorted(augment._EXPECTED)

@@ -85,7 +85,7 @@ def test_label_unknown_to_train(root):
     write(root / "train.csv", "path,label", "0.png,a", "1.png,b")
     write(root / "valid.csv", "path,label", "2.png,a", "3.png,c")
     with pytest.raises(
-        ValueError, match="valid.csv line 3 has the label 'c', which train does not"
+        ValueError, match=r"valid\.csv line 3 has the label 'c', which train does not"
     ):
         read(root)
 

@@ -114,7 +114,7 @@ def outcomes(image, magnitude):
     """{bytes of the result: names} of every operation, with either sign."""
     strengths = magnitudes(magnitude, *image.shape[:2])
     ops = np.arange(len(OPERATIONS))
-    found = {}
+    found: dict[bytes, set] = {}
     for sign in (1, -1):
         signs = np.array([1 if name in UNSIGNED else sign for name in OPERATIONS])
         for op, result in zip(ops, apply_all(image, ops, signs * strengths), strict=True):
@@ -152,5 +152,7 @@ def test_rand_augment_rounds_first_and_refuses_other_channels():
     image = jnp.full((12, 12, 3), 3.7)
     result = rand_augment(jax.random.key(0), image)
     np.testing.assert_array_equal(result, jnp.round(result))
-    with pytest.raises(ValueError, match="1 or 3 channels, not 4; set config.data.augment.rand"):
+    with pytest.raises(
+        ValueError, match=r"1 or 3 channels, not 4; set config\.data\.augment\.rand"
+    ):
         rand_augment(jax.random.key(0), jnp.zeros((8, 8, 4)))

@@ -23,7 +23,7 @@ def random_crop(key: jax.Array, image: jax.Array, *, padding: int | jax.Array) -
 
     torchvision's `RandomCrop(size, padding)` on an image that has that size already.
     """
-    top, left = jax.random.randint(key, (2,), -padding, padding + 1)
+    top, left = _below(jax.random.uniform(key, (2,)), 2 * padding + 1) - padding
     rows, columns = jnp.arange(image.shape[0]) + top, jnp.arange(image.shape[1]) + left
     return take_pixels(image, rows[:, None], columns)
 
@@ -32,14 +32,14 @@ def horizontal_flip(
     key: jax.Array, image: jax.Array, *, probability: float | jax.Array = 0.5
 ) -> jax.Array:
     """Mirrors an image [H, W, C] left to right (torchvision's `RandomHorizontalFlip`)."""
-    return jnp.where(jax.random.bernoulli(key, probability), image[:, ::-1], image)
+    return _flip(key, image, probability, axis=1)
 
 
 def vertical_flip(
     key: jax.Array, image: jax.Array, *, probability: float | jax.Array = 0.5
 ) -> jax.Array:
     """Mirrors an image [H, W, C] top to bottom (torchvision's `RandomVerticalFlip`)."""
-    return jnp.where(jax.random.bernoulli(key, probability), image[::-1], image)
+    return _flip(key, image, probability, axis=0)
 
 
 def rotation(key: jax.Array, image: jax.Array, *, degrees: float | jax.Array) -> jax.Array:
@@ -64,8 +64,8 @@ def random_resized_crop(
     box has a share of the area uniform in `scale` and width / height log-uniform in `ratio`.
     """
     height, width, _ = image.shape
-    box_key, place_key = jax.random.split(key)
-    widths, heights = _draw_boxes(box_key, height, width, scale, ratio)
+    draws = jax.random.uniform(key, (2 + 2 * _ATTEMPTS,))
+    widths, heights = _sides(draws[2:], height * width, scale, ratio)
     fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
     first = jnp.argmax(fits)  # 0 where none fits
     # Without a fit: the largest box in the middle whose shape is within `ratio`.
@@ -74,7 +74,7 @@ def random_resized_crop(
     box_height = jnp.where(found, heights[first], jnp.minimum(height, jnp.round(width / ratio[0])))
     box = jnp.stack([box_height, box_width]).astype(jnp.int32)
     room = jnp.array([height, width]) - box
-    top, left = jnp.where(found, jax.random.randint(place_key, (2,), 0, room + 1), room // 2)
+    top, left = jnp.where(found, _below(draws[:2], room + 1), room // 2)
     return resize_box(image, top, left, box[0], box[1])
 
 
@@ -93,13 +93,13 @@ def random_erasing(
     `ratio` is height / width. With 255 * mean as the value, the box is 0 after `normalise`.
     """
     height, width, _ = image.shape
-    use_key, box_key, place_key = jax.random.split(key, 3)
-    heights, widths = _draw_boxes(box_key, height, width, scale, ratio)
+    draws = jax.random.uniform(key, (3 + 2 * _ATTEMPTS,))
+    heights, widths = _sides(draws[3:], height * width, scale, ratio)
     fits = (heights < height) & (widths < width)
     first = jnp.argmax(fits)
     box = jnp.stack([heights[first], widths[first]]).astype(jnp.int32)
-    box = jnp.where(fits[first] & jax.random.bernoulli(use_key, probability), box, 0)
-    top, left = jax.random.randint(place_key, (2,), 0, jnp.array([height, width]) - box + 1)
+    box = jnp.where(fits[first] & (draws[2] < probability), box, 0)
+    top, left = _below(draws[:2], jnp.array([height, width]) - box + 1)
     y, x = jnp.arange(height)[:, None, None], jnp.arange(width)[:, None]
     inside = (y >= top) & (y < top + box[0]) & (x >= left) & (x < left + box[1])
     filled = jnp.broadcast_to(jnp.asarray(value, image.dtype), image.shape)
@@ -117,19 +117,33 @@ def normalise(images: jax.Array, mean: Sequence[float], std: Sequence[float]) ->
     return (images.astype(jnp.float32) / 255 - jnp.array(mean)) / jnp.array(std)
 
 
-def _draw_boxes(
-    key: jax.Array,
-    height: int,
-    width: int,
+def _flip(
+    key: jax.Array, image: jax.Array, probability: float | jax.Array, *, axis: int
+) -> jax.Array:
+    """Reads the axis backwards or not: a select of two images would compute the image twice."""
+    place = jnp.arange(image.shape[axis])
+    place = jnp.where(jax.random.bernoulli(key, probability), place[::-1], place)
+    return jnp.take(image, place, axis=axis, mode="clip")
+
+
+def _below(draws: jax.Array, bound: int | jax.Array) -> jax.Array:
+    """Draws uniform in [0, 1) -> whole numbers uniform in [0, bound), for one hash of the key."""
+    return jnp.floor(draws * bound).astype(jnp.int32)
+
+
+def _sides(
+    draws: jax.Array,
+    pixels: int,
     scale: Sequence[float] | jax.Array,
     ratio: Sequence[float] | jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """Sides a, b [10] in whole pixels: a * b / (H * W) within `scale`, a / b within `ratio`."""
-    area_key, ratio_key = jax.random.split(key)
-    area = jax.random.uniform(area_key, (_ATTEMPTS,), minval=scale[0], maxval=scale[1])
-    low, high = jnp.log(jnp.asarray(ratio[0])), jnp.log(jnp.asarray(ratio[1]))
-    shape = jnp.exp(jax.random.uniform(ratio_key, (_ATTEMPTS,), minval=low, maxval=high))
-    area = area * (height * width)
+    """Draws [2N] -> sides a, b [N] of boxes: a * b / pixels uniform in `scale`, a / b in `ratio`.
+
+    The ratio is uniform in its logarithm; the sides are rounded to whole pixels.
+    """
+    for_area, for_shape = jnp.split(draws, 2)
+    area = pixels * (scale[0] + for_area * (scale[1] - scale[0]))
+    shape = ratio[0] * (ratio[1] / ratio[0]) ** for_shape
     return jnp.round(jnp.sqrt(area * shape)), jnp.round(jnp.sqrt(area / shape))
 
 

@@ -151,7 +151,7 @@ def _common_shape(
     headers = list(pool.map(_header, paths))
     readable = [(path, header) for path, header in zip(paths, headers, strict=True) if header]
     if not readable:
-        raise _damaged_error([(path, "is no image") for path in paths])
+        raise _damaged_error([(path, "no image") for path in paths])
     first_path, (first_size, _) = readable[0]
     width, height = (fmt.size, fmt.size) if fmt.size is not None else first_size
     if fmt.size is None:
@@ -180,12 +180,14 @@ def _decode_into(
     images: np.ndarray, paths: list[str], fmt: ImageFormat, pool: concurrent.futures.Executor
 ) -> list[tuple[str, str]]:
     """Fills `images`, whose shape is already known; returns (path, reason) of those that failed."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     def decode(i: int) -> str | None:
         try:
             with Image.open(paths[i]) as image:
                 images[i] = to_array(image, fmt.size, images.shape[-1], fmt.fit)
+        except UnidentifiedImageError:
+            return "no image"
         except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
             return one_line(error)
         return None
@@ -195,7 +197,7 @@ def _decode_into(
 
 
 def _damaged_error(damaged: list[tuple[str, str]]) -> ValueError:
-    reasons = (reason if path in reason else f"{path} ({reason})" for path, reason in damaged[:10])
+    reasons = (f"{path} ({reason})" for path, reason in damaged[:10])
     more = f", and {len(damaged) - 10:,} more" if len(damaged) > 10 else ""
     return ValueError(
         f"cannot read {len(damaged):,} image files: {', '.join(reasons)}{more}; "

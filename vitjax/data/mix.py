@@ -1,13 +1,9 @@
 """Mixup and CutMix: each example is mixed with the one before it in the batch, labels too."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 
-Weights = tuple[
-    jax.Array, jax.Array
-]  # of an example's own pixels [H or 1, W or 1, 1], of its label
+Weights = tuple[jax.Array, jax.Array]  # of one example's pixels [H or 1, W or 1, 1], its label
 
 
 def mixup(
@@ -18,7 +14,11 @@ def mixup(
     Mixup (https://arxiv.org/abs/1710.09412). Keys [B], images [B, H, W, C] and targets [B, K]
     (class probabilities) -> images and targets of the same shapes.
     """
-    return _mix(images, targets, jax.vmap(functools.partial(_mixup_weights, alpha=alpha))(keys))
+
+    def weights(key: jax.Array) -> Weights:
+        return _mixup_weights(jax.random.uniform(key, (2,)), alpha)
+
+    return _mix(images, targets, jax.vmap(weights)(keys))
 
 
 def cutmix(
@@ -30,7 +30,10 @@ def cutmix(
     lambda ~ Beta(alpha, alpha), and a uniform centre, and is cut off at the image's border.
     Shapes as in `mixup`.
     """
-    weights = functools.partial(_cutmix_weights, alpha=alpha, size=images.shape[1:3])
+
+    def weights(key: jax.Array) -> Weights:
+        return _cutmix_weights(jax.random.uniform(key, (4,)), alpha, images.shape[1:3])
+
     return _mix(images, targets, jax.vmap(weights)(keys))
 
 
@@ -45,51 +48,47 @@ def mixup_or_cutmix(
     """Mixes each example by `mixup` or by `cutmix`, with probability 1/2; shapes as in `mixup`."""
 
     def weights(key: jax.Array) -> Weights:
-        choice_key, mix_key = jax.random.split(key)
-        own, label = _mixup_weights(mix_key, mixup_alpha)
-        own_box, label_box = _cutmix_weights(mix_key, cutmix_alpha, images.shape[1:3])
-        use_box = jax.random.bernoulli(choice_key)
+        draws = jax.random.uniform(key, (5,))
+        own, label = _mixup_weights(draws[1:3], mixup_alpha)
+        own_box, label_box = _cutmix_weights(draws[1:], cutmix_alpha, images.shape[1:3])
+        use_box = draws[0] < 0.5
         return jnp.where(use_box, own_box, own), jnp.where(use_box, label_box, label)
 
     return _mix(images, targets, jax.vmap(weights)(keys))
 
 
-def symmetric_beta(key: jax.Array, alpha: float | jax.Array) -> jax.Array:
-    """One draw of Beta(alpha, alpha), exact for any alpha > 0 and without rejection.
+def symmetric_beta(draws: jax.Array, alpha: float | jax.Array) -> jax.Array:
+    """Two draws uniform in [0, 1) -> one of Beta(alpha, alpha): exact for any alpha > 0, no loop.
 
-    From two uniforms by way of Student's t with 2 alpha degrees of freedom (Devroye, Non-Uniform
-    Random Variate Generation, 1986, IX.4.6); `jax.random.beta` loops over two gamma draws instead.
+    By way of Student's t with 2 alpha degrees of freedom (Devroye, Non-Uniform Random Variate
+    Generation, 1986, IX.4.6); `jax.random.beta` rejects in a loop, over two gamma draws, instead.
     """
-    u, v = jax.random.uniform(key, (2,))
-    log_q = jnp.log1p(-u) / alpha
-    cos = jnp.cos(2 * jnp.pi * v)
+    log_q = jnp.log1p(-draws[0]) / alpha
+    cos = jnp.cos(2 * jnp.pi * draws[1])
     square = -jnp.expm1(log_q) * cos**2
     ratio = square / jnp.maximum(jnp.exp(log_q) + square, jnp.finfo(square.dtype).tiny)
     return 0.5 + 0.5 * jnp.sign(cos) * jnp.sqrt(ratio)
 
 
-def _mixup_weights(key: jax.Array, alpha: float | jax.Array) -> Weights:
-    label = symmetric_beta(key, alpha)
+def _mixup_weights(draws: jax.Array, alpha: float | jax.Array) -> Weights:
+    label = symmetric_beta(draws, alpha)
     return label[None, None, None], label
 
 
-def _cutmix_weights(key: jax.Array, alpha: float | jax.Array, size: tuple[int, ...]) -> Weights:
-    beta_key, box_key = jax.random.split(key)
+def _cutmix_weights(draws: jax.Array, alpha: float | jax.Array, size: tuple[int, ...]) -> Weights:
     shape = jnp.array(size)  # height, width
-    half = 0.5 * jnp.sqrt(1 - symmetric_beta(beta_key, alpha)) * shape
-    centre = jax.random.randint(box_key, (2,), 0, shape)
-    low = jnp.maximum(centre - half.astype(jnp.int32), 0)
-    high = jnp.minimum(centre + half.astype(jnp.int32), shape)
+    side = jnp.sqrt(1 - symmetric_beta(draws[:2], alpha)) * shape
+    half = (0.5 * side).astype(jnp.int32)
+    centre = jnp.floor(draws[2:] * shape).astype(jnp.int32)
+    low, high = jnp.maximum(centre - half, 0), jnp.minimum(centre + half, shape)
     y, x = jnp.arange(size[0])[:, None], jnp.arange(size[1])
     box = (y >= low[0]) & (y < high[0]) & (x >= low[1]) & (x < high[1])
     label = 1 - jnp.prod(high - low) / (size[0] * size[1])
     return jnp.where(box, 0.0, 1.0)[..., None], label
 
 
-def _mix(
-    images: jax.Array, targets: jax.Array, weights: tuple[jax.Array, jax.Array]
-) -> tuple[jax.Array, jax.Array]:
-    """Own part by the weights [B, ...], the rest from the batch rolled by one."""
+def _mix(images: jax.Array, targets: jax.Array, weights: Weights) -> tuple[jax.Array, jax.Array]:
+    """Own part by the weights, with a leading [B]; the rest from the batch rolled by one."""
     own, label = weights[0], weights[1][:, None]
     images = own * images + (1 - own) * jnp.roll(images, 1, axis=0)
     return images, label * targets + (1 - label) * jnp.roll(targets, 1, axis=0)

@@ -49,13 +49,12 @@ def rand_augment(
         )
     strengths = magnitudes(magnitude, height, width)
 
-    def step(image, key):
-        op_key, sign_key = jax.random.split(key)
-        op = jax.random.randint(op_key, (), 0, len(OPERATIONS))
-        negate = jnp.array(_SIGNED)[op] & jax.random.bernoulli(sign_key)
+    def step(image, draw):  # two uniform draws: which operation, which sign
+        op = jnp.floor(draw[0] * len(OPERATIONS)).astype(jnp.int32)
+        negate = jnp.array(_SIGNED)[op] & (draw[1] < 0.5)
         return apply_operation(image, op, jnp.where(negate, -strengths[op], strengths[op])), None
 
-    return jax.lax.scan(step, jnp.round(image), jax.random.split(key, num_ops))[0]
+    return jax.lax.scan(step, jnp.round(image), jax.random.uniform(key, (num_ops, 2)))[0]
 
 
 def magnitudes(magnitude: int | jax.Array, height: int, width: int) -> jax.Array:

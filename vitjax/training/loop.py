@@ -218,9 +218,10 @@ class Run:
             self._state,
         )
         kept = self.checkpoints.steps()
+        epoch = step // self._setup.recipe.steps_per_epoch + 1
         raise FloatingPointError(
-            f"NaN or infinity at step {step} (epoch {step // self._setup.recipe.steps_per_epoch + 1})"
-            f", {where}; lower config.optim.learning_rate or set config.optim.clip_norm. "
+            f"NaN or infinity at step {step} (epoch {epoch}), {where}; "
+            "lower config.optim.learning_rate or set config.optim.clip_norm. "
             + (f"The checkpoint of step {kept[-1]} is kept" if kept else "Nothing was saved yet")
         )
 

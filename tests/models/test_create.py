@@ -1,0 +1,132 @@
+"""Models by name: options, errors, gradients, initialisers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vitjax import models
+from vitjax.models import init
+
+IMAGES = jax.random.normal(jax.random.key(0), (4, 8, 8, 1))
+SMALL = dict(hidden_dim=8, num_layers=2, mlp_dim=12, num_heads=2)
+OPTIONS = {
+    "vit": SMALL | {"head_hidden_dims": (6,)},
+    "linformer": SMALL | {"k_dim": 3},
+    "mixer": dict(hidden_dim=8, num_layers=2, mlp_dim=12, tokens_mlp_dim=6),
+}
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_every_parameter_gets_a_gradient(name):
+    model = models.create(name, 3, **OPTIONS[name])
+    params = model.init(jax.random.key(0), IMAGES)["params"]
+    noise = jax.random.key(1)
+    params = jax.tree.map(lambda p: p + 0.2 * jax.random.normal(noise, p.shape), params)
+
+    @jax.jit
+    def loss(params):
+        return jnp.sum(jnp.sin(model.apply({"params": params}, IMAGES)))
+
+    grads = jax.grad(loss)(params)
+    for path, grad in jax.tree.leaves_with_path(grads):
+        where = jax.tree_util.keystr(path)
+        if "qkv" in where and "bias" in where:  # the key bias shifts all logits of a row alike
+            grad = np.delete(np.asarray(grad).reshape(3, -1), 1, axis=0)
+        assert np.abs(grad).max() > 1e-7, where
+        assert np.isfinite(grad).all(), where
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_usable_alone(name):
+    model = models.create(name, 3, **OPTIONS[name])
+    logits, variables = model.init_with_output(jax.random.key(0), IMAGES)
+    assert logits.shape == (4, 3)
+    assert set(variables) == {"params"}
+
+
+def test_bfloat16_keeps_float32_parameters_and_logits():
+    model = models.create("vit", 3, dtype=jnp.bfloat16, **OPTIONS["vit"])
+    logits, variables = model.init_with_output(jax.random.key(0), IMAGES)
+    assert logits.dtype == jnp.float32
+    assert {p.dtype for p in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+    exact = models.create("vit", 3, **OPTIONS["vit"]).apply(variables, IMAGES)
+    np.testing.assert_allclose(logits, exact, atol=0.1)
+
+
+def test_unknown_model():
+    with pytest.raises(
+        ValueError, match=r"config.model_name='vitt' is unknown.*did you mean 'vit'"
+    ):
+        models.create("vitt", 3)
+
+
+def test_unknown_option():
+    with pytest.raises(
+        ValueError, match=r"vit has no option 'num_layer'; did you mean 'num_layers'"
+    ):
+        models.create("vit", 3, num_layer=3)
+
+
+@pytest.mark.parametrize(
+    "option", ["activation", "norm", "pool", "position_embedding", "stem", "kernel_init"]
+)
+def test_unknown_choice_names_the_option(option):
+    model = models.create("vit", 3, **SMALL | {option: "nonsense"})
+    with pytest.raises(ValueError, match=rf"config\.model\.{option}='nonsense' is unknown; choose"):
+        models.abstract_params(model, (8, 8, 1))
+
+
+def test_heads_must_divide_the_width():
+    model = models.create("vit", 3, **SMALL | {"num_heads": 3})
+    with pytest.raises(ValueError, match=r"num_heads=3 does not divide hidden_dim=8"):
+        models.abstract_params(model, (8, 8, 1))
+
+
+def test_no_output_projection_needs_matching_width():
+    model = models.create("vit", 3, **SMALL, head_dim=3, out_proj=False)
+    with pytest.raises(ValueError, match=r"not 2 \* 3 and 8; change config\.model\.out_proj"):
+        models.abstract_params(model, (8, 8, 1))
+
+
+FAN_IN, FAN_OUT = 400, 300
+DEVIATIONS = {  # by the formulas of torch.nn.init
+    "xavier_uniform": (2 / (FAN_IN + FAN_OUT)) ** 0.5,
+    "xavier_normal": (2 / (FAN_IN + FAN_OUT)) ** 0.5,
+    "kaiming_uniform": (2 / FAN_IN) ** 0.5,
+    "kaiming_normal": (2 / FAN_IN) ** 0.5,
+    "trunc_normal": 0.02,
+    "orthogonal": FAN_IN**-0.5,
+    "sparse": 0.01 * 0.9**0.5,
+    "torch_linear": (3 * FAN_IN) ** -0.5,
+    "torch_linear_zero_bias": (3 * FAN_IN) ** -0.5,
+}
+
+
+@pytest.mark.parametrize("name", init.INITS)
+def test_initialiser_deviation(name):
+    kernel = np.asarray(init.by_name(name).kernel(jax.random.key(0), (FAN_IN, FAN_OUT)))
+    assert kernel.std() == pytest.approx(DEVIATIONS[name], rel=0.01)
+    assert abs(kernel.mean()) < 3 * DEVIATIONS[name] / (FAN_IN * FAN_OUT) ** 0.5
+
+
+def test_uniform_initialisers_are_bounded():
+    for name in ("xavier_uniform", "kaiming_uniform", "torch_linear"):
+        kernel = np.asarray(init.by_name(name).kernel(jax.random.key(0), (FAN_IN, FAN_OUT)))
+        assert np.abs(kernel).max() == pytest.approx(3**0.5 * DEVIATIONS[name], rel=1e-3)
+
+
+def test_orthogonal_columns():
+    kernel = np.asarray(init.by_name("orthogonal").kernel(jax.random.key(0), (FAN_IN, FAN_OUT)))
+    np.testing.assert_allclose(kernel.T @ kernel, np.eye(FAN_OUT), atol=1e-4)
+
+
+def test_sparse_zeroes_a_tenth_of_each_input():
+    kernel = np.asarray(init.by_name("sparse").kernel(jax.random.key(0), (FAN_IN, FAN_OUT)))
+    assert ((kernel == 0).sum(axis=1) == FAN_OUT // 10).all()
+
+
+def test_torch_linear_bias_is_drawn():
+    layer = models.Linear(FAN_OUT, kernel_init="torch_linear")
+    bias = layer.init(jax.random.key(0), jnp.zeros((1, FAN_IN)))["params"]["bias"]
+    assert np.abs(bias).max() == pytest.approx(FAN_IN**-0.5, rel=0.02)

@@ -1,0 +1,62 @@
+"""Decodes many small PNG files of one shape at once."""
+
+import io
+import struct
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOR_TYPE = {1: 0, 3: 2}  # by number of channels
+
+
+def decode_stack(files: Sequence[bytes], height: int, width: int, channels: int) -> np.ndarray:
+    """PNG files of 8 bits and the same shape -> uint8 [N, H, W, C], C is 1 or 3.
+
+    PIL needs 0.1 ms to open a file, whatever its size. A PNG file is a deflated sequence of rows
+    that refer to the row above, which is zero for the first; so the rows of all files, with a row
+    of zeros after each, are one tall picture that PIL decodes in one go. Checksums of the
+    pixels are verified. Raises ValueError or zlib.error if a file is damaged or of another kind.
+    """
+    from PIL import Image
+
+    blank = bytes(1 + width * channels)  # a byte that names the row's filter, then the pixels
+    rows = [part for file in files for part in (_rows(file, height, width, channels), blank)]
+    tall = _header(height=len(files) * (height + 1), width=width, channels=channels)
+    pixels = _chunk(b"IDAT", zlib.compress(b"".join(rows), level=0))
+    with Image.open(io.BytesIO(tall + pixels + _chunk(b"IEND", b""))) as image:
+        stack = np.frombuffer(image.tobytes(), np.uint8)
+    return stack.reshape(len(files), height + 1, width, channels)[:, :height]
+
+
+def _rows(file: bytes, height: int, width: int, channels: int) -> bytes:
+    """The inflated rows of one file."""
+    header = _header(height, width, channels)
+    if not file.startswith(header):
+        raise ValueError(f"no PNG file of {height}x{width}x{channels} with 8 bits")
+    deflated, position, kind = [], len(header), b""
+    while kind != b"IEND" and position + 8 <= len(file):
+        length, kind = struct.unpack_from(">I4s", file, position)
+        if kind == b"IDAT":
+            deflated.append(file[position + 8 : position + 8 + length])
+        position += length + 12
+    rows = zlib.decompress(b"".join(deflated))
+    if len(rows) != height * (1 + width * channels):
+        raise ValueError(f"{len(rows)} bytes of pixels, expected {height} rows of {width} pixels")
+    return rows
+
+
+def _header(height: int, width: int, channels: int) -> bytes:
+    """Signature and first chunk of a plain file: 8 bits, not interlaced."""
+    fields = struct.pack(">IIBBBBB", width, height, 8, _COLOR_TYPE[channels], 0, 0, 0)
+    return _SIGNATURE + _chunk(b"IHDR", fields)
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
