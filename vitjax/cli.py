@@ -16,27 +16,28 @@ if TYPE_CHECKING:
 FLAGS = flags.FLAGS
 
 
-def run(main: Callable[[Sequence[str]], None], default_config: str | None = None) -> None:
-    """Runs a command: parses its flags, and says what is wrong in one line.
+def run_with_config(main: Callable[["ConfigDict", Path], None], default_config: str) -> None:
+    """Runs `main(config, file)` on --config=FILE[:ARG] and --config.KEY=VALUE of the command line.
 
-    With `default_config` the command takes --config=FILE[:ARG] and --config.KEY=VALUE. The
-    environment variable VITJAX_TRACEBACK=1 shows tracebacks.
+    Says what is wrong in one line; the environment variable VITJAX_TRACEBACK=1 shows tracebacks.
     """
+    source = default_config
 
     def parse(argv: Sequence[str]) -> list[str]:
-        if default_config is None:
+        nonlocal source
+        if any(word.lstrip("-") in ("help", "helpfull", "helpshort") for word in argv):
+            text = "FILE[:ARG] of the run; --config.KEY=VALUE changes an option of it."
+            flags.DEFINE_string("config", default_config, text)
+            FLAGS.register_key_flag_for_module(argv[0], FLAGS["config"])
             return FLAGS(argv)
-        flags.DEFINE_string(
-            "config", default_config, "FILE[:ARG] of the run; --config.KEY=VALUE changes an option."
-        )
-        if any(a.lstrip("-").split("=")[0] in ("help", "helpfull", "helpshort") for a in argv):
-            return FLAGS(argv)
-        return _parse_config(list(argv), default_config)
+        given, rest = _take(argv, "config")
+        source = given or default_config
+        return _parse_overrides(load_config(source), rest)
 
     def guarded(argv: Sequence[str]) -> None:
         if len(argv) > 1:
             raise ValueError(f"unexpected argument {argv[1]!r}; options begin with --")
-        main(argv)
+        main(FLAGS.config, Path(source.partition(":")[0]))
 
     logging.set_verbosity(logging.ERROR)  # Orbax and TFDS chat at the levels below
     app.run(lambda argv: _one_line(guarded, argv), flags_parser=lambda argv: _one_line(parse, argv))
@@ -56,21 +57,17 @@ def _one_line(function: Callable[[Any], Any], argument: Any) -> Any:
         sys.exit(130)
 
 
-def _parse_config(argv: list[str], default_config: str) -> list[str]:
-    """Loads the config that argv names and applies its overrides to it."""
-    path, rest = _take(argv, "config")
-    config = load_config(path or default_config)
-    model_name, rest = _take(rest, "config.model_name")
-    if model_name is not None:
-        from vitjax.config import use_model
-
-        use_model(config, model_name)
-    _check_keys(rest, config)
+def _parse_overrides(config: "ConfigDict", argv: list[str]) -> list[str]:
+    """Defines the flags --config.KEY, and parses argv."""
     from ml_collections import config_flags
 
-    delattr(FLAGS, "config")
+    from vitjax.config import use_model
+
+    model_name, rest = _take(argv, "config.model_name")
+    if model_name is not None:
+        use_model(config, model_name)
+    _check_keys(rest, config)
     config_flags.DEFINE_config_dict("config", config)
-    FLAGS["config"].config_source = path or default_config
     return FLAGS(rest)
 
 
@@ -148,6 +145,6 @@ def use_compile_cache() -> None:
     """
     import jax
 
-    if not jax.config.jax_compilation_cache_dir:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(Path(base) / "vitjax" / "xla"))

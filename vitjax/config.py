@@ -14,7 +14,6 @@ from vitjax.data.augment import Augmentation
 from vitjax.training import optim
 from vitjax.training.run_folder import flatten
 
-
 T = TypeVar("T")
 
 
@@ -133,11 +132,13 @@ def galaxy_zoo2(config: ConfigDict) -> ConfigDict:
 
 
 def debug(config: ConfigDict) -> ConfigDict:
-    """Shrinks a run to seconds: 2 epochs, 2 layers, 64 examples of each split, small batches."""
+    """Shrinks a run to seconds: 2 epochs, 2 layers, 256 examples of each split, small batches."""
     config.num_epochs = 2
     config.schedule.warmup_epochs = min(config.schedule.warmup_epochs, 1.0)
     config.model.num_layers = min(config.model.num_layers, 2)
-    config.data.max_examples = 64
+    config.data.max_examples = 256
+    if config.data.valid_fraction:  # enough for one image of each of 100 classes
+        config.data.valid_fraction = max(config.data.valid_fraction, 0.25)
     config.data.batch_size = min(config.data.batch_size, 16)
     config.data.eval_batch_size = min(config.data.eval_batch_size, 32)
     return config

@@ -7,31 +7,32 @@ The same command on the same --workdir resumes the run. VITJAX_TRACEBACK=1 shows
 
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from vitjax import cli
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default: a new one in runs/.")
 
 
-def main(argv: Sequence[str]) -> None:
+def main(config: "ConfigDict", config_file: Path) -> None:
     """Runs the command."""
-    del argv
     cli.use_compile_cache()
     from vitjax.training.interrupt import Interrupted
     from vitjax.training.loop import train_and_evaluate
 
-    source = Path(flags.FLAGS["config"].config_source.partition(":")[0])
-    workdir = WORKDIR.value or f"runs/{source.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    workdir = WORKDIR.value or f"runs/{config_file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
-        train_and_evaluate(flags.FLAGS.config, workdir)
+        train_and_evaluate(config, workdir)
     except Interrupted as error:
         print(error, file=sys.stderr)
         sys.exit(128 + error.signal_number)
 
 
 if __name__ == "__main__":
-    cli.run(main, default_config="configs/vit_digits.py")
+    cli.run_with_config(main, default_config="configs/vit_digits.py")

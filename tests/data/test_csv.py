@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from vitjax.data import csv
-from vitjax.data.decode import ImageFormat
+from vitjax.data.decode import ReadOptions
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def write(path, *lines):
 
 
 def read(data_dir, image_root=None, label_column="label"):
-    return csv.read(str(data_dir), image_root, label_column, ImageFormat(), lambda line: None)
+    return csv.read(str(data_dir), image_root, label_column, ReadOptions(), lambda line: None)
 
 
 def test_one_file_with_names(root):

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from vitjax.data import folder
-from vitjax.data.decode import ImageFormat
+from vitjax.data.decode import ReadOptions
 
 
 def save(path, value=0, size=(6, 6), mode="RGB"):
@@ -11,8 +11,8 @@ def save(path, value=0, size=(6, 6), mode="RGB"):
     Image.new(mode, size, value).save(path)
 
 
-def read(root, **fmt):
-    return folder.read(str(root), ImageFormat(**fmt), lambda line: None)
+def read(root, **options):
+    return folder.read(str(root), ReadOptions(**options), lambda line: None)
 
 
 @pytest.fixture
@@ -106,8 +106,8 @@ def test_order_is_the_same_each_time(pets):
     np.testing.assert_array_equal(first.images, second.images)
 
 
-@pytest.mark.parametrize("fmt", [{}, {"size": 4, "channels": 3}])
-def test_names_all_damaged_files(pets, fmt):
+@pytest.mark.parametrize("options", [{}, {"size": 4, "channels": 3}])
+def test_names_all_damaged_files(pets, options):
     for i in range(12):
         (pets / "cat" / f"bad{i:02}.png").write_bytes(b"no image")
     whole = (pets / "dog" / "0.png").read_bytes()
@@ -115,7 +115,7 @@ def test_names_all_damaged_files(pets, fmt):
     with pytest.raises(
         ValueError, match=r"cannot read 13 .*bad00\.png.*bad09.*and 3 more"
     ) as error:
-        read(pets, **fmt)
+        read(pets, **options)
     assert "\n" not in str(error.value)
 
 
@@ -142,7 +142,7 @@ def test_missing_folder(tmp_path):
 
 def test_no_folder_given():
     with pytest.raises(ValueError, match=r"set config\.data\.data_dir"):
-        folder.read(None, ImageFormat(), print)
+        folder.read(None, ReadOptions(), print)
 
 
 def test_empty_folder(tmp_path):

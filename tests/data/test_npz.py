@@ -13,8 +13,13 @@ def save(tmp_path, **arrays):
 
 
 def test_reads_our_keys(tmp_path):
-    path = save(tmp_path, train_images=IMAGES, train_labels=LABELS, test_images=IMAGES[:2],
-                test_labels=LABELS[:2])  # fmt: skip
+    path = save(
+        tmp_path,
+        train_images=IMAGES,
+        train_labels=LABELS,
+        test_images=IMAGES[:2],
+        test_labels=LABELS[:2],
+    )  # options: skip
     dataset = npz.read(path)
     assert dataset.class_names == ("0", "1", "2")
     np.testing.assert_array_equal(dataset.splits["train"].images[..., 0], IMAGES)

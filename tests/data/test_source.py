@@ -101,3 +101,11 @@ def test_too_large_for_memory(monkeypatch):
 def write_npz(path, count):
     labels = np.arange(count) % 2
     np.savez(path, train_images=np.zeros((count, 4, 4), np.uint8), train_labels=labels)
+
+
+def test_max_examples_keeps_all_classes_of_each_split():
+    dataset = data.load("digits", max_examples=50)
+    assert {name: len(split) for name, split in dataset.splits.items()} == dict(
+        train=50, valid=50, test=50
+    )
+    assert set(dataset.splits["train"].labels) == set(range(10))

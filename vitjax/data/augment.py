@@ -195,14 +195,14 @@ class Augmentation:
     crop_padding: int = 0  # pixels of zero padding before a random crop; 0 = off
     horizontal_flip: bool = False  # with probability 1/2
     vertical_flip: bool = False  # with probability 1/2
-    rotation_degrees: float = 0  # largest angle either way; 0 = off
+    rotation_degrees: float = 0.0  # largest angle either way; 0 = off
     resized_crop_scale: tuple[float, ...] = ()  # smallest and largest share of the area; () = off
     resized_crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)  # narrowest and widest width / height
     rand_augment_ops: int = 0  # RandAugment operations per image; 0 = off
     rand_augment_magnitude: int = 9  # of RandAugment, in [0, 30]
-    erasing_probability: float = 0  # of a random box filled with the mean
-    mixup_alpha: float = 0  # of Beta(alpha, alpha); 0 = off
-    cutmix_alpha: float = 0  # of Beta(alpha, alpha); 0 = off
+    erasing_probability: float = 0.0  # of a random box filled with the mean
+    mixup_alpha: float = 0.0  # of Beta(alpha, alpha); 0 = off
+    cutmix_alpha: float = 0.0  # of Beta(alpha, alpha); 0 = off
 
     def __post_init__(self):
         for name in ("resized_crop_scale", "resized_crop_ratio"):

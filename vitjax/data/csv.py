@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vitjax.data.dataset import Dataset
-from vitjax.data.decode import ImageFormat, Listing, read_files
+from vitjax.data.decode import Listing, ReadOptions, read_files
 
 
 class Row(NamedTuple):
@@ -22,7 +22,7 @@ def read(
     data_dir: str | None,
     image_root: str | None,
     label_column: str,
-    fmt: ImageFormat,
+    options: ReadOptions,
     on_status: Callable[[str], None],
 ) -> Dataset:
     """Reads one CSV file, or a folder with train.csv and optionally valid.csv and test.csv.
@@ -39,7 +39,7 @@ def read(
         tables[split] = [row._replace(path=os.path.join(root, row.path)) for row in rows]
     class_names = _sorted_labels({row.label for row in tables["train"]})
     listing = to_listing(tables, {name: i for i, name in enumerate(class_names)}, "train")
-    return read_files("csv", class_names, listing, fmt, on_status)
+    return read_files("csv", class_names, listing, options, on_status)
 
 
 def _find(data_dir: str | None) -> dict[str, Path]:

@@ -20,12 +20,13 @@ _GRAY = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")  # modes of PIL with
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageFormat:
-    """What every image is made to; None keeps what the data has."""
+class ReadOptions:
+    """How many images are read, and what each is made to; None keeps what the data has."""
 
     size: int | None = None  # pixels, square
     channels: int | None = None  # 1 (gray) or 3 (RGB)
     fit: str = "resize"  # "resize", or "center_crop": no scaling, zeros where the image is smaller
+    max_examples: int | None = None  # of each split
 
     def __post_init__(self):
         if self.size is not None and self.size < 1:
@@ -99,13 +100,16 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def convert(dataset: Dataset, fmt: ImageFormat) -> Dataset:
-    """Makes the images of a set that is already in memory have `fmt`."""
+def convert(dataset: Dataset, options: ReadOptions) -> Dataset:
+    """Applies `options` to a set that is already in memory."""
     from PIL import Image
 
+    if options.max_examples:
+        taken = {name: s.take(thin(len(s), options)) for name, s in dataset.splits.items()}
+        dataset = dataclasses.replace(dataset, splits=taken)
     height, width, channels = dataset.image_shape
-    new_channels = fmt.channels or channels
-    new_shape = (fmt.size or height, fmt.size or width, new_channels)
+    new_channels = options.channels or channels
+    new_shape = (options.size or height, options.size or width, new_channels)
     if new_shape == dataset.image_shape:
         return dataset
     check_memory(dataset.name, sum(map(len, dataset.splits.values())), *new_shape)
@@ -114,7 +118,7 @@ def convert(dataset: Dataset, fmt: ImageFormat) -> Dataset:
         images = np.empty((len(split), *new_shape), np.uint8)
         for i, pixels in enumerate(split.images):
             image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
-            images[i] = to_array(image, fmt.size, new_channels, fmt.fit)
+            images[i] = to_array(image, options.size, new_channels, options.fit)
         splits[name] = dataclasses.replace(split, images=images)
     return dataclasses.replace(dataset, splits=splits)
 
@@ -123,38 +127,51 @@ def read_files(
     name: str,
     class_names: tuple[str, ...],
     listing: Listing,
-    fmt: ImageFormat,
+    options: ReadOptions,
     on_status: Callable[[str], None],
 ) -> Dataset:
     """Decodes all files of `listing`, in its order; a ValueError names the unreadable ones."""
+    listing = {split: _thinned(*lists, options) for split, lists in listing.items()}
     paths = [path for files, _ in listing.values() for path in files]
     with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        height, width, channels = _common_shape(paths, fmt, pool)
+        height, width, channels = _common_shape(paths, options, pool)
         check_memory(name, len(paths), height, width, channels)
         splits, damaged = {}, []
         for split_name, (files, labels) in listing.items():
             on_status(f"reading {name}/{split_name}: {len(files):,} images")
             images = np.empty((len(files), height, width, channels), np.uint8)
-            damaged += _decode_into(images, files, fmt, pool)
+            damaged += _decode_into(images, files, options, pool)
             splits[split_name] = Split(images, np.array(labels, np.int32), np.array(files, str))
     if damaged:
         raise _damaged_error(damaged)
     return Dataset(name, class_names, splits)
 
 
+def thin(count: int, options: ReadOptions) -> np.ndarray:
+    """Which of `count` examples to read: all, or `max_examples` evenly spread ones."""
+    return np.linspace(0, count - 1, min(count, options.max_examples or count)).astype(int)
+
+
+def _thinned(
+    files: list[str], labels: list[int], options: ReadOptions
+) -> tuple[list[str], list[int]]:
+    chosen = thin(len(files), options)
+    return [files[i] for i in chosen], [labels[i] for i in chosen]
+
+
 def _common_shape(
-    paths: list[str], fmt: ImageFormat, pool: concurrent.futures.Executor
+    paths: list[str], options: ReadOptions, pool: concurrent.futures.Executor
 ) -> tuple[int, int, int]:
-    """Height, width, channels that all files get, from their headers where `fmt` leaves it."""
-    if fmt.size is not None and fmt.channels is not None:
-        return fmt.size, fmt.size, fmt.channels
+    """Height, width, channels that all files get, from their headers where `options` leaves it."""
+    if options.size is not None and options.channels is not None:
+        return options.size, options.size, options.channels
     headers = list(pool.map(_header, paths))
     readable = [(path, header) for path, header in zip(paths, headers, strict=True) if header]
     if not readable:
         raise _damaged_error([(path, "no image") for path in paths])
     first_path, (first_size, _) = readable[0]
-    width, height = (fmt.size, fmt.size) if fmt.size is not None else first_size
-    if fmt.size is None:
+    width, height = (options.size, options.size) if options.size is not None else first_size
+    if options.size is None:
         for path, (size, _) in readable:
             if size != first_size:
                 raise ValueError(
@@ -162,7 +179,7 @@ def _common_shape(
                     f"pixels and {path} has {size[0]}x{size[1]}; set config.data.image_size."
                 )
     all_gray = all(mode in _GRAY for _, (_, mode) in readable)
-    return height, width, fmt.channels or (1 if all_gray else 3)
+    return height, width, options.channels or (1 if all_gray else 3)
 
 
 def _header(path: str) -> tuple[tuple[int, int], str] | None:
@@ -177,7 +194,7 @@ def _header(path: str) -> tuple[tuple[int, int], str] | None:
 
 
 def _decode_into(
-    images: np.ndarray, paths: list[str], fmt: ImageFormat, pool: concurrent.futures.Executor
+    images: np.ndarray, paths: list[str], options: ReadOptions, pool: concurrent.futures.Executor
 ) -> list[tuple[str, str]]:
     """Fills `images`, whose shape is already known; returns (path, reason) of those that failed."""
     from PIL import Image, UnidentifiedImageError
@@ -185,7 +202,7 @@ def _decode_into(
     def decode(i: int) -> str | None:
         try:
             with Image.open(paths[i]) as image:
-                images[i] = to_array(image, fmt.size, images.shape[-1], fmt.fit)
+                images[i] = to_array(image, options.size, images.shape[-1], options.fit)
         except UnidentifiedImageError:
             return "no image"
         except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vitjax.data.dataset import Dataset
-from vitjax.data.decode import ImageFormat, Listing, read_files
+from vitjax.data.decode import Listing, ReadOptions, read_files
 
 _SPLIT_OF = {
     "train": "train",
@@ -16,7 +16,7 @@ _SPLIT_OF = {
 }
 
 
-def read(data_dir: str | None, fmt: ImageFormat, on_status: Callable[[str], None]) -> Dataset:
+def read(data_dir: str | None, options: ReadOptions, on_status: Callable[[str], None]) -> Dataset:
     """Reads DIR/class/image, or DIR/train/class/image with valid and test beside train.
 
     Classes are the sorted names of the folders in train. Hidden files and files that are no images
@@ -41,7 +41,7 @@ def read(data_dir: str | None, fmt: ImageFormat, on_status: Callable[[str], None
                     "remove the folder or add it to train in config.data.data_dir."
                 )
         listing[split] = _list_split(folder, class_names, must_have_all=split == "train")
-    return read_files("folder", tuple(class_names), listing, fmt, on_status)
+    return read_files("folder", tuple(class_names), listing, options, on_status)
 
 
 def _split_folders(root: Path) -> dict[str, Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vitjax.data.csv import Row, read_rows, to_listing
 from vitjax.data.dataset import Dataset
-from vitjax.data.decode import ImageFormat, read_files
+from vitjax.data.decode import ReadOptions, read_files
 
 CLASS_NAMES = {
     "label1": (
@@ -29,7 +29,7 @@ def read(
     data_dir: str | None,
     image_root: str | None,
     label_column: str,
-    fmt: ImageFormat,
+    options: ReadOptions,
     on_status: Callable[[str], None],
 ) -> Dataset:
     """Reads gz2_{train,valid,test}.csv in `data_dir` and `image_root`/<galaxyID>.jpg.
@@ -61,7 +61,7 @@ def read(
     names = CLASS_NAMES[column]
     index = {str(i): i for i in range(len(names))}
     listing = to_listing(tables, index, f"Galaxy Zoo 2's {column}")
-    return read_files("galaxy_zoo2", names, listing, fmt, on_status)
+    return read_files("galaxy_zoo2", names, listing, options, on_status)
 
 
 def read_tables(data_dir: str, column: str) -> dict[str, list[Row]]:

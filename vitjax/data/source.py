@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from vitjax.data.dataset import Dataset, Split, carve, check
-from vitjax.data.decode import ImageFormat, convert
+from vitjax.data.decode import ReadOptions, convert
 
 NAMES = ("digits", "folder", "csv", "npz", "galaxy_zoo2")  # besides those of TFDS
 
@@ -19,6 +19,7 @@ def load(
     image_size: int | None = None,
     channels: int | None = None,
     fit: str = "resize",
+    max_examples: int | None = None,
     label_column: str = "label",
     valid_fraction: float = 0.1,
     split_seed: int = 0,
@@ -35,6 +36,7 @@ def load(
       channels: 1 (gray) or 3 (RGB); None keeps what the data has.
       fit: "resize" (bilinear, antialiased; a rectangle is squeezed), or "center_crop", which does
         not scale and pads with zeros.
+      max_examples: How many images of each stored split to read, evenly spread; None: all.
       label_column: Column of the CSV that holds the label.
       valid_fraction: Share of train that becomes valid where the data has no such split.
       split_seed: Seed of that choice.
@@ -47,15 +49,15 @@ def load(
     Raises:
       ValueError, FileNotFoundError: In one line: what was given, expected, and what to change.
     """
-    fmt = ImageFormat(image_size, channels, fit)
+    options = ReadOptions(image_size, channels, fit, max_examples)
     if not 0 <= valid_fraction < 1:
         raise ValueError(
             f"valid_fraction={valid_fraction} given, expected 0 <= valid_fraction < 1; "
             "change config.data.valid_fraction."
         )
-    dataset = _read(name, data_dir, image_root, label_column, fmt, on_status)
+    dataset = _read(name, data_dir, image_root, label_column, options, on_status)
     check(dataset)
-    return _complete(convert(dataset, fmt), valid_fraction, split_seed, on_status)
+    return _complete(convert(dataset, options), valid_fraction, split_seed, on_status)
 
 
 def _read(
@@ -63,7 +65,7 @@ def _read(
     data_dir: str | None,
     image_root: str | None,
     label_column: str,
-    fmt: ImageFormat,
+    options: ReadOptions,
     on_status: Callable[[str], None],
 ) -> Dataset:
     """Calls the reader of `name`, which alone imports what it needs."""
@@ -78,18 +80,18 @@ def _read(
     if name == "folder":
         from vitjax.data import folder
 
-        return folder.read(data_dir, fmt, on_status)
+        return folder.read(data_dir, options, on_status)
     if name == "csv":
         from vitjax.data import csv
 
-        return csv.read(data_dir, image_root, label_column, fmt, on_status)
+        return csv.read(data_dir, image_root, label_column, options, on_status)
     if name == "galaxy_zoo2":
         from vitjax.data import galaxy_zoo2
 
-        return galaxy_zoo2.read(data_dir, image_root, label_column, fmt, on_status)
+        return galaxy_zoo2.read(data_dir, image_root, label_column, options, on_status)
     from vitjax.data import tfds
 
-    return tfds.read(name, data_dir, fmt, on_status, other_names=NAMES)
+    return tfds.read(name, data_dir, options, on_status, other_names=NAMES)
 
 
 def _complete(

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
-from vitjax.data.decode import ImageFormat, check_memory, one_line, to_array
+from vitjax.data.decode import ReadOptions, check_memory, one_line, to_array
 from vitjax.data.downloads import manual_dir, missing_archives, unreachable
 from vitjax.data.png import decode_stack
 from vitjax.data.tfrecord import read_records
@@ -39,7 +39,7 @@ _CHANGE_NAME = "change config.data.name."
 def read(
     name: str,
     data_dir: str | None,
-    fmt: ImageFormat,
+    options: ReadOptions,
     on_status: Callable[[str], None],
     other_names: Sequence[str] = (),
 ) -> Dataset:
@@ -60,16 +60,20 @@ def read(
             f"{name} in {builder.data_dir} has the splits {sorted(info.splits)}, expected 'train'; "
             "change config.data.name or config.data.data_dir."
         )
-    shape = _shape(name, info.features[image_key], fmt)
-    counts = {ours: info.splits[theirs].num_examples for ours, theirs in present.items()}
+    shape = _shape(name, info.features[image_key], options)
+    stored = {ours: info.splits[theirs].num_examples for ours, theirs in present.items()}
+    # Stored in random order, so that the first ones are as good as any.
+    counts = {ours: min(count, options.max_examples or count) for ours, count in stored.items()}
     check_memory(name, sum(counts.values()), *shape)
     splits = {}
     for ours, theirs in present.items():
         on_status(f"reading {name}/{ours}: {counts[ours]:,} images")
         images = np.empty((counts[ours], *shape), np.uint8)
         labels = np.empty(counts[ours], np.int32)
-        records = _records(builder, theirs)
-        _decode_into(images, labels, records, (image_key, label_key), fmt, f"{name}/{theirs}")
+        records: Iterator[bytes] = _records(builder, theirs)
+        if counts[ours] < stored[ours]:
+            records = itertools.islice(records, counts[ours])
+        _decode_into(images, labels, records, (image_key, label_key), options, f"{name}/{theirs}")
         ids = np.array([f"{ours}/{i}" for i in range(counts[ours])], str)
         splits[ours] = Split(images, labels, ids)
     return Dataset(name, tuple(info.features[label_key].names), splits)
@@ -121,10 +125,14 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
     )
 
 
-def _shape(name: str, feature: Any, fmt: ImageFormat) -> tuple[int, int, int]:
+def _shape(name: str, feature: Any, options: ReadOptions) -> tuple[int, int, int]:
     """Height, width and channels that all images of the set get."""
     height, width, channels = feature.shape
-    height, width, channels = fmt.size or height, fmt.size or width, fmt.channels or channels
+    height, width, channels = (
+        options.size or height,
+        options.size or width,
+        options.channels or channels,
+    )
     if height is None or width is None:
         raise ValueError(f"images of {name} differ in size; set config.data.image_size.")
     if channels not in (1, 3):
@@ -166,7 +174,7 @@ def _decode_into(
     labels: np.ndarray,
     records: Iterator[bytes],
     keys: tuple[str, str],
-    fmt: ImageFormat,
+    options: ReadOptions,
     where: str,
 ) -> None:
     """Fills `images` [N, H, W, C] and `labels` [N] from serialised examples.
@@ -189,7 +197,7 @@ def _decode_into(
         try:
             images[done : done + len(files)] = decode_stack(files, *images.shape[1:])
         except (ValueError, OSError, zlib.error):  # JPEG, another size, or damaged
-            _decode_one_by_one(images, done, files, fmt, where)
+            _decode_one_by_one(images, done, files, options, where)
         done += len(batch)
     if done != len(images):
         raise ValueError(
@@ -199,7 +207,7 @@ def _decode_into(
 
 
 def _decode_one_by_one(
-    images: np.ndarray, start: int, files: list[bytes], fmt: ImageFormat, where: str
+    images: np.ndarray, start: int, files: list[bytes], options: ReadOptions, where: str
 ) -> None:
     """Fills `images` from index `start` with files of any kind that PIL opens."""
     from PIL import Image
@@ -207,7 +215,7 @@ def _decode_one_by_one(
     for i, file in enumerate(files, start=start):
         try:
             with Image.open(io.BytesIO(file)) as image:
-                images[i] = to_array(image, fmt.size, images.shape[-1], fmt.fit)
+                images[i] = to_array(image, options.size, images.shape[-1], options.fit)
         except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
             raise _damaged(where, i, error) from error
 

@@ -127,7 +127,7 @@ class Block(nn.Module):
 class Encoder(nn.Module):
     """A stack of equal blocks."""
 
-    block: Layer
+    block: functools.partial  # maker of a Block
     num_layers: int
     clone_layers: bool = False  # all blocks start as copies of the first, as torch's encoder does
 
@@ -135,7 +135,7 @@ class Encoder(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Tokens [B, N, D] -> tokens [B, N, D]."""
         for i in range(self.num_layers):
-            block = self.block
+            block: Layer = self.block
             if self.clone_layers and i > 0 and self.is_initializing():
                 block = self._copy_of_first()
             x = block(name=f"block_{i}")(x, train=train)

@@ -78,7 +78,7 @@ def class_weights(
     values = np.asarray(weights, np.float32)
     if values.shape != (num_classes,) or not (values >= 0).all() or not values.any():
         raise ValueError(
-            f"config.loss.class_weights={tuple(weights)} should be {num_classes} numbers, none "
+            f"config.loss.class_weights={weights} should be {num_classes} numbers, none "
             "below 0 and one above"
         )
     return values

@@ -33,11 +33,19 @@ def _rmsprop(alpha: float, eps: float, momentum: float) -> optax.GradientTransfo
     return optax.chain(rms, optax.trace(momentum)) if momentum else rms
 
 
-def _muon(momentum: float, nesterov: bool, b1: float, b2: float, eps: float):
+def _muon(
+    momentum: float, nesterov: bool, b1: float, b2: float, eps: float
+) -> optax.GradientTransformation:
     """Muon for matrices, Adam for the rest (https://kellerjordan.github.io/posts/muon)."""
-    muon = optax.contrib.scale_by_muon(beta=momentum, nesterov=nesterov)
+    axes = optax.contrib.MuonDimensionNumbers()  # kernels are [in, out]
+    orthogonal = optax.contrib.scale_by_muon(
+        beta=momentum,
+        nesterov=nesterov,
+        weight_dimension_numbers=lambda tree: jax.tree.map(lambda _: axes, tree),
+    )
+    stretch = optax.stateless_with_tree_map(lambda u, _: u * max(1, u.shape[1] / u.shape[0]) ** 0.5)
     return optax.partition(
-        {"muon": muon, "adam": optax.scale_by_adam(b1, b2, eps)},
+        {"muon": optax.chain(orthogonal, stretch), "adam": optax.scale_by_adam(b1, b2, eps)},
         lambda params: jax.tree.map(lambda p: "muon" if p.ndim == 2 else "adam", params),
     )
 

@@ -1,11 +1,12 @@
 """Learning-rate schedules, as factors of the base rate."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-Schedule = Callable[[jax.Array], jax.Array]  # optimiser step -> learning rate
+Schedule = Callable[[Any], jax.Array]  # optimiser step -> learning rate
 
 SCHEDULES = ("constant", "step", "cosine", "linear")
 

@@ -79,6 +79,7 @@ def load(config: ConfigDict, say: Say) -> Dataset:
         image_size=options.image_size or None,
         channels=options.channels or None,
         fit=options.fit,
+        max_examples=options.max_examples or None,
         label_column=options.label_column,
         valid_fraction=options.valid_fraction,
         split_seed=options.split_seed,

@@ -67,7 +67,9 @@ def train_batch(recipe: Recipe, mesh: Mesh, seed: Any, data: Resident, at: Order
 
 def summed_loss(recipe: Recipe, params: Any, batch: Batch, key: jax.Array):
     """Returns the loss summed over the batch, and its metrics."""
-    logits = recipe.model.apply({"params": params}, batch.images, train=True, rngs={"dropout": key})
+    logits: Any = recipe.model.apply(
+        {"params": params}, batch.images, train=True, rngs={"dropout": key}
+    )
     losses, weights = (x * batch.mask for x in recipe.loss(logits, batch.targets))
     return jnp.sum(losses), batch_metrics(losses, weights, logits, batch.labels, batch.mask)
 
@@ -130,7 +132,7 @@ def evaluate(recipe: Recipe, mesh: Mesh, params: Any, data: Resident) -> Metrics
         mask = indices < total
         labels = data.labels[indices]  # an index past the end gives the last example, masked
         images = normalise(data.images[indices].astype(jnp.float32), recipe.mean, recipe.std)
-        logits = recipe.model.apply({"params": params}, split_batch(mesh, images))
+        logits: Any = recipe.model.apply({"params": params}, split_batch(mesh, images))
         targets = jax.nn.one_hot(labels, recipe.num_classes)
         losses, weights = (x * mask for x in recipe.loss(logits, targets))
         return metrics + batch_metrics(losses, weights, logits, labels, mask)

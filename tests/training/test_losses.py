@@ -1,0 +1,81 @@
+"""Losses and class weights against torch's formulas, by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vitjax.training import losses
+
+LOGITS = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0], [2.0, 2.0, -4.0]], np.float32)
+LABELS = np.array([0, 2, 1])
+WEIGHTS = np.array([0.5, 2.0, 1.5], np.float32)
+ONE_HOT = np.eye(3, dtype=np.float32)[LABELS]
+
+
+def torch_cross_entropy(smoothing):
+    """torch.nn.CrossEntropyLoss(weight, label_smoothing), as its documentation writes it."""
+    log_p = LOGITS - np.log(np.exp(LOGITS).sum(1, keepdims=True))
+    hard = -sum(WEIGHTS[y] * log_p[i, y] for i, y in enumerate(LABELS))
+    soft = -(WEIGHTS * log_p).sum()
+    return ((1 - smoothing) * hard + smoothing / 3 * soft) / WEIGHTS[LABELS].sum()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy(smoothing):
+    loss = losses.make_loss("cross_entropy", jnp.asarray(WEIGHTS), smoothing)
+    total, weight = map(jnp.sum, loss(LOGITS, ONE_HOT))
+    assert float(total / weight) == pytest.approx(torch_cross_entropy(smoothing), rel=1e-6)
+
+
+def test_cross_entropy_known_value():  # equal logits over 4 classes: log 4
+    loss = losses.make_loss("cross_entropy", jnp.ones(4), 0.0)
+    total, _ = loss(jnp.zeros((1, 4)), jax.nn.one_hot(jnp.array([2]), 4))
+    assert float(total[0]) == pytest.approx(np.log(4))
+
+
+def test_mse():  # torch.nn.MSELoss on one-hot labels: the mean over all entries
+    loss = losses.make_loss("mse", jnp.ones(3), 0.0)
+    total, weight = map(jnp.sum, loss(LOGITS, ONE_HOT))
+    assert float(total / weight) == pytest.approx(np.mean((LOGITS - ONE_HOT) ** 2), rel=1e-6)
+
+
+def test_unknown_loss():
+    with pytest.raises(ValueError, match=r"config\.loss\.name='hinge' is unknown; choose"):
+        losses.make_loss("hinge", jnp.ones(3), 0.0)
+
+
+def test_smoothing_needs_cross_entropy():
+    with pytest.raises(ValueError, match=r"label_smoothing=0\.1 works with cross_entropy only"):
+        losses.make_loss("mse", jnp.ones(3), 0.1)
+
+
+def test_balanced_weights_are_those_of_scikit_learn():
+    labels = np.array([0, 0, 0, 1, 2, 2])
+    np.testing.assert_allclose(losses.class_weights("balanced", labels, 3), [2 / 3, 2, 1])
+
+
+def test_uniform_weights():
+    np.testing.assert_array_equal(losses.class_weights("uniform", LABELS, 3), [1, 1, 1])
+
+
+def test_given_weights():
+    np.testing.assert_allclose(losses.class_weights((1, 2, 0.5), LABELS, 3), [1, 2, 0.5])
+
+
+@pytest.mark.parametrize("weights", [(1.0, 2.0), (1.0, -1.0, 1.0), (0.0, 0.0, 0.0), 3])
+def test_wrong_weights(weights):
+    with pytest.raises(ValueError, match=r"config\.loss\.class_weights=.* should be 3 numbers"):
+        losses.class_weights(weights, LABELS, 3)
+
+
+def test_unknown_weights():
+    with pytest.raises(ValueError, match=r"class_weights='fair' is unknown; choose uniform"):
+        losses.class_weights("fair", LABELS, 3)
+
+
+def test_balanced_needs_every_class():
+    with pytest.raises(
+        ValueError, match=r"needs examples of every class; train has none of class 3"
+    ):
+        losses.class_weights("balanced", LABELS, 4)
