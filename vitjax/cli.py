@@ -67,7 +67,7 @@ def _parse_overrides(config: "ConfigDict", argv: list[str]) -> list[str]:
     if model_name is not None:
         use_model(config, model_name)
     _check_keys(rest, config)
-    config_flags.DEFINE_config_dict("config", config)
+    config_flags.DEFINE_config_dict("config", config, sys_argv=rest)
     return FLAGS(rest)
 
 
