@@ -146,7 +146,9 @@ class Programs:
     def __init__(self, recipe: Recipe, mesh: Mesh):
         self.recipe, self.mesh = recipe, mesh
         out = replicated(mesh)
-        self.init = jax.jit(self._init, out_shardings=out)  # seed -> TrainState
+        # Runs once, so that compiling it quickly is worth more than running it quickly.
+        quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
+        self.init = jax.jit(self._init, out_shardings=out, compiler_options=quick)  # seed -> state
         self.epoch_order = jax.jit(self._order, out_shardings=out)  # seed, epoch -> Order
         self.train = jax.jit(self._train, out_shardings=out, donate_argnums=0)
         self.evaluate = jax.jit(self._evaluate, out_shardings=out)  # params, data -> Metrics

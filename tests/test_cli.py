@@ -1,0 +1,224 @@
+"""The command line, as a user types it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REPO = Path(__file__).parents[1]
+SMALL = (
+    "--config.num_epochs=3",
+    "--config.data.max_examples=120",
+    "--config.data.batch_size=32",
+    "--config.model.num_layers=1",
+    "--config.model.hidden_dim=8",
+    "--config.model.mlp_dim=16",
+    "--config.model.num_heads=2",
+    "--config.model.patch_size=4",
+    "--config.model.dropout_rate=0.1",
+)
+
+
+def command(*args):
+    return [sys.executable, "-m", "vitjax.main", *map(str, args)]
+
+
+def main(*args, code=0, cwd=REPO, **env):
+    """Runs vitjax.main and returns (stdout, stderr); its exit code must be `code`."""
+    env = os.environ | {"PYTHONPATH": str(REPO)} | env
+    done = subprocess.run(command(*args), capture_output=True, text=True, env=env, cwd=cwd)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout, done.stderr
+
+
+def rejected(*args, **kwargs):
+    """Runs vitjax.main with something wrong, and returns its one line."""
+    out, err = main(*args, code=kwargs.pop("code", 1), **kwargs)
+    assert "Traceback" not in out + err
+    assert err.count("\n") == 1, err
+    return err
+
+
+def lines(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def results(workdir):
+    timing = ("seconds", "images_per_second")
+    return [{k: v for k, v in line.items() if k not in timing} for line in lines(workdir)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "small"
+    return workdir, main(*SMALL, f"--workdir={workdir}")[0]
+
+
+def test_says_what_it_does_and_where_things_lie(finished):
+    workdir, out = finished
+    assert "digits: 120 train, 120 valid, 120 test images of 8x8x1, 10 classes" in out
+    assert "890 parameters, 3,552 MACs per image" in out
+    assert "batch 32, 32 per device" in out
+    assert "compiling the training step (" in out
+    assert out.count("epoch ") >= 4
+    assert f"lie in {workdir}" in out
+
+
+def test_run_folder(finished):
+    workdir, _ = finished
+    names = {"config.json", "dataset.json", "metrics.jsonl", "eval.json", "checkpoints"}
+    assert {path.name for path in workdir.iterdir()} == names
+    config = json.loads((workdir / "config.json").read_text())
+    assert config["config"]["data"]["batch_size"] == 32
+    assert set(config["versions"]) >= {"vitjax", "jax", "flax"}
+    assert "--config.data.batch_size=32" in config["command"]
+
+
+def test_again_says_finished(finished):
+    workdir, _ = finished
+    before = (workdir / "metrics.jsonl").read_bytes()
+    out, _ = main(*SMALL, f"--workdir={workdir}")
+    assert "is finished" in out
+    assert (workdir / "metrics.jsonl").read_bytes() == before
+
+
+def test_other_config_is_refused(finished):
+    workdir, _ = finished
+    line = rejected(*SMALL, f"--workdir={workdir}", "--config.seed=5")
+    assert "seed was 0, is 5" in line
+
+
+def test_killed_run_resumes_bit_for_bit(finished, tmp_path):
+    whole, _ = finished
+    env = os.environ | {"PYTHONPATH": str(REPO)}
+    process = subprocess.Popen(command(*SMALL, f"--workdir={tmp_path}"), env=env, cwd=REPO)
+    while not list(tmp_path.glob("checkpoints/4/manifest.json")):  # epoch 1 is on disk
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    main(*SMALL, f"--workdir={tmp_path}")
+    assert results(tmp_path) == results(whole)
+    for step in ("8", "12"):
+        ours, theirs = (json.loads((w / "checkpoints" / step / "manifest.json").read_text())
+                        for w in (tmp_path, whole))  # fmt: skip
+        assert len(ours) == len(theirs)
+    a, b = (json.loads((w / "eval.json").read_text()) for w in (tmp_path, whole))
+    assert {k: v for k, v in a.items() if k != "seconds"} == {
+        k: v for k, v in b.items() if k != "seconds"
+    }
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_saves_and_leaves(tmp_path, number):
+    args = (*SMALL, f"--workdir={tmp_path}", "--config.num_epochs=100000")
+    env = os.environ | {"PYTHONPATH": str(REPO)}
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command(*args), env=env, cwd=REPO, **pipes)
+    while not (tmp_path / "metrics.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert f"{number.name}: saved at step" in err
+    assert "Traceback" not in err
+    steps = [int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()]
+    assert str(max(steps)) in err
+    assert lines(tmp_path)[-1]["step"] <= max(steps)
+
+
+@pytest.mark.parametrize("devices", [2, 8])
+def test_devices_do_not_matter(finished, tmp_path, devices):
+    whole, _ = finished
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    out, _ = main(*SMALL, f"--workdir={tmp_path}", XLA_FLAGS=flags)
+    assert f"batch 32, {32 // devices} per device" in out
+    for ours, theirs in zip(results(tmp_path), results(whole), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-5)
+
+
+def test_new_folder_below_runs(tmp_path):
+    out, _ = main("--config=configs/vit_digits.py:debug", cwd=tmp_path)
+    (workdir,) = (tmp_path / "runs").iterdir()
+    assert workdir.name.startswith("vit_digits-")
+    assert f"workdir   runs/{workdir.name}" in out
+
+
+def test_help_is_quick_to_read():
+    out, _ = main("--help")
+    assert "--config" in out
+    assert "--workdir" in out
+
+
+MISTAKES = {
+    "unknown key": ("--config.optim.lerning_rate=1", "did you mean --config.optim.learning_rate"),
+    "unknown flag": ("--workdri=x", "Did you mean: workdir"),
+    "stray word": ("train", "unexpected argument 'train'"),
+    "wrong type": ("--config.num_epochs=many", "invalid literal for int"),
+    "key without value": ("--config.num_epochs", "Missing value"),
+    "unknown config": ("--config=configs/vit_digit.py", "there are configs/vit_digits.py"),
+    "unknown row": ("--config=configs/vit_cifar100.py:4p5l", "choose from 4p4l, 4p8l"),
+    "unknown data set": ("--config.data.name=mnits", "did you mean mnist"),
+    "unknown model": ("--config.model_name=vitt", "did you mean 'vit'"),
+    "unknown optimiser": ("--config.optim.name=adan", "config.optim.name='adan' is unknown"),
+    "patch": ("--config.model.patch_size=3", "patch_size=3 does not divide an image of 8x8"),
+    "heads": ("--config.model.num_heads=3", "num_heads=3 does not divide hidden_dim=64"),
+    "large batch": ("--config.data.batch_size=5000", "larger than the train split of"),
+    "batch over parts": ("--config.optim.accumulation_steps=7", "batch_size=64 is not divisible"),
+    "range": ("--config.model.dropout_rate=1.5", "dropout_rate=1.5 should be at least 0"),
+    "augmentation": ("--config.data.augment.crop_padding=-1", "config.data.augment.crop_padding"),
+    "missing folder": ("--config.data.name=folder --config.data.data_dir=/no", "no folder /no"),
+    "weights": ("--config.loss.class_weights=(1,2)", "should be 10 numbers"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistake_gets_one_line_and_no_run_folder(tmp_path, mistake):
+    words, expected = MISTAKES[mistake]
+    env = os.environ | {"PYTHONPATH": str(REPO)}
+    args = command(f"--workdir={tmp_path}/run", *words.split())
+    done = subprocess.run(args, capture_output=True, text=True, env=env, cwd=REPO)
+    assert done.returncode in (1, 2)
+    assert expected in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_unwritable_workdir(tmp_path):
+    (tmp_path / "file").write_text("")
+    line = rejected(*SMALL, f"--workdir={tmp_path}/file/run")
+    assert "cannot write to --workdir=" in line
+
+
+def test_image_folder_and_damaged_image(tmp_path):
+    random = np.random.RandomState(0)
+    for label in "ab":
+        (tmp_path / "set" / label).mkdir(parents=True)
+        for i in range(30):
+            pixels = random.randint(0, 255, (12, 10, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "set" / label / f"{i}.png")
+    args = (
+        *SMALL, "--config.data.name=folder", f"--config.data.data_dir={tmp_path}/set",
+        "--config.data.image_size=8", "--config.data.valid_fraction=0.2",
+    )  # fmt: skip
+    out, _ = main(*args, f"--workdir={tmp_path}/run")
+    assert "images of 8x8x3, 2 classes" in out
+    (tmp_path / "set" / "b" / "7.png").write_bytes(b"not an image")
+    line = rejected(*args, f"--workdir={tmp_path}/other")
+    assert "7.png" in line
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("model_name", ["mixer", "linformer"])
+def test_another_model_by_name(tmp_path, model_name):
+    words = [word for word in SMALL if model_name != "mixer" or "num_heads" not in word]
+    out, _ = main(*words, f"--workdir={tmp_path}", f"--config.model_name={model_name}")
+    assert f"model     {model_name}:" in out

@@ -1,0 +1,215 @@
+"""Runs through `train_and_evaluate`: learning, exact resume, best epoch, errors."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from vitjax.config import default
+from vitjax.training.checkpoint import Checkpoints
+from vitjax.training.loop import train_and_evaluate
+
+jax.config.update("jax_compilation_cache_dir", None)
+
+
+def small(**changes):
+    """A run of seconds on 128 digits, with dropout, augmentation and a last, smaller batch."""
+    config = default("vit")
+    config.num_epochs = 3
+    config.model.update(patch_size=4, hidden_dim=8, num_layers=1, mlp_dim=16, num_heads=2)
+    config.model.dropout_rate = 0.1
+    config.data.update(name="digits", max_examples=120, batch_size=32)
+    config.data.augment.crop_padding = 1
+    config.optim.learning_rate = 1e-2
+    config.update_from_flattened_dict(changes)
+    return config
+
+
+def quiet(line):
+    del line
+
+
+def run(config, workdir):
+    return train_and_evaluate(config, workdir, quiet)
+
+
+def lines(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def results(workdir):
+    timing = ("seconds", "images_per_second")
+    return [{k: v for k, v in line.items() if k not in timing} for line in lines(workdir)]
+
+
+def newest_params(workdir):
+    """Parameters of the newest checkpoint, as NumPy arrays."""
+    checkpoints = Checkpoints(workdir / "checkpoints", quiet)
+    step = checkpoints.steps()[-1]
+    checkpoints.close()
+    import orbax.checkpoint as ocp
+
+    path = workdir / "checkpoints" / str(step) / "default"
+    return ocp.PyTreeCheckpointer().restore(path.absolute())["params"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of three epochs without interruption."""
+    workdir = tmp_path_factory.mktemp("finished")
+    return workdir, run(small(), workdir)
+
+
+def test_eval_json(finished):
+    workdir, result = finished
+    saved = json.loads((workdir / "eval.json").read_text())
+    assert saved == result
+    assert saved["split"] == "test"
+    assert saved["num_examples"] == 120
+    assert saved["num_params"] == 890
+    assert 0 <= saved["accuracy"] <= 1
+
+
+def test_metrics_has_a_line_an_epoch(finished):
+    got = lines(finished[0])
+    assert [(line["epoch"], line["step"]) for line in got] == [(1, 4), (2, 8), (3, 12)]
+    assert {"train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "lr"} <= set(got[0])
+    assert {"images_per_second", "seconds"} <= set(got[0])
+
+
+def test_test_is_measured_at_the_best_epoch(finished):
+    workdir, result = finished
+    best = max(lines(workdir), key=lambda e: (e["valid_accuracy"], -e["valid_loss"]))
+    assert result["epoch"] == best["epoch"]
+    assert result["valid_accuracy"] == best["valid_accuracy"]
+
+
+def test_dataset_json(finished):
+    facts = json.loads((finished[0] / "dataset.json").read_text())
+    assert facts["class_names"] == [str(i) for i in range(10)]
+    assert facts["image_shape"] == [8, 8, 1]
+    assert facts["num_examples"] == {"train": 120, "valid": 120, "test": 120}
+
+
+def test_finished_run_is_not_repeated(finished, capsys):
+    workdir, result = finished
+    assert train_and_evaluate(small(), workdir) == result
+    assert "is finished" in capsys.readouterr().out
+
+
+def test_other_config_is_refused_with_the_difference(finished):
+    config = small(**{"optim.learning_rate": 0.5})
+    with pytest.raises(ValueError, match=r"optim\.learning_rate was 0\.01, is 0\.5"):
+        run(config, finished[0])
+
+
+def stop_after(monkeypatch, epochs):
+    """Ends a run like a kill, right after the line of an epoch is written."""
+    from vitjax.training.run_folder import RunFolder
+
+    append = RunFolder.append_metrics
+
+    def append_and_die(self, line):
+        append(self, line)
+        if line["epoch"] == epochs:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "append_metrics", append_and_die)
+
+
+def test_resumed_run_is_the_same_bit_for_bit(finished, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(patch, epochs=2)  # its checkpoint is not written: epoch 2 is done again
+        with pytest.raises(KeyboardInterrupt):
+            run(small(), tmp_path)
+    assert len(lines(tmp_path)) == 2
+    run(small(), tmp_path)
+    assert results(tmp_path) == results(finished[0])
+    jax.tree.map(np.testing.assert_array_equal, newest_params(tmp_path), newest_params(finished[0]))
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 3])
+def test_steps_per_call_does_not_matter(finished, tmp_path, steps_per_call):
+    run(small(steps_per_call=steps_per_call), tmp_path)
+    assert results(tmp_path) == results(finished[0])
+
+
+def test_accumulation_does_not_matter_without_dropout(tmp_path):
+    got = []
+    for parts in (1, 4):
+        config = small(**{"model.dropout_rate": 0.0, "optim.accumulation_steps": parts})
+        got.append(run(config, tmp_path / str(parts))["loss"])
+    assert got[0] == pytest.approx(got[1], rel=1e-4)
+
+
+def test_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(patch, epochs=3)
+        with pytest.raises(KeyboardInterrupt):
+            run(small(), tmp_path)
+    data = max((tmp_path / "checkpoints" / "8").rglob("*"), key=lambda p: p.stat().st_size)
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1  # one bit
+    data.write_bytes(content)
+    said = []
+    train_and_evaluate(small(), tmp_path, said.append)
+    assert any("checkpoints/8 is damaged" in line for line in said)
+    assert "resuming at step 4" in said
+    assert (tmp_path / "checkpoints" / "damaged" / "8").is_dir()
+    assert [line["epoch"] for line in lines(tmp_path)] == [1, 2, 3]
+
+
+def test_all_checkpoints_damaged(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(patch, epochs=3)
+        with pytest.raises(KeyboardInterrupt):
+            run(small(), tmp_path)
+    for manifest in (tmp_path / "checkpoints").glob("*/manifest.json"):
+        manifest.write_text("{}")
+    with pytest.raises(ValueError, match=r"no checkpoint in .* can be read"):
+        run(small(), tmp_path)
+
+
+def test_nan_stops_and_names_step_and_layer(tmp_path):
+    config = small(**{"optim.learning_rate": 1e30, "optim.name": "sgd"})
+    with pytest.raises(FloatingPointError, match=r"at step \d+ \(epoch 1\), in .*learning_rate"):
+        run(config, tmp_path)
+    assert not (tmp_path / "eval.json").exists()
+
+
+def test_early_stopping(tmp_path):
+    config = small(**{"optim.learning_rate": 1e-12, "num_epochs": 9, "patience": 2})
+    result = run(config, tmp_path)
+    assert result["num_epochs_run"] < 9
+    assert result["num_epochs_run"] - result["epoch"] == 2
+
+
+def test_ema_is_what_is_evaluated(tmp_path):
+    frozen = small(**{"optim.ema_decay": 0.999999})
+    result = run(frozen, tmp_path)
+    assert result["accuracy"] < 0.3  # the averaged parameters have hardly moved
+    assert lines(tmp_path)[-1]["train_loss"] < lines(tmp_path)[0]["train_loss"]
+
+
+def test_without_validation_the_last_epoch_counts(tmp_path):
+    images = np.random.RandomState(0).randint(0, 255, (60, 8, 8), np.uint8)
+    arrays = dict(train_images=images, train_labels=np.arange(60) % 3)
+    np.savez(tmp_path / "set.npz", **arrays, test_images=images[:9], test_labels=np.arange(9) % 3)
+    config = small(**{"data.name": "npz", "data.data_dir": str(tmp_path / "set.npz")})
+    config.data.valid_fraction = 0.0
+    result = run(config, tmp_path / "run")
+    assert result["epoch"] == 3
+    assert result["num_examples"] == 9
+    assert "valid_loss" not in lines(tmp_path / "run")[0]
+
+
+def test_drop_remainder(tmp_path):
+    run(small(**{"data.drop_remainder": True}), tmp_path)
+    assert [line["step"] for line in lines(tmp_path)] == [3, 6, 9]
+
+
+def test_learns(tmp_path):
+    config = small(**{"num_epochs": 40, "data.max_examples": 0, "optim.learning_rate": 3e-3})
+    config.model.update(hidden_dim=16, num_layers=2, mlp_dim=32, patch_size=2)
+    assert run(config, tmp_path)["accuracy"] > 0.8
