@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+# Many tests compile the same programs; subprocesses inherit the folder.
+_CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
 _DEFAULT = Path(__file__).parents[2] / "shared" / "data"
 
 

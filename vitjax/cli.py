@@ -1,5 +1,6 @@
 """What the commands share: reading a config and its overrides, errors in one line, start-up."""
 
+import contextlib
 import difflib
 import importlib.util
 import os
@@ -29,7 +30,9 @@ def run_with_config(main: Callable[["ConfigDict", Path], None], default_config: 
             text = "FILE[:ARG] of the run; --config.KEY=VALUE changes an option of it."
             flags.DEFINE_string("config", default_config, text)
             FLAGS.register_key_flag_for_module(argv[0], FLAGS["config"])
-            return FLAGS(argv)
+            with contextlib.suppress(SystemExit):  # absl's exit code for help is 1
+                FLAGS(argv)
+            sys.exit(0)
         given, rest = _take(argv, "config")
         source = given or default_config
         return _parse_overrides(load_config(source), rest)

@@ -11,7 +11,7 @@ def digits():
 
 def test_counts(digits):
     sizes = {name: len(split) for name, split in digits.splits.items()}
-    assert sizes == {"train": 1076, "valid": 362, "test": 359}
+    assert sizes == {"train": 1259, "valid": 179, "test": 359}
     assert digits.image_shape == (8, 8, 1)
     assert digits.class_names == tuple("0123456789")
 

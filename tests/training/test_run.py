@@ -5,12 +5,10 @@ import json
 import jax
 import numpy as np
 import pytest
+from runs import lines, newest_params, results
 
 from vitjax.config import default
-from vitjax.training.checkpoint import Checkpoints
 from vitjax.training.loop import train_and_evaluate
-
-jax.config.update("jax_compilation_cache_dir", None)
 
 
 def small(**changes):
@@ -32,26 +30,6 @@ def quiet(line):
 
 def run(config, workdir):
     return train_and_evaluate(config, workdir, quiet)
-
-
-def lines(workdir):
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-
-
-def results(workdir):
-    timing = ("seconds", "images_per_second")
-    return [{k: v for k, v in line.items() if k not in timing} for line in lines(workdir)]
-
-
-def newest_params(workdir):
-    """Parameters of the newest checkpoint, as NumPy arrays."""
-    checkpoints = Checkpoints(workdir / "checkpoints", quiet)
-    step = checkpoints.steps()[-1]
-    checkpoints.close()
-    import orbax.checkpoint as ocp
-
-    path = workdir / "checkpoints" / str(step) / "default"
-    return ocp.PyTreeCheckpointer().restore(path.absolute())["params"]
 
 
 @pytest.fixture(scope="module")

@@ -125,12 +125,11 @@ class Run:
         programs, epoch = self._programs, np.int32(0)
         self._epoch_order = aot(programs.epoch_order, self._seed, epoch)
         order = self._epoch_order(self._seed, epoch)
-        with timed("compiling the training step", self._say):
+        with timed("compiling", self._say):
             self._train_steps = aot(
                 programs.train, self._state, self._seed, self._data["train"], order, np.int32(0)
             )
-        if "valid" in self._data:
-            with timed("compiling the evaluation", self._say):
+            if "valid" in self._data:
                 self._validate = aot(
                     programs.evaluate, self._state.eval_params, self._data["valid"]
                 )

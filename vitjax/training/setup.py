@@ -43,6 +43,11 @@ def prepare(config: ConfigDict, say: Say = print) -> Setup:
             f"config.data.batch_size={config.data.batch_size} is larger than the train split of "
             f"{num_examples} images"
         )
+    if augmentation.crop_padding >= min(dataset.image_shape[:2]):
+        raise ValueError(
+            f"config.data.augment.crop_padding={augmentation.crop_padding} should be below the "
+            f"image size of {min(dataset.image_shape[:2])} pixels"
+        )
     model = models.create(
         config.model_name, dataset.num_classes, dtype=compute_dtype(config.dtype), **config.model
     )

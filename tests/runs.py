@@ -1,0 +1,50 @@
+"""What tests of whole runs share: starting them and reading their folders."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import orbax.checkpoint as ocp
+
+REPO = Path(__file__).parents[1]
+
+
+def command(*args):
+    return [sys.executable, "-m", "vitjax.main", *map(str, args)]
+
+
+def environment(**changes):
+    return os.environ | {"PYTHONPATH": str(REPO)} | changes
+
+
+def main(*args, code=0, cwd=REPO, **env):
+    """Runs vitjax.main and returns (stdout, stderr); its exit code must be `code`."""
+    done = subprocess.run(
+        command(*args), capture_output=True, text=True, env=environment(**env), cwd=cwd
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout, done.stderr
+
+
+def lines(workdir):
+    """The lines of metrics.jsonl."""
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def results(workdir):
+    """The lines of metrics.jsonl without what depends on the clock."""
+    clock = ("seconds", "images_per_second")
+    return [{k: v for k, v in line.items() if k not in clock} for line in lines(workdir)]
+
+
+def steps(workdir):
+    """The steps that have a checkpoint."""
+    return sorted(int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit())
+
+
+def newest_params(workdir):
+    """The parameters of the newest checkpoint, as arrays."""
+    path = workdir / "checkpoints" / str(steps(workdir)[-1]) / "default"
+    return ocp.PyTreeCheckpointer().restore(path.absolute())["params"]

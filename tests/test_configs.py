@@ -1,0 +1,132 @@
+"""Every config file: its rows, their parameter counts, their errors."""
+
+from pathlib import Path
+
+import jax
+import pytest
+
+from vitjax import cli, models
+from vitjax.config import check, default, nearest_keys, use_model
+from vitjax.data.augment import Augmentation
+
+REPO = Path(__file__).parents[1]
+MNIST, CIFAR, GALAXY = (28, 28, 1), (32, 32, 3), (224, 224, 3)
+
+ROWS = {  # config: image shape, classes, published parameters (None: not published)
+    "vit_digits": ((8, 8, 1), 10, None),
+    "vit_mnist:mlp128": (MNIST, 10, 408_586),
+    "vit_mnist": (MNIST, 10, 540_170),
+    "vit_mnist:mlp512": (MNIST, 10, 803_338),
+    "vit_light:mnist": (MNIST, 10, 1_994),
+    "vit_light:fashion_mnist": (MNIST, 10, 1_994),
+    "vit_scratch:mnist": (MNIST, 10, 210_058),
+    "vit_scratch:fashion_mnist": (MNIST, 10, 210_058),
+    "vit_scratch:cifar10": (CIFAR, 10, 827_530),
+    "vit_scratch:svhn": (CIFAR, 10, 827_530),
+    "vit_scratch:cifar100": (CIFAR, 100, 839_140),
+    "mixer_mnist": (MNIST, 10, 240_686),
+    "mixer_mnist:sparse": (MNIST, 10, 240_686),
+    "vit_cifar100:4p4l": (CIFAR, 100, 1_377_508),
+    "vit_cifar100:4p8l": (CIFAR, 100, 2_565_604),
+    "vit_cifar100:8p4l": (CIFAR, 100, 1_395_940),
+    "vit_cifar100:8p8l": (CIFAR, 100, 2_584_036),
+    "vit_galaxy_zoo2:110421": (GALAXY, 8, 4_719_368),
+    "linformer_galaxy_zoo2:arXiv": (GALAXY, 8, 2_785_416),
+}
+
+
+def load(row):
+    name, _, argument = row.partition(":")
+    return cli.load_config(f"{REPO}/configs/{name}.py:{argument}")
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_num_params(row):
+    image_shape, num_classes, expected = ROWS[row]
+    config = load(row)
+    check(config)
+    Augmentation(**config.data.augment)
+    model = models.create(config.model_name, num_classes, **config.model)
+    params = models.abstract_params(model, image_shape)
+    if expected is not None:
+        assert models.num_params(params) == expected
+    assert jax.tree.leaves(params)
+
+
+def test_every_config_has_a_row():
+    assert {row.partition(":")[0] for row in ROWS} == {
+        path.stem for path in (REPO / "configs").glob("*.py")
+    }
+
+
+@pytest.mark.parametrize("path", sorted((REPO / "configs").glob("*.py")), ids=lambda p: p.stem)
+def test_unknown_row(path):
+    with pytest.raises(ValueError, match="nonsense"):
+        cli.load_config(f"{path}:nonsense")
+
+
+@pytest.mark.parametrize("path", sorted((REPO / "configs").glob("*.py")), ids=lambda p: p.stem)
+def test_docstring_has_the_command(path):
+    assert f"python -m vitjax.main --config=configs/{path.name}" in path.read_text()
+
+
+def test_debug_shrinks():
+    config = load("vit_cifar100:8p8l,debug")
+    assert config.model.patch_size == 8
+    assert config.model.num_layers == 2
+    assert config.num_epochs == 2
+    assert config.data.max_examples == 256
+
+
+def test_configs_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.load_config("configs/vit_mnist.py").data.name == "mnist"
+
+
+def test_not_a_config(tmp_path):
+    (tmp_path / "empty.py").write_text("")
+    with pytest.raises(ValueError, match=r"defines no get_config"):
+        cli.load_config(str(tmp_path / "empty.py"))
+
+
+def test_nearest_keys():
+    assert "optim.name" in nearest_keys("optim.nam", default())
+    assert "data.batch_size" in nearest_keys("batch_size", default())
+    assert "optim.learning_rate" in nearest_keys("learning_rate", default())
+
+
+def test_use_model_keeps_shared_options():
+    config = default("vit")
+    config.model.update(hidden_dim=24, num_heads=3)
+    use_model(config, "linformer")
+    assert (config.model.hidden_dim, config.model.num_heads) == (24, 3)
+    use_model(config, "mixer")
+    assert config.model.hidden_dim == 24
+    assert config.model.pool == "mean"
+    assert "num_heads" not in config.model
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_epochs", 0),
+        ("data.batch_size", 0),
+        ("optim.learning_rate", 0.0),
+        ("optim.learning_rate", float("nan")),
+        ("optim.weight_decay", -1.0),
+        ("loss.label_smoothing", 1.0),
+        ("model.dropout_rate", -0.1),
+        ("model.num_heads", 0),
+        ("schedule.warmup_epochs", -1.0),
+        ("seed", -1),
+        ("seed", 2**32),
+        ("dtype", "float16"),
+        ("select_by", "f1"),
+        ("data.channels", 2),
+    ],
+)
+def test_out_of_range(key, value):
+    config = default()
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(ValueError, match=rf"config\.{key}="):
+        check(config)
