@@ -1,0 +1,124 @@
+"""The files of a run: checkpoints, metrics, config."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vitjax.training.checkpoint import Checkpoints
+from vitjax.training.run_folder import RunFolder, flatten
+
+
+def state(step):
+    return {"step": jnp.int32(step), "params": {"kernel": jnp.full((3, 2), float(step))}}
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    made = Checkpoints(tmp_path / "checkpoints", lambda line: None)
+    yield made
+    made.close()
+
+
+def test_keeps_the_newest_two_and_the_best(checkpoints):
+    for step in (1, 2, 3, 4, 5, 6):
+        checkpoints.save(step, state(step), best=step == 2)
+    checkpoints.wait()
+    assert checkpoints.steps() == [2, 5, 6]
+
+
+def test_restores_the_newest(checkpoints):
+    for step in (1, 2):
+        checkpoints.save(step, state(step))
+    checkpoints.wait()
+    restored = checkpoints.restore(state(0))
+    np.testing.assert_array_equal(restored["params"]["kernel"], np.full((3, 2), 2.0))
+    assert int(checkpoints.restore_step(1, state(0))["step"]) == 1
+
+
+def test_nothing_to_restore(checkpoints):
+    assert checkpoints.restore(state(0)) is None
+
+
+def test_every_step_gets_a_manifest(checkpoints, tmp_path):
+    for step in (1, 2):
+        checkpoints.save(step, state(step))
+    checkpoints.wait()
+    for step in (1, 2):
+        folder = tmp_path / "checkpoints" / str(step)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+        assert set(manifest) == files - {"manifest.json"}
+        assert all(len(digest) == 64 for digest in manifest.values())
+
+
+def test_deleted_file_is_noticed(checkpoints, tmp_path):
+    for step in (1, 2):
+        checkpoints.save(step, state(step))
+    checkpoints.close()
+    next((tmp_path / "checkpoints" / "2").rglob("_METADATA")).unlink()
+    said = []
+    again = Checkpoints(tmp_path / "checkpoints", said.append)
+    assert again.steps() == [1]
+    assert "_METADATA changed" in said[0]
+    again.close()
+
+
+def test_a_step_without_manifest_is_tried_and_then_set_aside(checkpoints, tmp_path):
+    for step in (1, 2):
+        checkpoints.save(step, state(step))
+    checkpoints.close()
+    folder = tmp_path / "checkpoints" / "2"
+    (folder / "manifest.json").unlink()
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_size > 100:
+            path.write_bytes(path.read_bytes()[:40])
+    said = []
+    again = Checkpoints(tmp_path / "checkpoints", said.append)
+    assert int(again.restore(state(0))["step"]) == 1
+    assert "cannot be read" in said[0]
+    again.close()
+
+
+def line(step):
+    return {"step": step, "epoch": step // 4, "valid_loss": 0.5}
+
+
+def test_metrics_after_the_checkpoint_are_dropped(tmp_path):
+    folder = RunFolder(tmp_path)
+    for step in (4, 8, 12):
+        folder.append_metrics(line(step))
+    assert folder.truncate_metrics(8) == [line(4), line(8)]
+    folder.append_metrics(line(12))
+    assert folder.metrics() == [line(4), line(8), line(12)]
+
+
+def test_a_line_cut_short_is_dropped(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.append_metrics(line(4))
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 8, "ep')
+    assert folder.truncate_metrics(100) == [line(4)]
+    assert (tmp_path / "metrics.jsonl").read_text().count("\n") == 1
+
+
+def test_same_config_is_accepted_and_another_is_not(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    config = {"seed": 0, "data": {"name": "digits", "data_dir": "a"}}
+    folder.check_config(config)
+    folder.create(config, {})
+    folder.check_config(config)
+    folder.check_config(config | {"data": {"name": "digits", "data_dir": "moved"}})
+    with pytest.raises(ValueError, match=r'data\.name was "digits", is "mnist"; seed was 0, is 1'):
+        folder.check_config({"seed": 1, "data": {"name": "mnist", "data_dir": "a"}})
+
+
+def test_unreadable_config(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json is not valid JSON"):
+        RunFolder(tmp_path).check_config({})
+
+
+def test_flatten():
+    assert flatten({"a": 1, "b": {"c": 2, "d": {"e": 3}}}) == {"a": 1, "b.c": 2, "b.d.e": 3}

@@ -1,0 +1,155 @@
+"""The compiled step and the evaluation, on a model small enough to follow."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+
+from vitjax.data.augment import Augmentation
+from vitjax.data.order import Order
+from vitjax.data.resident import Resident
+from vitjax.training import losses
+from vitjax.training.diagnose import first_bad_layer
+from vitjax.training.sharding import check_batch_size, make_mesh
+from vitjax.training.step import Programs, Recipe, evaluate, train_step
+
+CLASSES = 3
+WEIGHTS = np.array([1.0, 2.0, 0.5], np.float32)
+MESH = make_mesh(jax.devices()[:1])
+SEED = np.uint32(0)
+
+
+class Softmax(nn.Module):
+    """Multinomial regression: logits = pixels @ kernel + bias."""
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        del train
+        return nn.Dense(CLASSES)(images.reshape(len(images), -1))
+
+
+def data(count=13):
+    random = np.random.RandomState(0)
+    images = random.randint(0, 256, (count, 2, 2, 1), np.uint8)
+    return Resident(jnp.asarray(images), jnp.asarray(random.randint(0, CLASSES, count), jnp.int32))
+
+
+def recipe(model=None, **changes):
+    options = dict(
+        model=model or Softmax(),
+        tx=optax.sgd(0.1),
+        loss=losses.make_loss("cross_entropy", jnp.asarray(WEIGHTS), 0.0),
+        augmentation=Augmentation(),
+        mean=(0.5,),
+        std=(0.25,),
+        image_shape=(2, 2, 1),
+        num_classes=CLASSES,
+        num_examples=13,
+        batch_size=8,
+        eval_batch_size=5,
+    )
+    return Recipe(**options | changes)
+
+
+def by_hand(params, indices):
+    """Weighted loss, its gradients and the correct answers of `indices`, in NumPy."""
+    kernel, bias = (np.asarray(params["Dense_0"][k], np.float64) for k in ("kernel", "bias"))
+    x = (
+        np.asarray(data().images, np.float64)[indices].reshape(len(indices), -1) / 255 - 0.5
+    ) / 0.25
+    y = np.asarray(data().labels)[indices]
+    logits = x @ kernel + bias
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    weight = WEIGHTS[y]
+    loss = -(weight * np.log(p[np.arange(len(y)), y])).sum() / weight.sum()
+    error = weight[:, None] * (p - np.eye(CLASSES)[y]) / weight.sum()
+    return loss, x.T @ error, error.sum(0), int((logits.argmax(1) == y).sum())
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_step_with_a_padded_batch(parts):
+    programs = Programs(recipe(accumulation_steps=parts), MESH)
+    state = programs.init(SEED)
+    indices = np.array([3, 1, 12, 7, 9, 0, 0, 0])
+    mask = np.array([True] * 5 + [False] * 3)
+    loss, kernel, bias, correct = by_hand(state.params, indices[:5])
+    order = Order(jnp.asarray(indices)[None].repeat(2, 0), jnp.asarray(mask)[None].repeat(2, 0))
+    new, finite = train_step(programs.recipe, MESH, SEED, data(), order, state)
+    assert bool(finite)
+    assert int(new.step) == 1
+    assert new.metrics.compute()["loss"] == pytest.approx(loss, rel=1e-5)
+    assert (int(new.metrics.correct), int(new.metrics.count)) == (correct, 5)
+    old, params = state.params["Dense_0"], new.params["Dense_0"]
+    np.testing.assert_allclose(params["kernel"], old["kernel"] - 0.1 * kernel, atol=1e-6)
+    np.testing.assert_allclose(params["bias"], old["bias"] - 0.1 * bias, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 5, 13, 64])
+def test_evaluation_counts_every_example_once(size):
+    programs = Programs(recipe(eval_batch_size=size), MESH)
+    state = programs.init(SEED)
+    metrics = evaluate(programs.recipe, MESH, state.params, data())
+    loss, _, _, correct = by_hand(state.params, np.arange(13))
+    assert int(metrics.count) == 13
+    assert int(metrics.correct) == correct
+    assert metrics.compute()["loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def test_fits_one_batch():
+    programs = Programs(recipe(tx=optax.adam(0.3), num_examples=8), MESH)
+    state = programs.init(SEED)
+    order = Order(jnp.arange(8)[None], jnp.ones((1, 8), bool))
+    train = jax.jit(lambda s: train_step(programs.recipe, MESH, SEED, data(8), order, s)[0])
+    for _ in range(200):
+        state = train(state)
+    assert state.metrics.compute()["accuracy"] == 1.0
+
+
+def test_averaged_parameters():
+    programs = Programs(recipe(ema_decay=0.9), MESH)
+    state = programs.init(SEED)
+    order = programs.epoch_order(SEED, np.int32(0))
+    new, _ = train_step(programs.recipe, MESH, SEED, data(), order, state)
+    expected = jax.tree.map(lambda a, b: 0.9 * a + 0.1 * b, state.params, new.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), new.ema_params, expected)
+    assert new.eval_params is new.ema_params
+
+
+def test_a_step_that_is_not_finite_changes_nothing_and_names_the_place():
+    programs = Programs(recipe(Softmax(), tx=optax.sgd(0.1)), MESH)
+    state = programs.init(SEED)
+    bad = jax.tree.map(lambda p: p + jnp.inf, state.params)
+    order = programs.epoch_order(SEED, np.int32(0))
+    new, finite = train_step(programs.recipe, MESH, SEED, data(), order, state.replace(params=bad))
+    assert not bool(finite)
+    assert int(new.step) == 0
+    jax.tree.map(np.testing.assert_array_equal, new.params, bad)
+    where = first_bad_layer(programs.recipe, MESH, SEED, data(), order, state.replace(params=bad))
+    assert where == "in parameter Dense_0/bias"
+
+
+class Overflows(nn.Module):
+    """Its parameters are finite, the output of `second` is not."""
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        del train
+        x = nn.Dense(4, name="first")(images.reshape(len(images), -1))
+        return nn.Dense(CLASSES, name="second")(x * 1e38) * 1e38
+
+
+def test_names_the_first_layer_that_overflows():
+    programs = Programs(recipe(Overflows()), MESH)
+    state = programs.init(SEED)
+    state = state.replace(params=jax.tree.map(lambda p: p + 100.0, state.params))
+    order = programs.epoch_order(SEED, np.int32(0))
+    where = first_bad_layer(programs.recipe, MESH, SEED, data(), order, state)
+    assert where == "in the output of second"
+
+
+@pytest.mark.parametrize(("batch", "parts"), [(0, 1), (8, 3), (8, 0)])
+def test_batch_must_split_evenly(batch, parts):
+    with pytest.raises(ValueError, match=rf"config\.data\.batch_size={batch} is not divisible"):
+        check_batch_size(batch, parts, MESH)
