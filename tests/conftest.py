@@ -4,14 +4,18 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import pytest
 
-# Many tests compile the same programs; subprocesses inherit the folder.
+_DEFAULT = Path(__file__).parents[2] / "shared" / "data"
+
+# Tests compile more than they run, and often the same; their subprocesses share this folder too.
 _CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-
-_DEFAULT = Path(__file__).parents[2] / "shared" / "data"
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ SMALL = (
     "--config.model.mlp_dim=16",
     "--config.model.num_heads=2",
     "--config.model.patch_size=4",
+    "--config.data.image_size=8",
     "--config.model.dropout_rate=0.1",
 )
 
@@ -143,13 +144,13 @@ MISTAKES = {
     "unknown data set": ("--config.data.name=mnits", "did you mean mnist"),
     "unknown model": ("--config.model_name=vitt", "did you mean 'vit'"),
     "unknown optimiser": ("--config.optim.name=adan", "config.optim.name='adan' is unknown"),
-    "patch": ("--config.model.patch_size=3", "patch_size=3 does not divide an image of 8x8"),
+    "patch": ("--config.model.patch_size=3", "patch_size=3 does not divide an image of 32x32"),
     "heads": ("--config.model.num_heads=3", "num_heads=3 does not divide hidden_dim=64"),
     "large batch": ("--config.data.batch_size=5000", "larger than the train split of"),
-    "batch over parts": ("--config.optim.accumulation_steps=7", "batch_size=64 is not divisible"),
+    "batch over parts": ("--config.optim.accumulation_steps=7", "batch_size=32 is not divisible"),
     "range": ("--config.model.dropout_rate=1.5", "dropout_rate=1.5 should be at least 0"),
     "augmentation": ("--config.data.augment.crop_padding=-1", "config.data.augment.crop_padding"),
-    "padding": ("--config.data.augment.crop_padding=8", "should be below the image size of"),
+    "padding": ("--config.data.augment.crop_padding=32", "should be below the image size of"),
     "missing folder": ("--config.data.name=folder --config.data.data_dir=/no", "no folder /no"),
     "weights": ("--config.loss.class_weights=(1,2)", "should be 10 numbers"),
 }

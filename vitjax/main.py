@@ -5,6 +5,7 @@ python -m vitjax.main --config=configs/vit_cifar100.py --workdir=runs/cifar --co
 The same command on the same --workdir resumes the run. VITJAX_TRACEBACK=1 shows tracebacks.
 """
 
+import functools
 import sys
 import time
 from pathlib import Path
@@ -28,7 +29,7 @@ def main(config: "ConfigDict", config_file: Path) -> None:
 
     workdir = WORKDIR.value or f"runs/{config_file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
-        train_and_evaluate(config, workdir)
+        train_and_evaluate(config, workdir, functools.partial(print, flush=True))
     except Interrupted as error:
         print(error, file=sys.stderr)
         sys.exit(128 + error.signal_number)

@@ -15,6 +15,14 @@ apply = jax.jit(apply_operation)
 apply_all = jax.jit(jax.vmap(apply_operation, in_axes=(None, 0, 0)))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def optimised():
+    """Compiles as users do: two programs are compared bit for bit here."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
 def noise(channels, *, low=0, high=256, shape=(HEIGHT, WIDTH)):
     return np.random.default_rng(0).integers(low, high, (*shape, channels), dtype=np.uint8)
 

@@ -14,7 +14,7 @@ KEY = jax.random.key(0)
 
 def randomised(model, *inputs, **kwargs):
     """Parameters drawn from N(0, 0.3), so that no bias or scale hides."""
-    variables = model.init(KEY, *inputs, **kwargs)
+    variables = jax.eval_shape(lambda *x: model.init(KEY, *x, **kwargs), *inputs)
     leaves, tree = jax.tree.flatten(variables)
     keys = jax.random.split(jax.random.key(1), len(leaves))
     return jax.tree.unflatten(

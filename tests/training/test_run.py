@@ -182,6 +182,17 @@ def test_without_validation_the_last_epoch_counts(tmp_path):
     assert "valid_loss" not in lines(tmp_path / "run")[0]
 
 
+def test_patience_needs_validation(tmp_path):
+    config = small(**{"patience": 2, "data.valid_fraction": 0.0})
+    images = np.zeros((60, 8, 8), np.uint8)
+    labels = np.arange(60) % 3
+    np.savez(tmp_path / "set.npz", train_images=images, train_labels=labels)
+    config.data.update(name="npz", data_dir=str(tmp_path / "set.npz"))
+    with pytest.raises(ValueError, match=r"config\.patience=2 needs a validation split"):
+        run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_drop_remainder(tmp_path):
     run(small(**{"data.drop_remainder": True}), tmp_path)
     assert [line["step"] for line in lines(tmp_path)] == [3, 6, 9]

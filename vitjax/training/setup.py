@@ -43,6 +43,11 @@ def prepare(config: ConfigDict, say: Say = print) -> Setup:
             f"config.data.batch_size={config.data.batch_size} is larger than the train split of "
             f"{num_examples} images"
         )
+    if config.patience and "valid" not in dataset.splits:
+        raise ValueError(
+            f"config.patience={config.patience} needs a validation split; set it to 0 or raise "
+            "config.data.valid_fraction"
+        )
     if augmentation.crop_padding >= min(dataset.image_shape[:2]):
         raise ValueError(
             f"config.data.augment.crop_padding={augmentation.crop_padding} should be below the "
