@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 REPO = Path(__file__).parents[1]
@@ -46,5 +48,10 @@ def steps(workdir):
 
 def newest_params(workdir):
     """The parameters of the newest checkpoint, as arrays."""
-    path = workdir / "checkpoints" / str(steps(workdir)[-1]) / "default"
-    return ocp.PyTreeCheckpointer().restore(path.absolute())["params"]
+    path = (workdir / "checkpoints" / str(steps(workdir)[-1]) / "default").absolute()
+    checkpointer = ocp.PyTreeCheckpointer()
+    as_numpy = jax.tree.map(
+        lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
+        dict(checkpointer.metadata(path).item_metadata.tree),
+    )
+    return checkpointer.restore(path, restore_args=as_numpy)["params"]

@@ -4,7 +4,9 @@ import contextlib
 import difflib
 import importlib.util
 import os
+import platform
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,4 +152,15 @@ def use_compile_cache() -> None:
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        jax.config.update("jax_compilation_cache_dir", str(Path(base) / "vitjax" / "xla"))
+        folder = Path(base) / "vitjax" / "xla" / _machine()
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def _machine() -> str:
+    """Returns a name for this kind of processor: programs compiled for another may crash on it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    features = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return f"{platform.machine()}-{zlib.crc32(features.encode()):08x}"

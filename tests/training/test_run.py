@@ -198,6 +198,15 @@ def test_drop_remainder(tmp_path):
     assert [line["step"] for line in lines(tmp_path)] == [3, 6, 9]
 
 
+def test_bfloat16_keeps_float32_parameters(finished, tmp_path):
+    run(small(dtype="bfloat16"), tmp_path)
+    kinds = {leaf.dtype for leaf in jax.tree.leaves(newest_params(tmp_path))}
+    assert kinds == {np.dtype("float32")}
+    got, exact = lines(tmp_path)[-1]["train_loss"], lines(finished[0])[-1]["train_loss"]
+    assert got == pytest.approx(exact, rel=0.05)
+    assert got != exact
+
+
 def test_learns(tmp_path):
     config = small(**{"num_epochs": 40, "data.max_examples": 0, "optim.learning_rate": 3e-3})
     config.model.update(hidden_dim=16, num_layers=2, mlp_dim=32, patch_size=2)
