@@ -23,6 +23,7 @@ class PatchClassifier(nn.Module):
     num_layers: int = 6
     mlp_dim: int = 256  # hidden width of the channel MLP
     stem: str = "conv"  # linear | conv
+    stem_norm: bool = False  # LayerNorm on each patch and on its token, as in vit-pytorch 1.0
     pool: str = "cls"  # cls (a class token) | mean
     position_embedding: str = "learned"  # learned | sincos | none
     position_on_class_token: bool = True
@@ -55,7 +56,15 @@ class PatchClassifier(nn.Module):
         """
         check_name(("cls", "mean"), self.pool, "config.model.pool")
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
-        x = PatchStem(self.hidden_dim, self.patch_size, self.stem, **common, name="stem")(images)
+        x = PatchStem(
+            self.hidden_dim,
+            self.patch_size,
+            self.stem,
+            self.stem_norm,
+            self.norm_epsilon,
+            **common,
+            name="stem",
+        )(images)
         grid = images.shape[1] // self.patch_size, images.shape[2] // self.patch_size
         x = self._embed(x, grid)
         x = nn.Dropout(self.embedding_dropout_rate, deterministic=not train)(x)

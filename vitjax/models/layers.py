@@ -48,11 +48,14 @@ class PatchStem(nn.Module):
 
     Equation 1 of ViT (https://arxiv.org/abs/2010.11929). `stem` is "linear" (kernel [P*P*C, D]) or
     "conv" (kernel [P, P, C, D]): the same function, stored as the published weights store it.
+    `norm` adds a LayerNorm before and after the projection, as vit-pytorch does since 1.0.
     """
 
     hidden_dim: int
     patch_size: int
     stem: str = "conv"
+    norm: bool = False
+    norm_epsilon: float = 1e-5
     kernel_init: str = "xavier_uniform"
     dtype: Any = jnp.float32
 
@@ -68,14 +71,22 @@ class PatchStem(nn.Module):
             )
         x = images.reshape(batch, height // p, p, width // p, p, channels)
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, -1, p * p * channels)
+        layer_norm = functools.partial(nn.LayerNorm, self.norm_epsilon, dtype=self.dtype)
+        x = layer_norm(name="patch_norm")(x) if self.norm else x
+        x = self._project(x, channels)
+        return layer_norm(name="token_norm")(x) if self.norm else x
+
+    def _project(self, x: jax.Array, channels: int) -> jax.Array:
+        """Patches [B, N, P*P*C] -> tokens [B, N, D]."""
         if self.stem == "linear":
             return Linear(
                 self.hidden_dim, kernel_init=self.kernel_init, dtype=self.dtype, name="embedding"
             )(x)
         check_name(("linear", "conv"), self.stem, "config.model.stem")
         start = init.by_name(self.kernel_init)
-        kernel = self.param("kernel", start.kernel, (p, p, channels, self.hidden_dim))
-        bias = self.param("bias", start.bias(p * p * channels), (self.hidden_dim,))
+        shape = (self.patch_size, self.patch_size, channels, self.hidden_dim)
+        kernel = self.param("kernel", start.kernel, shape)
+        bias = self.param("bias", start.bias(x.shape[-1]), (self.hidden_dim,))
         kernel = kernel.reshape(-1, self.hidden_dim).astype(self.dtype)
         return jnp.dot(x.astype(self.dtype), kernel) + bias.astype(self.dtype)
 
