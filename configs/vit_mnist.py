@@ -11,17 +11,19 @@ to --config.data.augment.horizontal_flip.
 from ml_collections import ConfigDict
 
 from vitjax.config import choose_row, default
+from vitjax.published.recipe import apply_row
 
-MLP_DIMS = {"mlp256": 256, "mlp128": 128, "mlp512": 512}  # the first is the default
+MLP_DIMS = {"mlp128": 128, "mlp256": 256, "mlp512": 512}
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """Returns the config of the row `arg`, a key of MLP_DIMS."""
+    """Returns the config with the MLP width `arg`, a key of MLP_DIMS; "" is the row's, 256."""
     config = default("vit")
-    config.num_epochs = 10
-    config.model.update(patch_size=7, num_layers=4, hidden_dim=128, num_heads=4)
-    config.model.mlp_dim = choose_row(arg, MLP_DIMS, "MLP width")
-    config.data.update(name="mnist", batch_size=128)
+    apply_row(config, "vit_mnist", "ViT")
+    if arg:
+        config.model.mlp_dim = choose_row(arg, MLP_DIMS, "MLP width")
+    config.data.name = "mnist"
     config.data.augment.rotation_degrees = 10.0
-    config.optim.update(name="adam", learning_rate=1e-3)
+    config.optim.update(name="adam", learning_rate=5e-4)
+    config.model.embedding_std = 0.2  # positions that can be told apart from the start
     return config

@@ -28,24 +28,47 @@ def run_with_config(main: Callable[["ConfigDict", Path], None], default_config: 
 
     def parse(argv: Sequence[str]) -> list[str]:
         nonlocal source
-        if any(word.lstrip("-") in ("help", "helpfull", "helpshort") for word in argv):
+        if _asks_for_help(argv):
             text = "FILE[:ARG] of the run; --config.KEY=VALUE changes an option of it."
             flags.DEFINE_string("config", default_config, text)
             FLAGS.register_key_flag_for_module(argv[0], FLAGS["config"])
-            with contextlib.suppress(SystemExit):  # absl's exit code for help is 1
-                FLAGS(argv)
-            sys.exit(0)
+            return _parse_plain(argv)
         given, rest = _take(argv, "config")
         source = given or default_config
         return _parse_overrides(load_config(source), rest)
 
+    _run(lambda: main(FLAGS.config, Path(source.partition(":")[0])), parse)
+
+
+def run(main: Callable[[], int]) -> None:
+    """Runs `main()`, which returns the exit code, on a command line without a config.
+
+    Says what is wrong in one line; the environment variable VITJAX_TRACEBACK=1 shows tracebacks.
+    """
+    _run(lambda: sys.exit(main()), _parse_plain)
+
+
+def _run(main: Callable[[], None], parse: Callable[[Sequence[str]], list[str]]) -> None:
     def guarded(argv: Sequence[str]) -> None:
         if len(argv) > 1:
             raise ValueError(f"unexpected argument {argv[1]!r}; options begin with --")
-        main(FLAGS.config, Path(source.partition(":")[0]))
+        main()
 
     logging.set_verbosity(logging.ERROR)  # Orbax and TFDS chat at the levels below
     app.run(lambda argv: _one_line(guarded, argv), flags_parser=lambda argv: _one_line(parse, argv))
+
+
+def _asks_for_help(argv: Sequence[str]) -> bool:
+    return any(word.lstrip("-") in ("help", "helpfull", "helpshort") for word in argv)
+
+
+def _parse_plain(argv: Sequence[str]) -> list[str]:
+    """Parses argv; leaves with code 0 after showing help, where absl's is 1."""
+    if not _asks_for_help(argv):
+        return FLAGS(argv)
+    with contextlib.suppress(SystemExit):
+        FLAGS(argv)
+    sys.exit(0)
 
 
 def _one_line(function: Callable[[Any], Any], argument: Any) -> Any:

@@ -114,7 +114,6 @@ def galaxy_zoo2(config: ConfigDict) -> ConfigDict:
         label_column="label1",
         image_size=224,
         fit="center_crop",
-        batch_size=64,
         mean=(0.094, 0.0815, 0.063),
         std=(0.1303, 0.11, 0.0913),
     )
@@ -126,8 +125,8 @@ def galaxy_zoo2(config: ConfigDict) -> ConfigDict:
         resized_crop_ratio=(0.99, 1.01),
     )
     config.model.update(stem="linear", kernel_init="torch_linear")
-    config.optim.update(name="adam", learning_rate=3e-4)
-    config.schedule.update(name="step", step_size=5, gamma=0.9)
+    config.optim.name = "adam"
+    config.schedule.name = "step"
     return config
 
 

@@ -30,7 +30,8 @@ MODELS = {  # model, image, how much XLA may count besides: norms, softmax and G
         galaxy("linformer", patch_size=28, k_dim=64, share_kv=True), GALAXY, 0.04
     ),
     "wide Mixer": (
-        models.create("mixer", 10, hidden_dim=128, tokens_mlp_dim=196, mlp_dim=512), MNIST, 0.06
+        models.create("mixer", 8, patch_size=14, num_layers=2, hidden_dim=256, activation="relu"),
+        GALAXY, 0.03,
     ),
     "heads without output projection": (galaxy("vit", patch_size=32, out_proj=False), GALAXY, 0.03),
 }  # fmt: skip

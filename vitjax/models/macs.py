@@ -1,0 +1,72 @@
+"""Multiply-accumulates in closed form, layer by layer.
+
+A product of [n, a] and [a, b] counts n * a * b; biases, norms, activations, softmax and pooling
+multiply no matrix and count nothing. `vitjax.models.num_macs` counts the same in a traced program.
+"""
+
+import itertools
+import math
+
+from flax import linen as nn
+
+from vitjax.models.linformer import Linformer
+from vitjax.models.mixer import Mixer
+from vitjax.models.vit import ViT
+
+
+def layer_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, int]:
+    """Returns the counts of one image [H, W, C] by kind of layer, each over all blocks.
+
+    Raises ValueError for a model that is not a ViT, Linformer or Mixer.
+    """
+    if not isinstance(model, Linformer | Mixer | ViT):
+        raise ValueError(
+            f"{type(model).__name__} given, expected a ViT, Linformer or Mixer; count it with "
+            "vitjax.models.num_macs"
+        )
+    height, width, channels = image_shape
+    patch, dim = model.patch_size, model.hidden_dim
+    num_patches = (height // patch) * (width // patch)
+    num_tokens = num_patches + (model.pool == "cls")
+    kind, token_mixer = _token_mixer(model, num_tokens)
+    return {
+        "stem": num_patches * patch * patch * channels * dim,
+        kind: model.num_layers * token_mixer,
+        "mlp": model.num_layers * mlp(num_tokens, dim, model.mlp_dim),
+        "head": head((dim, *model.head_hidden_dims, model.num_classes)),
+    }
+
+
+def _token_mixer(model: Linformer | Mixer | ViT, num_tokens: int) -> tuple[str, int]:
+    """Returns the kind of the model's token mixer and the count of one."""
+    dim = model.hidden_dim
+    if isinstance(model, Mixer):
+        return "token mlp", mlp(dim, num_tokens, model.tokens_mlp_dim)
+    inner = model.num_heads * (model.head_dim or dim // model.num_heads)
+    out = num_tokens * inner * dim * model.out_proj
+    if isinstance(model, ViT):
+        return "attention", attention(num_tokens, dim, inner) + out
+    count = linformer_attention(num_tokens, dim, inner, model.k_dim, model.share_kv)
+    return "linformer attention", count + out
+
+
+def attention(num_tokens: int, dim: int, inner: int) -> int:
+    """Queries, keys and values of width `inner`, q k^T, and weights times values."""
+    return 3 * num_tokens * dim * inner + 2 * num_tokens**2 * inner
+
+
+def linformer_attention(num_tokens: int, dim: int, inner: int, k_dim: int, share_kv: bool) -> int:
+    """As `attention`, with keys (and values, unless shared) projected to `k_dim` tokens."""
+    projected = 1 if share_kv else 2
+    to_tokens = projected * num_tokens * k_dim * inner
+    return (1 + projected) * num_tokens * dim * inner + to_tokens + 2 * num_tokens * k_dim * inner
+
+
+def mlp(num_vectors: int, dim: int, hidden_dim: int) -> int:
+    """Two linear layers on vectors of width `dim`."""
+    return 2 * num_vectors * dim * hidden_dim
+
+
+def head(widths: tuple[int, ...]) -> int:
+    """Linear layers from each width to the next, on one vector."""
+    return sum(math.prod(pair) for pair in itertools.pairwise(widths))
