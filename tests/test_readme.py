@@ -44,7 +44,8 @@ def in_checkout(tmp_path):
 
 def test_commands_are_those_below():
     heads = [" ".join(line.split()[:3]) for line in commands()]
-    assert heads == ["python -m vitjax.main", "pytest", *["python -m vitjax.main"] * 2]
+    train, list_rows = "python -m vitjax.main", "python -m vitjax.published"
+    assert heads == [train, "pytest", train, list_rows, train]
 
 
 def test_install_commands_name_this_package_and_its_extras():
@@ -67,6 +68,16 @@ def test_run_with_a_workdir(tmp_path):
     assert (tmp_path / "runs" / "digits" / "eval.json").exists()
 
 
+def test_one_published_row(tmp_path):
+    assert "4,719,368" in shell(commands()[3], in_checkout(tmp_path))
+
+
+def test_published_section_is_the_commands_output(tmp_path):
+    begin, end = "<!-- begin: python -m vitjax.published --markdown -->\n", "<!-- end -->"
+    section = README.partition(begin)[2].partition(end)[0]
+    assert section.strip() == shell("python -m vitjax.published --markdown", tmp_path).strip()
+
+
 def test_own_data(tmp_path):
     random = np.random.RandomState(0)
     for label in ("cat", "dog"):
@@ -74,7 +85,7 @@ def test_own_data(tmp_path):
         for i in range(100):
             pixels = random.randint(0, 255, (40, 30 + i % 7, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "images" / label / f"{i}.jpg")
-    line = commands()[3].replace("DIR", "images") + " --config.num_epochs=2"
+    line = commands()[4].replace("DIR", "images") + " --config.num_epochs=2"
     assert "images of 32x32x3, 2 classes" in shell(line, in_checkout(tmp_path))
 
 

@@ -107,7 +107,7 @@ def test_same_config_is_accepted_and_another_is_not(tmp_path):
     folder = RunFolder(tmp_path / "run")
     config = {"seed": 0, "data": {"name": "digits", "data_dir": "a"}}
     folder.check_config(config)
-    folder.create(config, {})
+    folder.create(config, {"versions": {}})
     folder.check_config(config)
     folder.check_config(config | {"data": {"name": "digits", "data_dir": "moved"}})
     with pytest.raises(ValueError, match=r'data\.name was "digits", is "mnist"; seed was 0, is 1'):

@@ -2,6 +2,7 @@
 
 python -m vitjax.published --seed=003 --row=110421
 
+--record=WORKDIR takes the result of a finished run as the measured one of its row.
 --json prints one object a row and line, --markdown README's section. The exit code is 1 where a
 count disagrees after corrections.
 """
@@ -15,6 +16,7 @@ from vitjax import cli
 SEED = flags.DEFINE_string("seed", None, "Only the rows of this seed, 000 to 004.")
 ROW = flags.DEFINE_string("row", None, "Only the rows called so.")
 JSON = flags.DEFINE_bool("json", False, "One JSON object a row.")
+RECORD = flags.DEFINE_string("record", None, "Folder of a finished run of a row, to be taken in.")
 MARKDOWN = flags.DEFINE_bool("markdown", False, "The section of README.")
 
 
@@ -22,6 +24,11 @@ def main() -> int:
     """Runs the command; returns its exit code."""
     if JSON.value and MARKDOWN.value:
         raise ValueError("--json and --markdown given, expected one of them; leave one out")
+    if RECORD.value is not None:
+        from vitjax.published.record import record
+
+        print(record(RECORD.value))
+        return 0
     from vitjax.published import ledger
 
     chosen = list(ledger.rows(seed=SEED.value))

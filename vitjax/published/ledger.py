@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _ROWS = Path(__file__).parent / "rows"
-_RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +198,7 @@ def find(family: str, row: str) -> Row:
     return named(row, among, f"row of {family}")[0]
 
 
-def measured(row: Row, folder: Path = _RESULTS) -> dict[str, Any] | None:
+def measured(row: Row, folder: Path = RESULTS) -> dict[str, Any] | None:
     """Returns what a run of vitjax measured for the row, from results/*.json, or None.
 
     Such a file has seed, family, row and accuracies (in percent, by the names of the published

@@ -1,5 +1,7 @@
 """A run from its config to its result."""
 
+import os
+import platform
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 import flax
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 import vitjax
@@ -41,7 +44,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, say: Say = print
         say(result_table(result, workdir))
         return result
     setup = prepare(config, say)
-    folder.create(to_json(config), _versions())
+    folder.create(to_json(config), {"versions": _versions(), "hardware": _hardware(setup.mesh)})
     folder.write("dataset.json", _dataset_facts(setup))
     for line in _description(config, setup, workdir):
         say(line)
@@ -227,6 +230,12 @@ class Run:
 
 def _versions() -> dict[str, str]:
     return {"vitjax": vitjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
+
+
+def _hardware(mesh: Mesh) -> str:
+    """Returns the devices and the host, as results name them."""
+    host = f"{os.cpu_count()} {platform.machine()} cores"
+    return f"{mesh.size} x {mesh.devices.flat[0].device_kind}, host with {host}"
 
 
 def _dataset_facts(setup: Setup) -> dict[str, Any]:

@@ -28,27 +28,20 @@ class RunFolder:
         """Raises ValueError if the folder holds a run with another config (both as JSON)."""
         if not (self.path / "config.json").exists():
             return
-        old, new = flatten(self._read("config.json")["config"]), flatten(config)
-        differences = [
-            f"{key} was {json.dumps(old.get(key))}, is {json.dumps(new.get(key))}"
-            for key in sorted({*old, *new})
-            if old.get(key) != new.get(key) and key not in _FREE_KEYS
-        ]
-        if differences:
+        changes = differences(self.read("config.json")["config"], config)
+        if changes:
             raise ValueError(
-                f"{self.path} holds a run with another config: {'; '.join(differences)}. "
+                f"{self.path} holds a run with another config: {'; '.join(changes)}. "
                 "Use another --workdir, or the options it began with"
             )
 
-    def create(self, config: Mapping[str, Any], versions: Mapping[str, str]) -> None:
-        """Makes the folder and writes config.json, unless a run began here before."""
+    def create(self, config: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Makes the folder and writes config.json with `facts`, unless a run began here before."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not (self.path / "config.json").exists():
                 command = " ".join(["python -m vitjax.main", *sys.argv[1:]])
-                self.write(
-                    "config.json", {"config": config, "versions": versions, "command": command}
-                )
+                self.write("config.json", {"config": config, "command": command, **facts})
         except OSError as error:
             raise ValueError(
                 f"cannot write to --workdir={self.path}: {error.strerror}; choose another"
@@ -60,7 +53,7 @@ class RunFolder:
 
     def evaluation(self) -> dict[str, Any] | None:
         """Returns eval.json of a finished run, else None."""
-        return self._read("eval.json") if (self.path / "eval.json").exists() else None
+        return self.read("eval.json") if (self.path / "eval.json").exists() else None
 
     def metrics(self) -> list[dict[str, Any]]:
         """Returns the lines of metrics.jsonl, one an epoch; a line cut short is left out."""
@@ -88,7 +81,8 @@ class RunFolder:
             self._replace(self._metrics, "".join(json.dumps(line) + "\n" for line in lines))
         return lines
 
-    def _read(self, name: str) -> Any:
+    def read(self, name: str) -> Any:
+        """Returns a JSON file of the run; raises ValueError if it is damaged."""
         try:
             return json.loads((self.path / name).read_text())
         except ValueError as error:
@@ -98,6 +92,16 @@ class RunFolder:
         partial = path.with_name(path.name + ".tmp")
         partial.write_text(text)
         partial.replace(path)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Returns the options in which two configs (as JSON) differ, but for those free to change."""
+    before, after = flatten(old), flatten(new)
+    return [
+        f"{key} was {json.dumps(before.get(key))}, is {json.dumps(after.get(key))}"
+        for key in sorted({*before, *after})
+        if before.get(key) != after.get(key) and key not in _FREE_KEYS
+    ]
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

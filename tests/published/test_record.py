@@ -1,0 +1,47 @@
+"""A finished run becomes the measured result of its row, and of no other."""
+
+import json
+
+import pytest
+
+from vitjax import cli
+from vitjax.config import to_json
+from vitjax.published import ledger, record
+
+EVALUATION = {
+    "split": "test", "accuracy": 0.91234, "train_accuracy": 0.9, "valid_accuracy": 0.905,
+    "epoch": 5, "seconds": 12.34, "seed": 3, "num_params": 1994,
+}  # fmt: skip
+
+
+def make_run(folder, **changes):
+    """A run folder of the row vit_light mnist with seed 3, as the trainer writes it."""
+    config = cli.load_config("configs/vit_light.py:mnist")
+    config.update_from_flattened_dict({"seed": 3, "data.data_dir": "anywhere"} | changes)
+    facts = {"config": to_json(config), "hardware": "1 x cpu", "versions": {"jax": "0"}}
+    (folder / "config.json").write_text(json.dumps(facts))
+    (folder / "eval.json").write_text(json.dumps(EVALUATION))
+    return str(folder)
+
+
+def test_the_run_of_a_row_is_taken_in(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    path = record.record(make_run(tmp_path))
+    assert path.name == "vit_light-mnist.json"
+    (row,) = (r for r in ledger.rows(family="vit_light") if r.row == "mnist")
+    measured = ledger.measured(row, tmp_path / "results")
+    assert measured["accuracies"] == {"train_acc": 90.0, "valid_acc": 90.5, "test_acc": 91.23}
+    assert measured["training_seed"] == 3
+    assert measured["command"].endswith("--config=configs/vit_light.py:mnist --config.seed=3")
+
+
+def test_a_changed_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"of no row; nearest to .* num_epochs was 5, is 6"):
+        record.record(make_run(tmp_path, num_epochs=6))
+
+
+def test_an_unfinished_run_is_refused(tmp_path):
+    make_run(tmp_path)
+    (tmp_path / "eval.json").unlink()
+    with pytest.raises(ValueError, match=r"is not the folder of a finished run"):
+        record.record(str(tmp_path))
