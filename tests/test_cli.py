@@ -51,7 +51,7 @@ def test_says_what_it_does_and_where_things_lie(finished):
 
 def test_run_folder(finished):
     workdir, _ = finished
-    names = {"config.json", "dataset.json", "metrics.jsonl", "eval.json", "checkpoints"}
+    names = {"config.json", "dataset.json", "metrics.jsonl", "eval.json", "checkpoints", ".lock"}
     assert {path.name for path in workdir.iterdir()} == names
     config = json.loads((workdir / "config.json").read_text())
     assert config["config"]["data"]["batch_size"] == 32
@@ -104,6 +104,7 @@ def test_signal_saves_and_leaves(tmp_path, number):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert f"{number.name}: saved at step" in err
+    assert f"--workdir={tmp_path}" in err
     assert "Traceback" not in err
     newest = steps(tmp_path)[-1]
     assert str(newest) in err
@@ -118,6 +119,48 @@ def test_devices_do_not_matter(finished, tmp_path, devices):
     assert f"batch 32, {32 // devices} per device" in out
     for ours, theirs in zip(results(tmp_path), results(whole), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-5)
+
+
+def write_config(path, text):
+    path.write_text(
+        f"from vitjax.config import default\ndef get_config(arg):\n  c = default()\n  {text}\n"
+    )
+    return f"--config={path}"
+
+
+BAD_CONFIGS = {
+    "misspelt option": ("c.optim.lr = 3.0\n  return c", "lr"),
+    "misspelt update": ("c.optim.update(momentun=0.9)\n  return c", "momentun"),
+    "unknown name": ("return d", "NameError: name 'd' is not defined"),
+    "syntax": ("return (", "SyntaxError"),
+    "nothing returned": ("pass", "returned NoneType, expected a ConfigDict"),
+    "wrong type": ("c.num_epochs = 'many'\n  return c", "num_epochs"),
+}
+
+
+@pytest.mark.parametrize("mistake", BAD_CONFIGS)
+def test_mistake_in_a_config_file_gets_one_line(tmp_path, mistake):
+    text, expected = BAD_CONFIGS[mistake]
+    line = rejected(write_config(tmp_path / "own.py", text), f"--workdir={tmp_path}/run")
+    assert expected in line
+    assert "own.py" in line
+
+
+def test_a_config_elsewhere_is_not_replaced_by_a_shipped_one(tmp_path):
+    line = rejected("--config=nowhere/vit_digits.py", f"--workdir={tmp_path}/run")
+    assert "no config file nowhere/vit_digits.py" in line
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path):
+    args = (*SMALL, f"--workdir={tmp_path}", "--config.num_epochs=100000")
+    first = subprocess.Popen(command(*args), env=environment(), cwd=REPO)
+    while not (tmp_path / "metrics.jsonl").exists():
+        assert first.poll() is None
+        time.sleep(0.02)
+    line = rejected(*args)
+    first.kill()
+    first.wait()
+    assert "another process is training in" in line
 
 
 def test_new_folder_below_runs(tmp_path):

@@ -6,6 +6,8 @@ import importlib.util
 import os
 import platform
 import sys
+import traceback
+import types
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -135,28 +137,57 @@ def load_config(name: str) -> "ConfigDict":
     FILE is looked for from here, then among the configs that come with vitjax.
     """
     file, _, argument = name.partition(":")
-    path = _find(file)
-    spec = importlib.util.spec_from_file_location("vitjax_config", path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"--config={file} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = _run_file(_find(file))
     if not hasattr(module, "get_config"):
         raise ValueError(f"--config={file} defines no get_config(arg)")
     words = argument.split(",") if argument else []
-    shrink = "debug" in words
-    config = module.get_config(",".join(word for word in words if word != "debug"))
-    if shrink:
+    try:
+        config = module.get_config(",".join(word for word in words if word != "debug"))
+    except ValueError:  # the config's own words
+        raise
+    except Exception as error:  # an unknown option, or whatever a user's file may raise
+        raise ValueError(f"--config={file} fails: {_where(error, file)}") from error
+    from ml_collections import ConfigDict
+
+    if not isinstance(config, ConfigDict):
+        raise ValueError(
+            f"get_config of --config={file} returned {type(config).__name__}, expected a ConfigDict"
+        )
+    if "debug" in words:
         from vitjax.config import debug
 
         debug(config)
     return config
 
 
+def _run_file(path: Path) -> types.ModuleType:
+    """Returns the module of a Python file; raises ValueError with the line that fails."""
+    spec = importlib.util.spec_from_file_location("vitjax_config", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"--config={path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file may raise
+        raise ValueError(f"--config={path} fails: {_where(error, path.name)}") from error
+    return module
+
+
+def _where(error: Exception, file: str) -> str:
+    """Returns an error's text, with the line of the config file that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).name == Path(file).name]
+    number = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    return f"{type(error).__name__}: {error}" + (f" (line {number})" if number else "")
+
+
 def _find(file: str) -> Path:
     package = Path(__file__).parent
     shipped = [package / "configs", package.parent / "configs"]
-    for path in (Path(file), *(folder / Path(file).name for folder in shipped)):
+    paths = [Path(file)]
+    if str(Path(file).parent) in (".", "configs"):
+        paths += [folder / Path(file).name for folder in shipped]
+    for path in paths:
         if path.is_file():
             return path
     known = sorted({p.stem for folder in shipped for p in folder.glob("*.py")})

@@ -36,7 +36,7 @@ def default(model_name: str = "vit") -> ConfigDict:
     config.loss.class_weights = "uniform"
     config.optim = _optimizer_options()
     config.schedule = _schedule_options()
-    return config
+    return config.lock()  # so that a misspelt option is an error
 
 
 def _model_options(model_name: str) -> ConfigDict:
@@ -145,15 +145,17 @@ def debug(config: ConfigDict) -> ConfigDict:
 
 def use_model(config: ConfigDict, model_name: str) -> None:
     """Changes the model, keeping the options that both models have."""
-    old = config.model
-    config.model_name = model_name
+    if model_name == config.model_name:
+        return
+    old, before = config.model, models.defaults(config.model_name)
     new = _model_options(model_name)
-    for option in set(old) & set(new):
-        new[option] = old[option]
-    # What a Mixer pools and embeds is its own, not the ViT's (and the reverse).
-    for option in ("pool", "position_embedding"):
-        new[option] = models.defaults(model_name)[option]
-    config.model = new
+    for option, value in models.defaults(model_name).items():
+        # Where the defaults differ (a Mixer's pooling), a model keeps its own.
+        if option in old and before[option] == value:
+            new[option] = old[option]
+    with config.unlocked():
+        config.model_name = model_name
+        config.model = new
 
 
 def to_json(config: ConfigDict) -> dict[str, Any]:
@@ -185,13 +187,23 @@ _AT_LEAST_0 = (
     "data.split_seed",
     "optim.weight_decay",
     "optim.clip_norm",
+    "optim.eps",
+    "model.norm_epsilon",
     "schedule.warmup_epochs",
     "schedule.warmup_factor",
     "schedule.end_factor",
     "schedule.gamma",
     "model.embedding_std",
 )
-_BELOW_1 = ("loss.label_smoothing", "optim.ema_decay", "optim.b1", "optim.b2", "optim.momentum")
+_BELOW_1 = (
+    "loss.label_smoothing",
+    "optim.ema_decay",
+    "optim.b1",
+    "optim.b2",
+    "optim.momentum",
+    "optim.rho",
+    "optim.alpha",
+)
 _CHOICES = {
     "dtype": ("auto", "float32", "bfloat16"),
     "select_by": ("accuracy", "loss"),
@@ -211,6 +223,9 @@ def check(config: ConfigDict) -> None:
             raise ValueError(f"config.{key}={value} should be at least 0 and below 1")
         if key in _CHOICES and value not in _CHOICES[key]:
             raise ValueError(f"config.{key}={value!r} should be one of {_CHOICES[key]}")
+    widths = config.model.head_hidden_dims
+    if not all(isinstance(width, int) and width > 0 for width in widths):
+        raise ValueError(f"config.model.head_hidden_dims={widths} should be whole numbers above 0")
     if config.seed >= 2**32:
         raise ValueError(f"config.seed={config.seed} should be below 2**32")
     if not 0 < config.optim.learning_rate < float("inf"):

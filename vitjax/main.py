@@ -31,7 +31,7 @@ def main(config: "ConfigDict", config_file: Path) -> None:
     try:
         train_and_evaluate(config, workdir, functools.partial(print, flush=True))
     except Interrupted as error:
-        print(error, file=sys.stderr)
+        print(f"{error}; go on with the same options and --workdir={workdir}", file=sys.stderr)
         sys.exit(128 + error.signal_number)
 
 

@@ -106,18 +106,56 @@ def test_a_line_cut_short_is_dropped(tmp_path):
 def test_same_config_is_accepted_and_another_is_not(tmp_path):
     folder = RunFolder(tmp_path / "run")
     config = {"seed": 0, "data": {"name": "digits", "data_dir": "a"}}
-    folder.check_config(config)
+    folder.check_config(config, {})
     folder.create(config, {"versions": {}})
-    folder.check_config(config)
-    folder.check_config(config | {"data": {"name": "digits", "data_dir": "moved"}})
+    folder.check_config(config, {})
+    folder.check_config(config | {"data": {"name": "digits", "data_dir": "moved"}}, {})
     with pytest.raises(ValueError, match=r'data\.name was "digits", is "mnist"; seed was 0, is 1'):
-        folder.check_config({"seed": 1, "data": {"name": "mnist", "data_dir": "a"}})
+        folder.check_config({"seed": 1, "data": {"name": "mnist", "data_dir": "a"}}, {})
 
 
-def test_unreadable_config(tmp_path):
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json is not valid JSON"):
-        RunFolder(tmp_path).check_config({})
+def test_an_option_that_the_run_did_not_know_had_its_default(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.create({"seed": 0}, {})
+    folder.check_config({"seed": 0, "new": 1}, {"seed": 5, "new": 1})
+    with pytest.raises(ValueError, match=r"new was 1, is 2"):
+        folder.check_config({"seed": 0, "new": 2}, {"seed": 5, "new": 1})
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", "null"])
+def test_damaged_config(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"config\.json is damaged; put it back"):
+        RunFolder(tmp_path).check_config({}, {})
+
+
+def test_damaged_line_in_the_middle(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 4}\nnull\n{"step": 12}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl line 2 is damaged"):
+        RunFolder(tmp_path).metrics()
+
+
+def test_workdir_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"it is a file; choose another"):
+        RunFolder(tmp_path / "file").check_config({}, {})
+
+
+def test_other_data_are_refused(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.check_dataset({"name": "npz", "mean": (0.5,)})
+    folder.check_dataset({"name": "npz", "mean": (0.5,)})
+    with pytest.raises(ValueError, match=r"a run on other data: mean was \[0\.5\], is \[0\.6\]"):
+        folder.check_dataset({"name": "npz", "mean": (0.6,)})
+
+
+def test_a_whole_checkpoint_of_another_shape_is_left_where_it_is(checkpoints, tmp_path):
+    checkpoints.save(1, state(1))
+    checkpoints.wait()
+    other = state(0) | {"params": {"kernel": jnp.zeros((4, 4))}}
+    with pytest.raises(ValueError, match=r"checkpoints/1 cannot be read: .*shape"):
+        checkpoints.restore(other)
+    assert (tmp_path / "checkpoints" / "1" / "manifest.json").exists()
 
 
 def test_flatten():

@@ -1,6 +1,7 @@
 """Runs through `train_and_evaluate`: learning, exact resume, best epoch, errors."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -154,6 +155,25 @@ def test_nan_stops_and_names_step_and_layer(tmp_path):
     with pytest.raises(FloatingPointError, match=r"at step \d+ \(epoch 1\), in .*learning_rate"):
         run(config, tmp_path)
     assert not (tmp_path / "eval.json").exists()
+
+
+def test_lost_best_checkpoint_is_said_and_another_counts(tmp_path):
+    run(small(), tmp_path)
+    (tmp_path / "eval.json").unlink()
+    got = [line | {"valid_accuracy": float(line["step"] == 8)} for line in lines(tmp_path)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in got))
+    shutil.rmtree(tmp_path / "checkpoints" / "8")
+    said = []
+    result = train_and_evaluate(small(), tmp_path, said.append)
+    assert any("best epoch (step 8) is lost" in line for line in said)
+    assert result["step"] == 12
+
+
+def test_parameters_that_overflow_stop_the_run_before_they_are_saved(tmp_path):
+    config = small(**{"optim.learning_rate": 1e38, "optim.name": "adam", "num_epochs": 1})
+    config.data.batch_size = 120
+    with pytest.raises(FloatingPointError, match=r"NaN or infinity at step 0 .*another --workdir"):
+        run(config, tmp_path)
 
 
 def test_early_stopping(tmp_path):

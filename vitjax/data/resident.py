@@ -25,7 +25,9 @@ def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[flo
     levels = np.arange(256) / 255
     means, deviations = [], []
     for channel in range(images.shape[-1]):
-        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+        counts = np.zeros(256)
+        for i in range(0, len(images), 1024):  # bincount makes eight bytes of each pixel
+            counts += np.bincount(images[i : i + 1024, ..., channel].ravel(), minlength=256)
         mean = counts @ levels / counts.sum()
         means.append(float(mean))
         deviations.append(float(np.sqrt(counts @ (levels - mean) ** 2 / counts.sum())))

@@ -7,7 +7,7 @@ from typing import Any
 from vitjax import cli
 from vitjax.config import to_json
 from vitjax.published.ledger import RESULTS, Row, rows
-from vitjax.training.run_folder import RunFolder, differences
+from vitjax.training.run_folder import RunFolder, differences, flatten
 
 
 def record(workdir: str) -> Path:
@@ -19,7 +19,7 @@ def record(workdir: str) -> Path:
     result = folder.evaluation()
     if result is None:
         raise ValueError(f"--record={workdir} is not the folder of a finished run")
-    facts = folder.read("config.json")
+    facts = folder.read("config.json", "config")
     row = _row(facts["config"], workdir)
     names = ("train", "valid")
     accuracies = {f"{n}_acc": result[f"{n}_accuracy"] for n in names if f"{n}_accuracy" in result}
@@ -46,9 +46,10 @@ def record(workdir: str) -> Path:
 def _row(config: dict[str, Any], workdir: str) -> Row:
     """Returns the row whose config the run has, but for the seed."""
     seed = {"seed": config["seed"]}
+    found = flatten(config)
     changes, row = min(
         (
-            (differences(to_json(cli.load_config(row.config)) | seed, config), row)
+            (differences(flatten(to_json(cli.load_config(row.config)) | seed), found), row)
             for row in rows()
             if row.config is not None
         ),

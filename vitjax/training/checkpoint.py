@@ -3,11 +3,12 @@
 The only importer of Orbax.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ class Checkpoints:
         self.wait()
         if best:
             self.best_step = step
-        self._manager.save(step, args=ocp.args.StandardSave(state))
+        with self._writing():
+            self._manager.save(step, args=ocp.args.StandardSave(state))
 
     def restore(self, like: Any) -> Any | None:
         """Returns the newest whole state, shaped and placed like `like`; None without any.
@@ -77,9 +79,12 @@ class Checkpoints:
         """
         steps = self.steps()
         for step in reversed(steps):
+            sealed = (self._folder / str(step) / MANIFEST).exists()
             try:
                 return self.restore_step(step, like)
             except ValueError as error:
+                if sealed:  # its files are as they were written, so the fault is elsewhere
+                    raise
                 self._say(str(error))
                 self._set_aside(step)
                 self._manager.reload()
@@ -103,10 +108,20 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Waits until the last save is on disk, and seals it with its manifest."""
-        self._manager.wait_until_finished()
+        with self._writing():
+            self._manager.wait_until_finished()
         if jax.process_index() == 0:
             for step in self._steps_on_disk():
                 self._seal(step)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turns what Orbax raises when a disk is full or gone into an OSError of one line."""
+        try:
+            yield
+        except Exception as error:  # Orbax has no type for it
+            reason = str(error).strip().split("\n")[0][:200]
+            raise OSError(f"cannot write a checkpoint to {self._folder}: {reason}") from error
 
     def close(self) -> None:
         """Waits for the last save, then frees Orbax's threads."""
@@ -116,7 +131,8 @@ class Checkpoints:
     def _steps_on_disk(self) -> list[int]:
         if not self._folder.is_dir():
             return []
-        return sorted(int(p.name) for p in self._folder.iterdir() if p.name.isdigit())
+        steps = (p for p in self._folder.iterdir() if p.name.isdigit() and p.is_dir())
+        return sorted(int(p.name) for p in steps)
 
     def _seal(self, step: int) -> None:
         path = self._folder / str(step) / MANIFEST
@@ -138,7 +154,7 @@ class Checkpoints:
         found = _hashes(folder)
         wrong = sorted(k for k in expected | found if expected.get(k) != found.get(k))
         if wrong:
-            self._say(f"checkpoint {folder} is damaged ({wrong[0]} changed); taking the one before")
+            self._say(f"checkpoint {folder} is damaged ({wrong[0]} changed) and set aside")
             self._set_aside(step)
 
     def _set_aside(self, step: int) -> None:

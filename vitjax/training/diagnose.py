@@ -40,7 +40,7 @@ def first_bad_layer(
     if not jnp.isfinite(loss):
         return "in the loss"
     bad = _paths_not_finite(gradients(recipe, mesh, state.params, batch, key)[0])
-    return f"in the gradient of {bad[-1]}" if bad else "nowhere when the step is repeated"
+    return f"in the gradient of {bad[-1]}" if bad else "in the optimiser's update"
 
 
 def _paths_not_finite(tree: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -11,7 +12,7 @@ class Interrupted(Exception):
 
     def __init__(self, signal_number: int, step: int):
         name = signal.Signals(signal_number).name
-        super().__init__(f"{name}: saved at step {step}; the same command goes on from there")
+        super().__init__(f"{name}: saved at step {step}")
         self.signal_number = signal_number
 
 
@@ -21,7 +22,9 @@ class SignalWatch:
     A second Ctrl-C raises KeyboardInterrupt as usual.
     """
 
-    received: int = 0
+    def __init__(self, say: Callable[[str], None] = print):
+        self._say = say
+        self.received = 0
 
     def __enter__(self) -> "SignalWatch":
         self._before: dict[int, Any] = {}
@@ -38,4 +41,6 @@ class SignalWatch:
         del frame
         if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if not self.received:
+            self._say("stopping: saving first (Ctrl-C again gives that up)")
         self.received = number

@@ -1,5 +1,6 @@
 """A run from its config to its result."""
 
+import math
 import os
 import platform
 import time
@@ -14,7 +15,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 import vitjax
-from vitjax.config import to_json
+from vitjax.config import default, to_json
 from vitjax.data import resident
 from vitjax.training.checkpoint import Checkpoints
 from vitjax.training.diagnose import first_bad_layer
@@ -37,7 +38,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, say: Say = print
     Interrupted after SIGTERM or Ctrl-C, with the state saved.
     """
     folder = RunFolder(Path(workdir))
-    folder.check_config(to_json(config))
+    folder.check_config(to_json(config), to_json(default(config.model_name)))
     result = folder.evaluation()
     if result is not None:
         say(f"the run in {workdir} is finished")
@@ -45,17 +46,18 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, say: Say = print
         return result
     setup = prepare(config, say)
     folder.create(to_json(config), {"versions": _versions(), "hardware": _hardware(setup.mesh)})
-    folder.write("dataset.json", _dataset_facts(setup))
-    for line in _description(config, setup, workdir):
-        say(line)
-    run = Run(config, setup, folder, say)
-    try:
-        with SignalWatch() as signals:
-            run.train(signals)
-        result = run.test()
-    finally:
-        run.checkpoints.close()
-    folder.write("eval.json", result)
+    with folder.lock():
+        folder.check_dataset(_dataset_facts(setup))
+        for line in _description(config, setup, workdir):
+            say(line)
+        with SignalWatch(say) as signals:
+            run = Run(config, setup, folder, say)
+            try:
+                run.train(signals)
+                result = run.test()
+            finally:
+                run.checkpoints.close()
+        folder.write("eval.json", result)
     say(result_table(result, workdir))
     return result
 
@@ -74,12 +76,28 @@ class Run:
         with timed("initialising", say):
             self._state: TrainState = self._programs.init(self._seed)
         self.checkpoints = Checkpoints(folder.checkpoints, say)
+        self._lost: set[int] = set()  # steps that cannot be the best any more
         restored = self.checkpoints.restore(self._state)
         if restored is not None:
             self._state = restored
             say(f"resuming at step {int(restored.step)}")
-        self._history = folder.truncate_metrics(int(self._state.step))
+        self._history = self._kept_history()
         self.checkpoints.best_step = self._best(self._history).get("step")
+
+    def _kept_history(self) -> list[dict[str, Any]]:
+        """Returns the epochs before the restored step, without the score of a best one lost."""
+        step = int(self._state.step)
+        history = self._folder.truncate_metrics(step)
+        if step >= self._setup.recipe.steps_per_epoch and not history:
+            raise ValueError(
+                f"{self._folder.path} has checkpoints but no metrics.jsonl; put it back, or use "
+                "another --workdir"
+            )
+        best = self._best(history).get("step")
+        if best is not None and best not in self.checkpoints.steps():
+            self._say(f"the checkpoint of the best epoch (step {best}) is lost; a later one counts")
+            self._lost = {line["step"] for line in history} - set(self.checkpoints.steps())
+        return history
 
     def train(self, signals: SignalWatch) -> None:
         """Trains until the last epoch, or until validation stops improving."""
@@ -179,6 +197,8 @@ class Run:
         if "valid" in self._data:
             valid = self._validate(self._state.eval_params, self._data["valid"]).compute()
             line |= {"valid_loss": valid["loss"], "valid_accuracy": valid["accuracy"]}
+            if not math.isfinite(valid["loss"]):
+                raise FloatingPointError(self._advice(f"the validation loss of epoch {epoch + 1}"))
         return line | {
             "lr": float(self._setup.schedule(np.int32(line["step"] - 1))),
             "images_per_second": images_per_second,
@@ -192,7 +212,8 @@ class Run:
 
     def _best(self, lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         """Returns the line of the best epoch, the first of equals; {} without validation."""
-        return max((e for e in lines if "valid_loss" in e), key=self._score, default={})
+        scored = (e for e in lines if "valid_loss" in e and e["step"] not in self._lost)
+        return max(scored, key=self._score, default={})
 
     def _finished(self, num_epochs: int) -> bool:
         """Whether nothing is left to train after `num_epochs` whole epochs."""
@@ -207,6 +228,7 @@ class Run:
             step = int(self._state.step)
             if step not in self.checkpoints.steps():
                 self.checkpoints.save(step, self._state)
+            self.checkpoints.wait()
             raise Interrupted(signals.received, step)
 
     def _diverged(self, order: Any) -> None:
@@ -219,11 +241,14 @@ class Run:
             order,
             self._state,
         )
-        kept = self.checkpoints.steps()
         epoch = step // self._setup.recipe.steps_per_epoch + 1
-        raise FloatingPointError(
-            f"NaN or infinity at step {step} (epoch {epoch}), {where}; "
-            "lower config.optim.learning_rate or set config.optim.clip_norm. "
+        raise FloatingPointError(self._advice(f"step {step} (epoch {epoch}), {where}"))
+
+    def _advice(self, where: str) -> str:
+        kept = self.checkpoints.steps()
+        return (
+            f"NaN or infinity at {where}; lower config.optim.learning_rate or set "
+            "config.optim.clip_norm, with another --workdir. "
             + (f"The checkpoint of step {kept[-1]} is kept" if kept else "Nothing was saved yet")
         )
 
@@ -266,4 +291,15 @@ def _description(config: ConfigDict, setup: Setup, workdir: str | Path) -> list[
         f"{config.optim.name}, learning rate {config.optim.learning_rate:g} "
         f"({config.schedule.name}), seed {config.seed}",
         f"workdir   {workdir}",
+        *_warnings(config),
     ]
+
+
+def _warnings(config: ConfigDict) -> list[str]:
+    """Returns what fits, but is hardly meant."""
+    if config.schedule.warmup_epochs > config.num_epochs:
+        return [
+            f"warning   the warm-up of {config.schedule.warmup_epochs:g} epochs is longer than the "
+            f"run: the learning rate stays below {config.optim.learning_rate:g}"
+        ]
+    return []

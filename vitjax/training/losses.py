@@ -75,7 +75,10 @@ def class_weights(
             f"config.loss.class_weights={weights!r} is unknown; choose uniform, balanced or "
             f"{num_classes} numbers"
         )
-    values = np.asarray(weights, np.float32)
+    try:
+        values = np.asarray(weights, np.float32)
+    except (TypeError, ValueError):
+        values = np.zeros(0, np.float32)  # no numbers: refused below
     if values.shape != (num_classes,) or not (values >= 0).all() or not values.any():
         raise ValueError(
             f"config.loss.class_weights={weights} should be {num_classes} numbers, none "

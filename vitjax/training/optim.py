@@ -25,6 +25,8 @@ def _adam(b1: float, b2: float, eps: float) -> optax.GradientTransformation:
 
 
 def _sgd(momentum: float, nesterov: bool) -> optax.GradientTransformation:
+    if nesterov and not momentum:
+        raise ValueError("config.optim.nesterov needs config.optim.momentum above 0")
     return optax.trace(momentum, nesterov) if momentum else optax.identity()
 
 

@@ -1,15 +1,19 @@
 """The files of a run besides its checkpoints: config, data set facts, metrics, evaluation."""
 
+import contextlib
+import fcntl
 import json
 import os
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-_FREE_KEYS = ("steps_per_call", "data.data_dir", "data.image_root")  # do not change a result
+# Do not change a result; dataset.json tells other data apart.
+_FREE_KEYS = ("steps_per_call", "data.data_dir", "data.image_root")
 
 
 class RunFolder:
@@ -24,15 +28,34 @@ class RunFolder:
         """Where checkpoints lie."""
         return self.path / "checkpoints"
 
-    def check_config(self, config: Mapping[str, Any]) -> None:
-        """Raises ValueError if the folder holds a run with another config (both as JSON)."""
+    def check_config(self, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+        """Raises ValueError if the folder holds a run with another config (all as JSON).
+
+        An option that the run did not know yet had its default then.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"cannot write to --workdir={self.path}: it is a file; choose another")
         if not (self.path / "config.json").exists():
             return
-        changes = differences(self.read("config.json")["config"], config)
+        old = flatten(defaults) | flatten(self.read("config.json", "config")["config"])
+        changes = differences(old, flatten(config))
         if changes:
             raise ValueError(
                 f"{self.path} holds a run with another config: {'; '.join(changes)}. "
                 "Use another --workdir, or the options it began with"
+            )
+
+    def check_dataset(self, facts: Mapping[str, Any]) -> None:
+        """Raises ValueError if the run began on other data; else writes dataset.json once."""
+        if not (self.path / "dataset.json").exists():
+            self.write("dataset.json", facts)
+            return
+        found = json.loads(json.dumps(facts))  # tuples become lists
+        changes = differences(flatten(self.read("dataset.json", "name")), flatten(found))
+        if changes:
+            raise ValueError(
+                f"{self.path} holds a run on other data: {'; '.join(changes)[:300]}. Use another "
+                "--workdir, or the data it began with"
             )
 
     def create(self, config: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
@@ -40,7 +63,7 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not (self.path / "config.json").exists():
-                command = " ".join(["python -m vitjax.main", *sys.argv[1:]])
+                command = shlex.join(["python", "-m", "vitjax.main", *sys.argv[1:]])
                 self.write("config.json", {"config": config, "command": command, **facts})
         except OSError as error:
             raise ValueError(
@@ -49,28 +72,44 @@ class RunFolder:
 
     def write(self, name: str, value: Any) -> None:
         """Writes a JSON file whole or not at all."""
-        self._replace(self.path / name, json.dumps(value, indent=2) + "\n")
+        self._replace(self.path / name, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes of this machine out; raises ValueError if one is in."""
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ValueError(f"another process is training in {self.path}") from error
+            yield
 
     def evaluation(self) -> dict[str, Any] | None:
         """Returns eval.json of a finished run, else None."""
-        return self.read("eval.json") if (self.path / "eval.json").exists() else None
+        exists = (self.path / "eval.json").exists()
+        return self.read("eval.json", "accuracy") if exists else None
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Returns the lines of metrics.jsonl, one an epoch; a line cut short is left out."""
+        """Returns the lines of metrics.jsonl, one an epoch, but for a last line cut short.
+
+        Raises ValueError for a damaged line elsewhere.
+        """
         if not self._metrics.exists():
             return []
-        lines = []
-        for line in self._metrics.read_text().splitlines():
+        texts, lines = self._metrics.read_text().splitlines(), []
+        for number, text in enumerate(texts, start=1):
             try:
-                lines.append(json.loads(line))
-            except ValueError:
-                break  # a kill while writing can only hit the last line
+                lines.append(dict(json.loads(text)))
+            except (TypeError, ValueError) as error:
+                if number == len(texts):  # a kill while writing can only hit the last line
+                    break
+                raise ValueError(f"{self._metrics} line {number} is damaged; mend it") from error
         return lines
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Adds an epoch's line and waits until it is on disk."""
         with self._metrics.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(line, allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -81,12 +120,16 @@ class RunFolder:
             self._replace(self._metrics, "".join(json.dumps(line) + "\n" for line in lines))
         return lines
 
-    def read(self, name: str) -> Any:
-        """Returns a JSON file of the run; raises ValueError if it is damaged."""
+    def read(self, name: str, key: str) -> dict[str, Any]:
+        """Returns a JSON file of the run; raises ValueError unless it is whole and has `key`."""
         try:
-            return json.loads((self.path / name).read_text())
-        except ValueError as error:
-            raise ValueError(f"{self.path / name} is not valid JSON: {error}") from error
+            value = json.loads((self.path / name).read_text())
+            value[key]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{self.path / name} is damaged; put it back, or use another --workdir"
+            ) from error
+        return value
 
     def _replace(self, path: Path, text: str) -> None:
         partial = path.with_name(path.name + ".tmp")
@@ -95,12 +138,11 @@ class RunFolder:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Returns the options in which two configs (as JSON) differ, but for those free to change."""
-    before, after = flatten(old), flatten(new)
+    """Returns where two flattened configs (as JSON) differ, but for options free to change."""
     return [
-        f"{key} was {json.dumps(before.get(key))}, is {json.dumps(after.get(key))}"
-        for key in sorted({*before, *after})
-        if before.get(key) != after.get(key) and key not in _FREE_KEYS
+        f"{key} was {json.dumps(old.get(key))}, is {json.dumps(new.get(key))}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key) and key not in _FREE_KEYS
     ]
 
 

@@ -43,6 +43,11 @@ def prepare(config: ConfigDict, say: Say = print) -> Setup:
             f"config.data.batch_size={config.data.batch_size} is larger than the train split of "
             f"{num_examples} images"
         )
+    if "test" not in dataset.splits:
+        raise ValueError(
+            f"{dataset.name} has no test split and too few images to take one from train; add "
+            "images to config.data.data_dir"
+        )
     if config.patience and "valid" not in dataset.splits:
         raise ValueError(
             f"config.patience={config.patience} needs a validation split; set it to 0 or raise "
