@@ -7,6 +7,8 @@ DIR holds gz2_train.csv, gz2_valid.csv, gz2_test.csv and images/GALAXYID.jpg. Th
 row of the seed's Linformer tables (`python -m vitjax.published --seed=003` lists them; 123021C
 stands for #123021C#). Published test accuracy of arXiv, the default: 80.55 % (stopped by a
 disconnection at epoch 54); of 010522B, the best by validation: 81.21 %.
+
+Not run here on the real images yet.
 """
 
 from ml_collections import ConfigDict

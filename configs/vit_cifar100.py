@@ -8,6 +8,9 @@ of later runs with 12 layers and 6 heads, named by width and MLP width: 4p12l-19
 4p12l-192-768 42.0, 4p12l-384-768 41.1, 4p12l-384-1536 43.7 %.
 The seed trains on all 50,000 images and selects on test; here a tenth of train is the validation
 split (--config.data.valid_fraction=0 trains on all and takes the last epoch).
+
+Measured on two CPU cores, 8p4l with seed 0: validation loss 4.44 after one epoch (4.61 untrained),
+in 118 seconds. Nothing longer was run yet.
 """
 
 from ml_collections import ConfigDict

@@ -6,6 +6,8 @@ python -m vitjax.main --config=configs/vit_light.py:mnist --workdir=runs/light \
 The argument is mnist (the default), fashion_mnist or one of the seed's grid on it,
 fashion_mnist-lr{0.001,0.01,0.1}-b{16,32,64}. The best of the grid is lr0.01-b32, which
 fashion_mnist means: 78.59 % on test. The code is not published: this design has its count.
+
+Measured on two CPU cores: 0.892 on test with mnist and seed 0, in 29 seconds.
 """
 
 from ml_collections import ConfigDict

@@ -91,7 +91,9 @@ def test_own_data(tmp_path):
 
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python(code):
-    exec(compile(code, "README.md", "exec"), {})
+    names: dict = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["logits"].shape == (8, 10)
 
 
 def test_table_of_configs_is_complete():

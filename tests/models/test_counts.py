@@ -1,4 +1,4 @@
-"""Parameter counts of the published rows, to the digit (REPRODUCTION of the seeds' tables)."""
+"""Parameter counts of the published rows, to the digit (see vitjax/published)."""
 
 import jax
 import pytest

@@ -72,7 +72,8 @@ def test_unknown_option():
 
 
 @pytest.mark.parametrize(
-    "option", ["activation", "norm", "pool", "position_embedding", "stem", "kernel_init"]
+    "option",
+    ["activation", "norm", "pool", "position_embedding", "stem", "kernel_init", "qkv_init"],
 )
 def test_unknown_choice_names_the_option(option):
     model = models.create("vit", 3, **SMALL | {option: "nonsense"})

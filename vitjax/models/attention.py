@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from vitjax.models import init
 from vitjax.models.layers import Linear
+from vitjax.models.names import check_name
 
 
 class Attend(nn.Module):
@@ -62,6 +63,9 @@ class SelfAttention(nn.Module):
         batch, length, width = x.shape
         head_dim = _head_dim(width, self.num_heads, self.head_dim, self.out_proj)
         inner = self.num_heads * head_dim
+        for option in ("qkv_init", "out_init"):
+            if getattr(self, option):
+                check_name(init.INITS, getattr(self, option), f"config.model.{option}")
         linear = functools.partial(Linear, dtype=self.dtype)
         qkv_init = self.qkv_init or self.kernel_init
         qkv = linear(3 * inner, use_bias=self.qkv_bias, kernel_init=qkv_init, name="qkv")(x)

@@ -75,4 +75,4 @@ INITS = {
 
 def by_name(name: str) -> Init:
     """Returns the initialiser `name`; a ValueError lists the known names."""
-    return choose(INITS, name, "an initialiser (config.model.kernel_init, qkv_init, out_init)")
+    return choose(INITS, name, "config.model.kernel_init")
