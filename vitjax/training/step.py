@@ -99,7 +99,7 @@ def gradients(recipe: Recipe, mesh: Mesh, params: Any, batch: Batch, key: jax.Ar
 def train_step(
     recipe: Recipe, mesh: Mesh, seed: Any, data: Resident, epoch_order: Order, state: TrainState
 ) -> tuple[TrainState, jax.Array]:
-    """Returns the next state and True; or, where loss or parameters are not finite, False.
+    """Returns the next state and True; or, where a number is not finite, False.
 
     Then the parameters and the step are those before, for `diagnose`.
     """
@@ -110,8 +110,9 @@ def train_step(
     grads, metrics = gradients(recipe, mesh, state.params, batch, key)
     updates, opt_state = recipe.tx.update(grads, state.opt_state, state.params)
     new = optax.apply_updates(state.params, updates)
-    # The new parameters' norm is not finite where the gradient or the update is not.
-    finite = jnp.isfinite(metrics.loss) & jnp.isfinite(optax.tree.norm(new))
+    # Both norms: an update may overflow, and Lion's sign hides a gradient that is infinite.
+    norms = optax.tree.norm(grads) + optax.tree.norm(new)
+    finite = jnp.isfinite(metrics.loss) & jnp.isfinite(norms)
     params = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state.params)
     ema_params = state.ema_params
     if ema_params is not None:
