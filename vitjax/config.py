@@ -35,6 +35,7 @@ def default(model_name: str = "vit") -> ConfigDict:
     config.loss.class_weights = placeholder(object)  # uniform | balanced | a tuple of numbers
     config.loss.class_weights = "uniform"
     config.optim = _optimizer_options()
+    config.finetune = _finetune_options()
     config.schedule = _schedule_options()
     return config.lock()  # so that a misspelt option is an error
 
@@ -53,6 +54,7 @@ def _data_options() -> ConfigDict:
     data.image_size = 0  # pixels, square; 0: as stored
     data.channels = 0  # 1 (gray) or 3 (RGB); 0: as stored
     data.fit = "resize"  # resize | center_crop: how an image becomes image_size
+    data.input_size = 0  # pixels, what the model sees, resized on the device; 0: image_size
     data.max_examples = 0  # read only so many of each split; 0: all
     data.valid_fraction = 0.1  # of train, where the set has no validation split
     data.split_seed = 0  # of that carving
@@ -76,6 +78,15 @@ def _optimizer_options() -> ConfigDict:
     options.ema_decay = 0.0  # of averaged parameters, used in evaluation; 0: none
     for name in optim.OPTIONS:  # empty: the optimiser's own default
         options[name] = placeholder(bool if name == "nesterov" else float)
+    return options
+
+
+def _finetune_options() -> ConfigDict:
+    options = ConfigDict()
+    options.weights = ""  # where the parameters come from; "": the model's initialisers
+    options.train_only = ""  # regular expression of the paths that learn, such as head; "": all
+    options.layer_decay = 1.0  # factor of the learning rate from each block to the one below it
+    options.head_factor = 1.0  # of the learning rate, for the head
     return options
 
 
@@ -183,6 +194,7 @@ _AT_LEAST_0 = (
     "steps_per_call",
     "patience",
     "data.image_size",
+    "data.input_size",
     "data.max_examples",
     "data.split_seed",
     "optim.weight_decay",
@@ -194,6 +206,7 @@ _AT_LEAST_0 = (
     "schedule.end_factor",
     "schedule.gamma",
     "model.embedding_std",
+    "finetune.head_factor",
 )
 _BELOW_1 = (
     "loss.label_smoothing",
@@ -226,6 +239,11 @@ def check(config: ConfigDict) -> None:
     widths = config.model.head_hidden_dims
     if not all(isinstance(width, int) and width > 0 for width in widths):
         raise ValueError(f"config.model.head_hidden_dims={widths} should be whole numbers above 0")
+    if not 0 < config.finetune.layer_decay <= 1:
+        raise ValueError(
+            f"config.finetune.layer_decay={config.finetune.layer_decay} should be above 0 and at "
+            "most 1"
+        )
     if config.seed >= 2**32:
         raise ValueError(f"config.seed={config.seed} should be below 2**32")
     if not 0 < config.optim.learning_rate < float("inf"):

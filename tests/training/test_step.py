@@ -6,51 +6,12 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
+from tiny import CLASSES, MESH, SEED, WEIGHTS, Softmax, data, recipe
 
-from vitjax.data.augment import Augmentation
 from vitjax.data.order import Order
-from vitjax.data.resident import Resident
-from vitjax.training import losses
 from vitjax.training.diagnose import first_bad_layer
-from vitjax.training.sharding import check_batch_size, make_mesh
-from vitjax.training.step import Programs, Recipe, evaluate, train_step
-
-CLASSES = 3
-WEIGHTS = np.array([1.0, 2.0, 0.5], np.float32)
-MESH = make_mesh(jax.devices()[:1])
-SEED = np.uint32(0)
-
-
-class Softmax(nn.Module):
-    """Multinomial regression: logits = pixels @ kernel + bias."""
-
-    @nn.compact
-    def __call__(self, images, *, train=False):
-        del train
-        return nn.Dense(CLASSES)(images.reshape(len(images), -1))
-
-
-def data(count=13):
-    random = np.random.RandomState(0)
-    images = random.randint(0, 256, (count, 2, 2, 1), np.uint8)
-    return Resident(jnp.asarray(images), jnp.asarray(random.randint(0, CLASSES, count), jnp.int32))
-
-
-def recipe(model=None, **changes):
-    options = dict(
-        model=model or Softmax(),
-        tx=optax.sgd(0.1),
-        loss=losses.make_loss("cross_entropy", jnp.asarray(WEIGHTS), 0.0),
-        augmentation=Augmentation(),
-        mean=(0.5,),
-        std=(0.25,),
-        image_shape=(2, 2, 1),
-        num_classes=CLASSES,
-        num_examples=13,
-        batch_size=8,
-        eval_batch_size=5,
-    )
-    return Recipe(**options | changes)
+from vitjax.training.sharding import check_batch_size
+from vitjax.training.step import Programs, evaluate, train_step
 
 
 def by_hand(params, indices):
@@ -90,7 +51,7 @@ def test_step_with_a_padded_batch(parts):
 def test_evaluation_counts_every_example_once(size):
     programs = Programs(recipe(eval_batch_size=size), MESH)
     state = programs.init(SEED)
-    metrics = evaluate(programs.recipe, MESH, state.params, data())
+    metrics = evaluate(programs.recipe, MESH, state.variables, data())
     loss, _, _, correct = by_hand(state.params, np.arange(13))
     assert int(metrics.count) == 13
     assert int(metrics.correct) == correct
@@ -114,7 +75,7 @@ def test_averaged_parameters():
     new, _ = train_step(programs.recipe, MESH, SEED, data(), order, state)
     expected = jax.tree.map(lambda a, b: 0.9 * a + 0.1 * b, state.params, new.params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), new.ema_params, expected)
-    assert new.eval_params is new.ema_params
+    jax.tree.map(np.testing.assert_array_equal, new.variables, {"params": new.ema_params})
 
 
 def test_a_step_that_is_not_finite_changes_nothing_and_names_the_place():

@@ -117,6 +117,13 @@ def normalise(images: jax.Array, mean: Sequence[float], std: Sequence[float]) ->
     return (images.astype(jnp.float32) / 255 - jnp.array(mean)) / jnp.array(std)
 
 
+def resize(images: jax.Array, image_shape: tuple[int, int, int]) -> jax.Array:
+    """Images [B, H, W, C] -> [B, *image_shape], bilinearly; as they are where that is theirs."""
+    if images.shape[1:] == image_shape:
+        return images
+    return jax.image.resize(images, (len(images), *image_shape), "bilinear")
+
+
 def _flip(
     key: jax.Array, image: jax.Array, probability: float | jax.Array, *, axis: int
 ) -> jax.Array:

@@ -33,13 +33,14 @@ def first_bad_layer(
             found.append("/".join(context.module.path))
         return y
 
+    variables = {"params": state.params, **state.model_state}
     with nn.intercept_methods(watch):
-        loss, _ = summed_loss(recipe, state.params, batch, key)
+        loss, _ = summed_loss(recipe, variables, batch, key)
     if found:
         return f"in the output of {found[0] or 'the model'}"  # inner layers return first
     if not jnp.isfinite(loss):
         return "in the loss"
-    bad = _paths_not_finite(gradients(recipe, mesh, state.params, batch, key)[0])
+    bad = _paths_not_finite(gradients(recipe, mesh, variables, batch, key)[0])
     return f"in the gradient of {bad[-1]}" if bad else "in the optimiser's update"
 
 

@@ -19,6 +19,7 @@ from vitjax.config import default, to_json
 from vitjax.data import resident
 from vitjax.training.checkpoint import Checkpoints
 from vitjax.training.diagnose import first_bad_layer
+from vitjax.training.initial import LoadWeights, initial_state
 from vitjax.training.interrupt import Interrupted, SignalWatch
 from vitjax.training.progress import EpochBar, Say, epoch_line, result_table, timed
 from vitjax.training.run_folder import RunFolder
@@ -30,12 +31,18 @@ from vitjax.training.step import Programs, aot
 _CALL_SECONDS = 0.5  # of a compiled call, where the config leaves its length open
 
 
-def train_and_evaluate(config: ConfigDict, workdir: str | Path, say: Say = print) -> dict[str, Any]:
+def train_and_evaluate(
+    config: ConfigDict,
+    workdir: str | Path,
+    say: Say = print,
+    load_weights: LoadWeights | None = None,
+) -> dict[str, Any]:
     """Trains as `config` says, from where `workdir` left off, and returns what eval.json holds.
 
-    The epoch that is best on validation is evaluated on the test split, once, at the end. Raises
-    ValueError for what does not fit, FloatingPointError when numbers stop being finite, and
-    Interrupted after SIGTERM or Ctrl-C, with the state saved.
+    The epoch that is best on validation is evaluated on the test split, once, at the end.
+    `load_weights` serves config.finetune.weights. Raises ValueError for what does not fit,
+    FloatingPointError when numbers stop being finite, and Interrupted after SIGTERM or Ctrl-C,
+    with the state saved.
     """
     folder = RunFolder(Path(workdir))
     folder.check_config(to_json(config), to_json(default(config.model_name)))
@@ -45,13 +52,16 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, say: Say = print
         say(result_table(result, workdir))
         return result
     setup = prepare(config, say)
+    programs = Programs(setup.recipe, setup.mesh)
+    weights = "" if folder.has_checkpoints() else config.finetune.weights
+    state = initial_state(programs, config.seed, weights, load_weights, say)
     folder.create(to_json(config), {"versions": _versions(), "hardware": _hardware(setup.mesh)})
     with folder.lock():
         folder.check_dataset(_dataset_facts(setup))
         for line in _description(config, setup, workdir):
             say(line)
         with SignalWatch(say) as signals:
-            run = Run(config, setup, folder, say)
+            run = Run(config, setup, programs, folder, state, say)
             try:
                 run.train(signals)
                 result = run.test()
@@ -65,16 +75,22 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, say: Say = print
 class Run:
     """A training run in progress."""
 
-    def __init__(self, config: ConfigDict, setup: Setup, folder: RunFolder, say: Say):
+    def __init__(
+        self,
+        config: ConfigDict,
+        setup: Setup,
+        programs: Programs,
+        folder: RunFolder,
+        state: TrainState,
+        say: Say,
+    ):
         self._config, self._setup, self._folder, self._say = config, setup, folder, say
-        self._programs = Programs(setup.recipe, setup.mesh)
+        self._programs, self._state = programs, state
         on_devices = replicated(setup.mesh)
         self._data = {
             name: resident.put(split, on_devices) for name, split in setup.dataset.splits.items()
         }
         self._seed = jax.device_put(np.uint32(config.seed), on_devices)
-        with timed("initialising", say):
-            self._state: TrainState = self._programs.init(self._seed)
         self.checkpoints = Checkpoints(folder.checkpoints, say)
         self._lost: set[int] = set()  # steps that cannot be the best any more
         restored = self.checkpoints.restore(self._state)
@@ -125,13 +141,14 @@ class Run:
         best = best or self._history[-1]
         if int(state.step) != best["step"]:
             state = self.checkpoints.restore_step(best["step"], state)
-        metrics = self._programs.evaluate(state.eval_params, self._data["test"])
+        metrics = self._programs.evaluate(state.variables, self._data["test"])
         names = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "step", "epoch")
         return {
             "split": "test",
             **metrics.compute(),
             "num_examples": int(metrics.count),
             "num_params": self._setup.num_params,
+            "num_trained_params": self._setup.num_trained_params,
             "num_macs": self._setup.num_macs,
             **{name: best[name] for name in names if name in best},
             "num_epochs_run": self._history[-1]["epoch"],
@@ -151,9 +168,7 @@ class Run:
                 programs.train, self._state, self._seed, self._data["train"], order, np.int32(0)
             )
             if "valid" in self._data:
-                self._validate = aot(
-                    programs.evaluate, self._state.eval_params, self._data["valid"]
-                )
+                self._validate = aot(programs.evaluate, self._state.variables, self._data["valid"])
 
     def _train_epoch(self, epoch: int, signals: SignalWatch) -> tuple[float, float]:
         """Trains to the end of `epoch`; returns the seconds it took and images/s."""
@@ -195,7 +210,7 @@ class Run:
         }
         started = time.perf_counter()
         if "valid" in self._data:
-            valid = self._validate(self._state.eval_params, self._data["valid"]).compute()
+            valid = self._validate(self._state.variables, self._data["valid"]).compute()
             line |= {"valid_loss": valid["loss"], "valid_accuracy": valid["accuracy"]}
             if not math.isfinite(valid["loss"]):
                 raise FloatingPointError(self._advice(f"the validation loss of epoch {epoch + 1}"))
@@ -270,7 +285,7 @@ def _dataset_facts(setup: Setup) -> dict[str, Any]:
         "class_names": dataset.class_names,
         "mean": recipe.mean,
         "std": recipe.std,
-        "image_shape": recipe.image_shape,
+        "image_shape": dataset.image_shape,
         "num_examples": {name: len(split.labels) for name, split in dataset.splits.items()},
     }
 
@@ -279,11 +294,13 @@ def _description(config: ConfigDict, setup: Setup, workdir: str | Path) -> list[
     """Returns what the run is about to do, a line each."""
     recipe, devices = setup.recipe, setup.mesh.devices.ravel()
     sizes = ", ".join(f"{len(s.labels):,} {n}" for n, s in setup.dataset.splits.items())
-    shape = "x".join(map(str, recipe.image_shape))
+    shape = "x".join(map(str, setup.dataset.image_shape))
     per_device = recipe.batch_size // len(devices)
+    learn = setup.num_trained_params
+    frozen = f" ({learn:,} learn)" if learn < setup.num_params else ""
     return [
         f"data      {setup.dataset.name}: {sizes} images of {shape}, {recipe.num_classes} classes",
-        f"model     {config.model_name}: {setup.num_params:,} parameters, "
+        f"model     {config.model_name}: {setup.num_params:,} parameters{frozen}, "
         f"{setup.num_macs:,} MACs per image",
         f"devices   {len(devices)} x {devices[0].device_kind}, computing in "
         f"{recipe.model.dtype}; batch {recipe.batch_size}, {per_device} per device",

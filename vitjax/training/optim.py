@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from vitjax.training.schedule import Schedule
@@ -76,12 +77,14 @@ def make_optimizer(
     weight_decay: float | jax.Array = 0.0,
     decay_mask: str = "all",
     clip_norm: float = 0.0,
+    rate_factors: Callable[[Any], Any] | None = None,
     **options: Any,
 ) -> optax.GradientTransformation:
     """Returns the optimiser `name` at the learning rate `schedule`.
 
     `options` (None: the default) are those of `OPTIMIZERS[name]`. `decay_mask` "kernels" spares
     biases, norms and embeddings. `clip_norm` above 0 clips the gradient's global norm first.
+    `rate_factors` maps parameters to factors of their learning rate.
     Raises ValueError for an unknown name, mask or option.
     """
     if name not in OPTIMIZERS:
@@ -106,7 +109,15 @@ def make_optimizer(
     direction = entry.direction(**(dict(entry.options) | given))
     steps = [direction, decay] if entry.decoupled else [decay, direction]
     clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
-    return optax.chain(*clip, *steps, entry.last(), optax.scale_by_learning_rate(schedule))
+    rate = [_scale_each(rate_factors)] if rate_factors else []
+    rate.append(optax.scale_by_learning_rate(schedule))
+    return optax.chain(*clip, *steps, entry.last(), *rate)
+
+
+def _scale_each(factors: Callable[[Any], Any]) -> optax.GradientTransformation:
+    return optax.stateless(
+        lambda updates, params: jax.tree.map(jnp.multiply, updates, factors(params))
+    )
 
 
 def is_kernel(params: Any) -> Any:

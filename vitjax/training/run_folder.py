@@ -28,6 +28,10 @@ class RunFolder:
         """Where checkpoints lie."""
         return self.path / "checkpoints"
 
+    def has_checkpoints(self) -> bool:
+        """Whether a run was saved here before."""
+        return any(self.checkpoints.glob("[0-9]*"))
+
     def check_config(self, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
         """Raises ValueError if the folder holds a run with another config (all as JSON).
 

@@ -1,6 +1,7 @@
 """From a config to plain values: the data set, the recipe and the devices."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from vitjax.data import order
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Dataset
 from vitjax.data.resident import channel_statistics
-from vitjax.training import losses, optim, schedule
+from vitjax.training import finetune, losses, optim, schedule
 from vitjax.training.progress import Say
 from vitjax.training.sharding import check_batch_size, make_mesh
 from vitjax.training.step import Recipe
@@ -27,7 +28,8 @@ class Setup(NamedTuple):
     mesh: Mesh
     schedule: schedule.Schedule
     num_params: int
-    num_macs: int
+    num_trained_params: int  # those that learn
+    num_macs: int  # of one image
 
 
 def prepare(config: ConfigDict, say: Say = print) -> Setup:
@@ -70,7 +72,7 @@ def prepare(config: ConfigDict, say: Say = print) -> Setup:
         augmentation=augmentation,
         mean=mean,
         std=std,
-        image_shape=dataset.image_shape,
+        image_shape=input_shape(config.data.input_size, dataset.image_shape),
         num_classes=dataset.num_classes,
         num_examples=num_examples,
         batch_size=config.data.batch_size,
@@ -78,10 +80,23 @@ def prepare(config: ConfigDict, say: Say = print) -> Setup:
         drop_remainder=config.data.drop_remainder,
         accumulation_steps=config.optim.accumulation_steps,
         ema_decay=config.optim.ema_decay,
+        train_only=config.finetune.train_only,
     )
-    params = models.abstract_params(model, dataset.image_shape)
-    num_macs = models.num_macs(model, dataset.image_shape)
-    return Setup(dataset, recipe, mesh, rate, models.num_params(params), num_macs)
+    params = models.abstract_params(model, recipe.image_shape)
+    return Setup(
+        dataset=dataset,
+        recipe=recipe,
+        mesh=mesh,
+        schedule=rate,
+        num_params=models.num_params(params),
+        num_trained_params=models.num_params(finetune.split(params, recipe.train_only)[0]),
+        num_macs=models.num_macs(model, recipe.image_shape),
+    )
+
+
+def input_shape(input_size: int, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Returns what the model sees of images [H, W, C]: as they are, or `input_size` squared."""
+    return (input_size, input_size, image_shape[-1]) if input_size else image_shape
 
 
 def load(config: ConfigDict, say: Say) -> Dataset:
@@ -129,8 +144,17 @@ def make_optimizer(config: ConfigDict, rate: schedule.Schedule):
         weight_decay=options.weight_decay,
         decay_mask=options.decay_mask,
         clip_norm=options.clip_norm,
+        rate_factors=rate_factors(config),
         **{name: options[name] for name in optim.OPTIONS},
     )
+
+
+def rate_factors(config: ConfigDict) -> Callable[[Any], Any] | None:
+    """Returns parameters -> factors of the learning rate; None where all are 1."""
+    decay, head = config.finetune.layer_decay, config.finetune.head_factor
+    if decay == head == 1:
+        return None
+    return lambda params: finetune.rate_factors(params, decay, head)
 
 
 def make_loss(config: ConfigDict, dataset: Dataset) -> losses.Loss:

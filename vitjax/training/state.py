@@ -9,6 +9,7 @@ import optax
 from flax import linen as nn
 
 from vitjax.data import order
+from vitjax.training.finetune import merge, split
 from vitjax.training.metrics import Metrics
 
 
@@ -17,14 +18,16 @@ class TrainState(flax.struct.PyTreeNode):
 
     step: jax.Array  # optimiser steps done, int32
     params: Any  # float32
-    opt_state: Any
-    ema_params: Any  # averaged parameters, or None
+    model_state: Any  # what the model keeps besides: {"batch_stats": ...}, or {}
+    opt_state: Any  # of the parameters that learn
+    ema_params: Any  # averages of the parameters that learn, or None
     metrics: Metrics  # over the epoch so far
 
     @property
-    def eval_params(self) -> Any:
-        """The parameters to evaluate with."""
-        return self.params if self.ema_params is None else self.ema_params
+    def variables(self) -> Any:
+        """What to evaluate the model with."""
+        params = self.params if self.ema_params is None else merge(self.params, self.ema_params)
+        return {"params": params, **self.model_state}
 
 
 def init_state(
@@ -33,15 +36,18 @@ def init_state(
     seed: jax.Array,
     image_shape: tuple[int, int, int],
     *,
+    train_only: str,
     ema: bool,
 ) -> TrainState:
     """Returns the state before the first step, for images [H, W, C]."""
-    images = jnp.zeros((1, *image_shape))
-    params = model.init(order.init_key(seed), images)["params"]
+    model_state = dict(model.init(order.init_key(seed), jnp.zeros((1, *image_shape))))
+    params = model_state.pop("params")
+    trained, _ = split(params, train_only)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
-        opt_state=tx.init(params),
-        ema_params=jax.tree.map(jnp.copy, params) if ema else None,
+        model_state=model_state,
+        opt_state=tx.init(trained),
+        ema_params=jax.tree.map(jnp.copy, trained) if ema else None,
         metrics=Metrics.zero(),
     )

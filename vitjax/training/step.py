@@ -11,9 +11,10 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from vitjax.data import order
-from vitjax.data.augment import Augmentation, normalise
+from vitjax.data.augment import Augmentation, normalise, resize
 from vitjax.data.order import Order
 from vitjax.data.resident import Resident
+from vitjax.training.finetune import merge, split
 from vitjax.training.losses import Loss
 from vitjax.training.metrics import Metrics, batch_metrics
 from vitjax.training.sharding import replicated, split_batch
@@ -30,7 +31,7 @@ class Recipe:
     augmentation: Augmentation
     mean: tuple[float, ...]  # per channel, of pixels in [0, 1]
     std: tuple[float, ...]
-    image_shape: tuple[int, int, int]  # H, W, C
+    image_shape: tuple[int, int, int]  # H, W, C that the model sees
     num_classes: int
     num_examples: int  # of the train split
     batch_size: int  # over all devices
@@ -38,6 +39,7 @@ class Recipe:
     drop_remainder: bool = False
     accumulation_steps: int = 1  # micro-batches that a batch is cut into
     ema_decay: float = 0.0  # 0: no averaged parameters
+    train_only: str = ""  # which parameters learn, as finetune.split takes it
 
     @property
     def steps_per_epoch(self) -> int:
@@ -60,40 +62,59 @@ def train_batch(recipe: Recipe, mesh: Mesh, seed: Any, data: Resident, at: Order
     keys = order.example_keys(seed, epoch, indices)
     labels = data.labels[indices]
     images = recipe.augmentation.images(keys, data.images[indices], recipe.mean, recipe.std)
+    images = resize(images, recipe.image_shape)
     targets = jax.nn.one_hot(labels, recipe.num_classes)
     images, targets = recipe.augmentation.batch(keys, images, targets)
     return split_batch(mesh, Batch(images, targets, labels, mask))
 
 
-def summed_loss(recipe: Recipe, params: Any, batch: Batch, key: jax.Array):
-    """Returns the loss summed over the batch, and its metrics."""
-    logits: Any = recipe.model.apply(
-        {"params": params}, batch.images, train=True, rngs={"dropout": key}
+def summed_loss(recipe: Recipe, variables: Any, batch: Batch, key: jax.Array):
+    """Returns the loss summed over the batch, its metrics and the model's next state."""
+    logits: Any
+    logits, model_state = recipe.model.apply(
+        variables,
+        batch.images,
+        train=True,
+        rngs={"dropout": key},
+        mutable=[name for name in variables if name != "params"],
     )
     losses, weights = (x * batch.mask for x in recipe.loss(logits, batch.targets))
-    return jnp.sum(losses), batch_metrics(losses, weights, logits, batch.labels, batch.mask)
+    metrics = batch_metrics(losses, weights, logits, batch.labels, batch.mask)
+    return jnp.sum(losses), (metrics, model_state)
 
 
-def gradients(recipe: Recipe, mesh: Mesh, params: Any, batch: Batch, key: jax.Array):
-    """Returns the gradient of the weighted mean loss and the batch's metrics."""
-    grad = jax.grad(lambda *args: summed_loss(recipe, *args), has_aux=True)
+def gradients(recipe: Recipe, mesh: Mesh, variables: Any, batch: Batch, key: jax.Array):
+    """Returns the gradient of the weighted mean loss, the batch's metrics, the model's next state.
+
+    The gradient is that of the parameters that learn; for the others none is computed.
+    """
+    trained, frozen = split(variables["params"], recipe.train_only)
+    model_state = {name: state for name, state in variables.items() if name != "params"}
+
+    def loss(trained: Any, model_state: Any, batch: Batch, key: jax.Array):
+        return summed_loss(recipe, {"params": merge(frozen, trained), **model_state}, batch, key)
+
+    grad = jax.grad(loss, has_aux=True)
     parts = recipe.accumulation_steps
     if parts == 1:
-        grads, metrics = grad(params, batch, key)
+        grads, (metrics, model_state) = grad(trained, model_state, batch, key)
     else:
         # Micro-batch i takes every parts-th example, so that each device keeps its own.
         cut = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
 
-        def add(total: Any, part: Any) -> tuple[Any, None]:
-            micro, micro_key = part
-            return jax.tree.map(
-                jnp.add, total, grad(params, split_batch(mesh, micro), micro_key)
-            ), None
+        def add(carry: Any, part: Any) -> tuple[Any, None]:
+            (total, model_state), (micro, micro_key) = carry, part
+            grads, (metrics, model_state) = grad(
+                trained, model_state, split_batch(mesh, micro), micro_key
+            )
+            return (jax.tree.map(jnp.add, total, (grads, metrics)), model_state), None
 
-        zero = jax.tree.map(jnp.zeros_like, params), Metrics.zero()
-        (grads, metrics), _ = jax.lax.scan(add, zero, (cut, jax.random.split(key, parts)))
+        zero = jax.tree.map(jnp.zeros_like, trained), Metrics.zero()
+        ((grads, metrics), model_state), _ = jax.lax.scan(
+            add, (zero, model_state), (cut, jax.random.split(key, parts))
+        )
     weight = jnp.where(metrics.weight > 0, metrics.weight, 1)
-    return jax.tree.map(lambda g: g / weight, grads), metrics
+    return jax.tree.map(lambda g: g / weight, grads), metrics, model_state
 
 
 def train_step(
@@ -107,24 +128,35 @@ def train_step(
     at = jax.tree.map(lambda x: x[i], epoch_order)
     batch = train_batch(recipe, mesh, seed, data, at, epoch)
     key = order.dropout_key(seed, state.step)
-    grads, metrics = gradients(recipe, mesh, state.params, batch, key)
-    updates, opt_state = recipe.tx.update(grads, state.opt_state, state.params)
-    new = optax.apply_updates(state.params, updates)
+    variables = {"params": state.params, **state.model_state}
+    grads, metrics, model_state = gradients(recipe, mesh, variables, batch, key)
+    trained, _ = split(state.params, recipe.train_only)
+    updates, opt_state = recipe.tx.update(grads, state.opt_state, trained)
+    new = optax.apply_updates(trained, updates)
     # Both norms: an update may overflow, and Lion's sign hides a gradient that is infinite.
     norms = optax.tree.norm(grads) + optax.tree.norm(new)
     finite = jnp.isfinite(metrics.loss) & jnp.isfinite(norms)
-    params = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state.params)
+    kept, model_state = jax.tree.map(
+        lambda a, b: jnp.where(finite, a, b), (new, model_state), (trained, state.model_state)
+    )
     ema_params = state.ema_params
     if ema_params is not None:
-        ema_params = optax.incremental_update(params, ema_params, 1 - recipe.ema_decay)
+        ema_params = optax.incremental_update(kept, ema_params, 1 - recipe.ema_decay)
     old = jax.tree.map(lambda m: jnp.where(i == 0, 0, m), state.metrics)
     return (
-        TrainState(state.step + finite, params, opt_state, ema_params, old + metrics),
+        TrainState(
+            step=state.step + finite,
+            params=merge(state.params, kept),
+            model_state=model_state,
+            opt_state=opt_state,
+            ema_params=ema_params,
+            metrics=old + metrics,
+        ),
         finite,
     )
 
 
-def evaluate(recipe: Recipe, mesh: Mesh, params: Any, data: Resident) -> Metrics:
+def evaluate(recipe: Recipe, mesh: Mesh, variables: Any, data: Resident) -> Metrics:
     """Returns the metrics over all of `data`, every example counted once."""
     total = len(data.labels)
     size = -(-min(recipe.eval_batch_size, total) // mesh.size) * mesh.size
@@ -134,7 +166,8 @@ def evaluate(recipe: Recipe, mesh: Mesh, params: Any, data: Resident) -> Metrics
         mask = indices < total
         labels = data.labels[indices]  # an index past the end gives the last example, masked
         images = normalise(data.images[indices].astype(jnp.float32), recipe.mean, recipe.std)
-        logits: Any = recipe.model.apply({"params": params}, split_batch(mesh, images))
+        images = resize(images, recipe.image_shape)
+        logits: Any = recipe.model.apply(variables, split_batch(mesh, images))
         targets = jax.nn.one_hot(labels, recipe.num_classes)
         losses, weights = (x * mask for x in recipe.loss(logits, targets))
         return metrics + batch_metrics(losses, weights, logits, labels, mask)
@@ -153,12 +186,17 @@ class Programs:
         self.init = jax.jit(self._init, out_shardings=out, compiler_options=quick)  # seed -> state
         self.epoch_order = jax.jit(self._order, out_shardings=out)  # seed, epoch -> Order
         self.train = jax.jit(self._train, out_shardings=out, donate_argnums=0)
-        self.evaluate = jax.jit(self._evaluate, out_shardings=out)  # params, data -> Metrics
+        self.evaluate = jax.jit(self._evaluate, out_shardings=out)  # variables, data -> Metrics
 
     def _init(self, seed: jax.Array) -> TrainState:
         recipe = self.recipe
         return init_state(
-            recipe.model, recipe.tx, seed, recipe.image_shape, ema=recipe.ema_decay > 0
+            recipe.model,
+            recipe.tx,
+            seed,
+            recipe.image_shape,
+            train_only=recipe.train_only,
+            ema=recipe.ema_decay > 0,
         )
 
     def _order(self, seed: jax.Array, epoch: jax.Array) -> Order:
@@ -186,8 +224,8 @@ class Programs:
 
         return jax.lax.while_loop(unfinished, body, (state, jnp.bool_(True)))[0]
 
-    def _evaluate(self, params: Any, data: Resident) -> Metrics:
-        return evaluate(self.recipe, self.mesh, params, data)
+    def _evaluate(self, variables: Any, data: Resident) -> Metrics:
+        return evaluate(self.recipe, self.mesh, variables, data)
 
 
 def aot(function: Callable, *args: Any) -> Callable:

@@ -1,0 +1,45 @@
+"""Where a run begins: the model's initialisers, or weights from elsewhere."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from vitjax.training.finetune import split
+from vitjax.training.progress import Say, timed
+from vitjax.training.sharding import replicated
+from vitjax.training.state import TrainState
+from vitjax.training.step import Programs
+
+# (source, fresh variables, model, image shape, say) -> variables
+LoadWeights = Callable[[str, Any, nn.Module, tuple[int, int, int], Say], Any]
+
+
+def initial_state(
+    programs: Programs, seed: int, weights: str, load_weights: LoadWeights | None, say: Say
+) -> TrainState:
+    """Returns the state before the first step, with the variables that `weights` names, if any.
+
+    Raises ValueError where they are wanted and `load_weights` is None or cannot give them.
+    """
+    with timed("initialising", say):
+        state = programs.init(np.uint32(seed))
+    if not weights:
+        return state
+    if load_weights is None:
+        raise ValueError(
+            f"config.finetune.weights={weights!r} needs someone to load it; pass load_weights to "
+            "train_and_evaluate, or use python -m vitjax.main"
+        )
+    recipe = programs.recipe
+    fresh = {"params": state.params, **state.model_state}
+    loaded = load_weights(weights, fresh, recipe.model, recipe.image_shape, say)
+    model_state = dict(jax.device_put(loaded, replicated(programs.mesh)))
+    params = model_state.pop("params")
+    ema_params = state.ema_params
+    if ema_params is not None:
+        ema_params = jax.tree.map(jnp.copy, split(params, recipe.train_only)[0])
+    return state.replace(params=params, model_state=model_state, ema_params=ema_params)
