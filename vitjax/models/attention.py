@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from vitjax.models import init
+from vitjax.models.dropout import Dropout
 from vitjax.models.layers import Linear
 from vitjax.models.names import check_name
 
@@ -24,7 +25,7 @@ class Attend(nn.Module):
             return jax.nn.dot_product_attention(q, k, v)
         logits = jnp.einsum("bnhd,bmhd->bhnm", q, k) * q.shape[-1] ** -0.5
         weights = jax.nn.softmax(logits.astype(jnp.float32)).astype(q.dtype)
-        weights = nn.Dropout(self.dropout_rate, deterministic=False)(weights)
+        weights = Dropout(self.dropout_rate)(weights, train=True)
         return jnp.einsum("bhnm,bmhd->bnhd", weights, v)
 
 

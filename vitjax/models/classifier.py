@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vitjax.models.dropout import Dropout
 from vitjax.models.layers import Block, Encoder, Head, Layer, Mlp, PatchStem, sincos_2d
 from vitjax.models.names import check_name
 
@@ -67,7 +68,7 @@ class PatchClassifier(nn.Module):
         )(images)
         grid = images.shape[1] // self.patch_size, images.shape[2] // self.patch_size
         x = self._embed(x, grid)
-        x = nn.Dropout(self.embedding_dropout_rate, deterministic=not train)(x)
+        x = Dropout(self.embedding_dropout_rate)(x, train=train)
         mlp = functools.partial(Mlp, self.mlp_dim, self.activation, self.mlp_dropout_rate, **common)
         block = functools.partial(
             Block,

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vitjax.models import init
+from vitjax.models.dropout import Dropout
 from vitjax.models.names import check_name, choose
 
 Layer = Callable[..., nn.Module]  # builds a module from a name; tokens [B, N, D] -> [B, N, D]
@@ -106,7 +107,7 @@ class Mlp(nn.Module):
         activate = choose(ACTIVATIONS, self.activation, "config.model.activation")
         linear = functools.partial(Linear, kernel_init=self.kernel_init, dtype=self.dtype)
         y = activate(linear(self.mlp_dim, name="in")(x))
-        y = nn.Dropout(self.dropout_rate, deterministic=not train)(y)
+        y = Dropout(self.dropout_rate)(y, train=train)
         return linear(x.shape[-1], name="out")(y)
 
 
@@ -129,7 +130,7 @@ class Block(nn.Module):
         for name, layer in (("mixer", self.mixer), ("mlp", self.mlp)):
             y = layer_norm(name=f"{name}_norm")(x) if self.norm == "pre" else x
             y = layer(name=name)(y, train=train)
-            y = nn.Dropout(self.dropout_rate, deterministic=not train)(y)
+            y = Dropout(self.dropout_rate)(y, train=train)
             x = x + y if self.skip else y
             x = layer_norm(name=f"{name}_norm")(x) if self.norm == "post" else x
         return x
@@ -183,10 +184,10 @@ class Head(nn.Module):
         linear = functools.partial(Linear, kernel_init=self.kernel_init, dtype=self.dtype)
         for i, width in enumerate(self.hidden_dims):
             x = activate(linear(width, name=f"hidden_{i}")(x))
-            x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+            x = Dropout(self.dropout_rate)(x, train=train)
         logits = linear(self.num_classes, name="logits")(x)
         if self.activate_logits:
-            logits = nn.Dropout(self.dropout_rate, deterministic=not train)(activate(logits))
+            logits = Dropout(self.dropout_rate)(activate(logits), train=train)
         return logits.astype(jnp.float32)
 
 
