@@ -46,18 +46,30 @@ def resize_box(
     Bilinear with half-pixel centres and no antialiasing: torchvision's `resized_crop` with
     `antialias=False`. The box (whole pixels) lies inside the image; its edge pixels repeat.
     """
-    rows = _lerp(image, top, height, axis=0)
-    return _lerp(rows, left, width, axis=1)
+    size, columns, channels = image.shape
+    lower, upper, weight = _neighbours(size, top, height)
+    # Rows by a matrix product, whose operand XLA computes once; gathers would fuse with what made
+    # the image, and compute it four times.
+    places = jnp.arange(size)
+    mixing = (places == lower[:, None]) * (1 - weight[:, None])
+    mixing += (places == upper[:, None]) * weight[:, None]
+    rows = jnp.dot(mixing, image.reshape(size, -1), precision=jax.lax.Precision.HIGHEST)
+    rows = rows.reshape(size, columns, channels)
+    lower, upper, weight = _neighbours(columns, left, width)
+    a = jnp.take(rows, lower, axis=1, mode="clip")
+    b = jnp.take(rows, upper, axis=1, mode="clip")
+    return a + weight[:, None] * (b - a)
 
 
-def _lerp(image: jax.Array, start: jax.Array, length: jax.Array, *, axis: int) -> jax.Array:
-    """Stretches `length` rows (or columns) from `start` on over the whole axis."""
-    size = image.shape[axis]
+def _neighbours(
+    size: int, start: jax.Array, length: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Where `size` places lie that `length` pixels from `start` on are stretched over, each [size].
+
+    Returns the pixel below each place, the pixel above it, and the weight of the latter.
+    """
     position = (jnp.arange(size) + 0.5) * (length / size) - 0.5
     position = jnp.clip(position, 0, length - 1)
     lower = position.astype(jnp.int32)
     upper = jnp.minimum(lower + 1, length - 1)
-    weight = jnp.expand_dims(position - lower, tuple(i for i in range(image.ndim) if i != axis))
-    a = jnp.take(image, start + lower, axis=axis, mode="clip")
-    b = jnp.take(image, start + upper, axis=axis, mode="clip")
-    return a + weight * (b - a)
+    return start + lower, start + upper, position - lower

@@ -13,6 +13,36 @@ from vitjax.models.layers import Linear
 from vitjax.models.names import check_name
 
 
+@jax.custom_vjp
+def _product(a: jax.Array, b: jax.Array) -> jax.Array:
+    """a @ b for [B, H, n, k] and [B, H, k, m], float32 sums.
+
+    Of the operands of b's gradient it transposes the smaller, where jnp.matmul would transpose the
+    matrix of weights, [B, H, N, N].
+    """
+    return jnp.matmul(a, b, preferred_element_type=jnp.float32)
+
+
+def _product_forward(a: jax.Array, b: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _product(a, b), (a, b)
+
+
+def _product_backward(
+    operands: tuple[jax.Array, jax.Array], gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    a, b = operands
+    gradient = gradient.astype(a.dtype)
+    by_a = jnp.matmul(gradient, b.swapaxes(2, 3))
+    if a.size < gradient.size:
+        by_b = jnp.matmul(a.swapaxes(2, 3), gradient)
+    else:
+        by_b = jnp.matmul(gradient.swapaxes(2, 3), a).swapaxes(2, 3)
+    return by_a, by_b
+
+
+_product.defvjp(_product_forward, _product_backward)
+
+
 class Attend(nn.Module):
     """softmax(q k^T / sqrt(head_dim)) v, with dropout on the weights."""
 
@@ -21,12 +51,10 @@ class Attend(nn.Module):
     @nn.compact
     def __call__(self, q: jax.Array, k: jax.Array, v: jax.Array, *, train: bool) -> jax.Array:
         """Queries [B, N, H, d], keys and values [B, M, H, d] -> [B, N, H, d]."""
-        if not train or self.dropout_rate == 0.0:
-            return jax.nn.dot_product_attention(q, k, v)
-        logits = jnp.einsum("bnhd,bmhd->bhnm", q, k) * q.shape[-1] ** -0.5
-        weights = jax.nn.softmax(logits.astype(jnp.float32)).astype(q.dtype)
-        weights = Dropout(self.dropout_rate)(weights, train=True)
-        return jnp.einsum("bhnm,bmhd->bnhd", weights, v)
+        q, k, v = (x.transpose(0, 2, *axes) for x, axes in ((q, (1, 3)), (k, (3, 1)), (v, (1, 3))))
+        weights = jax.nn.softmax(_product(q * q.shape[-1] ** -0.5, k)).astype(v.dtype)
+        weights = Dropout(self.dropout_rate)(weights, train=train)
+        return _product(weights, v).astype(v.dtype).transpose(0, 2, 1, 3)
 
 
 def _head_dim(width: int, num_heads: int, head_dim: int | None, out_proj: bool) -> int:
@@ -70,8 +98,11 @@ class SelfAttention(nn.Module):
         linear = functools.partial(Linear, dtype=self.dtype)
         qkv_init = self.qkv_init or self.kernel_init
         qkv = linear(3 * inner, use_bias=self.qkv_bias, kernel_init=qkv_init, name="qkv")(x)
-        qkv = qkv.reshape(batch, length, 3, self.num_heads, head_dim)
-        y = Attend(self.dropout_rate)(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2], train=train)
+        q, k, v = (
+            part.reshape(batch, length, self.num_heads, head_dim)
+            for part in jnp.split(qkv, 3, axis=-1)
+        )
+        y = Attend(self.dropout_rate)(q, k, v, train=train)
         y = y.reshape(batch, length, inner)
         if not self.out_proj:
             return y

@@ -37,11 +37,12 @@ class Linear(nn.Module):
         start = init.by_name(self.kernel_init)
         fan_in = x.shape[-1]
         kernel = self.param("kernel", start.kernel, (fan_in, self.features))
-        y = jnp.dot(x.astype(self.dtype), kernel.astype(self.dtype))
+        # As one matrix: XLA's CPU backend transposes [B, N, D] for the kernel's gradient otherwise.
+        y = jnp.dot(x.reshape(-1, fan_in).astype(self.dtype), kernel.astype(self.dtype))
         if self.use_bias:
             bias = self.param("bias", start.bias(fan_in), (self.features,))
             y = y + bias.astype(self.dtype)
-        return y
+        return y.reshape(*x.shape[:-1], self.features)
 
 
 class PatchStem(nn.Module):

@@ -1,0 +1,81 @@
+"""Measures how fast vitjax trains, beside what a user would pick instead.
+
+python -m vitjax.benchmark --suite=seeds --peers --json=seeds.json
+python -m vitjax.benchmark --config=configs/vit_mnist.py --config.data.data_dir=DIR
+python -m vitjax.benchmark --suite=attention
+
+Suites run on random images. --peers needs the extra [bench]; vitjax and PyTorch take turns in one
+run, so that their ratio holds on a busy machine, where an absolute time means little. --markdown
+prints README's section from the results that come with vitjax.
+"""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from vitjax import cli
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+SUITE = flags.DEFINE_enum("suite", "seeds", ["seeds", "attention"], "What to measure.")
+ONLY = flags.DEFINE_list(
+    "only", [], "Only these models of the suite, or numbers of patches a side."
+)
+PEERS = flags.DEFINE_bool("peers", False, "Measure PyTorch on the same work as well.")
+ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns that each trainer takes.", lower_bound=1)
+JSON = flags.DEFINE_string("json", None, "File that the results are written to.")
+MARKDOWN = flags.DEFINE_bool("markdown", False, "Print README's section, and measure nothing.")
+
+
+def main() -> int:
+    """Measures a suite; returns the exit code."""
+    if MARKDOWN.value:
+        from vitjax.benchmarking.tables import markdown
+
+        print(markdown())
+        return 0
+    from vitjax.benchmarking import run
+
+    if SUITE.value == "attention":
+        results = run.attention(ONLY.value, ROUNDS.value, _say)
+    else:
+        results = run.seeds(ONLY.value, PEERS.value, ROUNDS.value, _say)
+    _write({"suite": SUITE.value, **results})
+    return 0
+
+
+def main_config(config: "ConfigDict", config_file: Path) -> None:
+    """Measures the run that a config describes, on its data."""
+    from vitjax.benchmarking import run
+
+    if PEERS.value:
+        raise ValueError("--peers works with --suite=seeds; no peer is known for a config")
+    _write({"config": str(config_file), **run.config(config, ROUNDS.value, _say)})
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _write(results: dict[str, Any]) -> None:
+    if JSON.value is None:
+        return
+    command = shlex.join(["python", "-m", "vitjax.benchmark", *sys.argv[1:]])
+    path = Path(JSON.value)
+    partial = path.with_name(path.name + ".tmp")
+    partial.write_text(json.dumps({"command": command, **results}, indent=1) + "\n")
+    partial.replace(path)
+    print(f"written to {path}")
+
+
+if __name__ == "__main__":
+    given = any(word.lstrip("-").partition("=")[0] == "config" for word in sys.argv[1:])
+    if given:
+        cli.run_with_config(main_config, default_config="configs/vit_digits.py")
+    else:
+        cli.run(main)

@@ -1,0 +1,1 @@
+"""How fast vitjax is, beside what a user would pick instead, measured in one run."""

@@ -1,0 +1,147 @@
+"""A case of the suite trained by vitjax, on random data, stage by stage."""
+
+import contextlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
+
+from vitjax import models
+from vitjax.benchmarking.random_data import random_split
+from vitjax.benchmarking.suite import Case
+from vitjax.data import resident
+from vitjax.data.augment import Augmentation
+from vitjax.data.dataset import Split
+from vitjax.training import losses, optim
+from vitjax.training.sharding import make_mesh, replicated
+from vitjax.training.step import Programs, Recipe, aot
+
+SEED = np.uint32(0)
+
+
+def make_recipe(case: Case, dtype: Any) -> Recipe:
+    """Returns what training `case` computes."""
+    options: dict[str, Any] = dict(case.optimizer_options)
+    learning_rate = jnp.float32(options.pop("learning_rate"))
+    channels = case.image_shape[-1]
+    return Recipe(
+        model=models.create(case.model_name, case.num_classes, dtype=dtype, **case.options),
+        tx=optim.make_optimizer(case.optimizer, lambda step: learning_rate, **options),
+        loss=losses.make_loss("cross_entropy", jnp.ones(case.num_classes), 0.0),
+        augmentation=Augmentation(**case.augment),
+        mean=(0.5,) * channels,
+        std=(0.25,) * channels,
+        image_shape=case.image_shape,
+        num_classes=case.num_classes,
+        num_examples=case.num_train,
+        batch_size=case.batch_size,
+    )
+
+
+class Ours:
+    """The compiled programs of one recipe, ready to be timed."""
+
+    def __init__(self, recipe: Recipe, train: Split, test: Split):
+        self.recipe, self._mesh = recipe, make_mesh()
+        self._programs = Programs(recipe, self._mesh)
+        on_devices = replicated(self._mesh)
+        self._train_data, self._test_data = (resident.put(s, on_devices) for s in (train, test))
+        self._state = self._programs.init(SEED)
+        self._order = self._programs.epoch_order(SEED, np.int32(0))
+        self._train: Any = None
+        self._evaluate: Any = None
+        self._step = 0
+
+    @classmethod
+    def of_case(cls, case: Case, dtype: Any) -> "Ours":
+        """Returns the programs of a case of the suite, on random data."""
+        train, test = (
+            Split(*random_split(case, count, seed), np.arange(count).astype(str))
+            for seed, count in enumerate((case.num_train, case.num_test))
+        )
+        return cls(make_recipe(case, dtype), train, test)
+
+    def compile(self) -> dict[str, float]:
+        """Compiles training and evaluation; returns the seconds it took without and with a cache.
+
+        The cache is a fresh one: written by one compilation and read by the next.
+        """
+        with _compile_cache(None):
+            cold = self.compile_once()
+        with _compile_cache(tempfile.mkdtemp()):
+            self.compile_once()
+            return {"cold": cold, "cached": self.compile_once()}
+
+    def compile_once(self) -> float:
+        """Compiles training and evaluation; returns the seconds."""
+        jax.clear_caches()
+        self._programs = Programs(self.recipe, self._mesh)
+        start = time.perf_counter()
+        arguments = (self._state, SEED, self._train_data, self._order, np.int32(0))
+        self._train = aot(self._programs.train, *arguments)
+        self._evaluate = aot(self._programs.evaluate, self._state.variables, self._test_data)
+        return time.perf_counter() - start
+
+    def steps(self, count: int) -> float:
+        """Trains `count` steps in one compiled call; returns the seconds they took."""
+        if self._step + count > self.recipe.steps_per_epoch:
+            self._rewind()
+        start = time.perf_counter()
+        self._run(self._step + count)
+        return time.perf_counter() - start
+
+    def epoch(self) -> float:
+        """An epoch from its order to its metrics on train and test; returns the seconds."""
+        self._rewind()
+        start = time.perf_counter()
+        self._order = self._programs.epoch_order(SEED, np.int32(1))
+        self._run(self.recipe.steps_per_epoch)
+        self._state.metrics.compute()
+        self._evaluate(self._state.variables, self._test_data).compute()
+        return time.perf_counter() - start
+
+    def _run(self, stop: int) -> None:
+        self._state = self._train(self._state, SEED, self._train_data, self._order, np.int32(stop))
+        self._step = int(self._state.step)
+        if self._step != stop:
+            raise FloatingPointError(f"the benchmark diverged at step {self._step}")
+
+    def _rewind(self) -> None:
+        self._state, self._step = self._programs.init(SEED), 0
+
+    def peak_bytes(self) -> dict[str, int]:
+        """Returns the device memory that training needs: predicted, and where known measured."""
+        analysis = self._train.memory_analysis()
+        predicted = (
+            analysis.argument_size_in_bytes
+            + analysis.output_size_in_bytes
+            - analysis.alias_size_in_bytes
+            + analysis.temp_size_in_bytes
+        )
+        stats = jax.local_devices()[0].memory_stats() or {}
+        measured = stats.get("peak_bytes_in_use")
+        return {"predicted": predicted} | ({"measured": measured} if measured else {})
+
+
+@contextlib.contextmanager
+def _compile_cache(folder: str | None) -> Iterator[None]:
+    """Keeps compiled programs in `folder` alone, which is removed afterwards; None: nowhere."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    try:
+        jax.config.update(names[0], folder)
+        jax.config.update(names[1], 0.0)
+        compilation_cache.reset_cache()
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+        if folder:
+            shutil.rmtree(folder)

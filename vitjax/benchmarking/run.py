@@ -1,0 +1,110 @@
+"""From a suite to its results, with what they were measured on."""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from vitjax.benchmarking import attention as attention_suite
+from vitjax.benchmarking.measure import COMPILED, matmul_peak, measure
+from vitjax.benchmarking.ours import Ours
+from vitjax.benchmarking.suite import SEEDS, Case
+from vitjax.benchmarking.tables import attention_lines, case_line, header
+from vitjax.benchmarking.worker import Worker
+
+Say = Callable[[str], None]
+_VERSIONS = ("jax", "flax", "optax", "torch", "vit-pytorch", "linformer", "mlp-mixer-pytorch")
+_EPOCH_ROUNDS = 3
+
+
+def seeds(only: Sequence[str], with_peers: bool, rounds: int, say: Say) -> dict[str, Any]:
+    """Measures the seeds' models, all or `only` some; raises ValueError for an unknown name."""
+    platform_name = jax.default_backend()
+    cases = {
+        name: case.on(platform_name)
+        for name, case in SEEDS.items()
+        if name in only or (not only and (platform_name != "cpu" or not case.gpu_only))
+    }
+    _check(only, SEEDS)
+    dtype = _dtype()
+    peak = matmul_peak(dtype)
+    say(header(_facts(), peak))
+    results = {}
+    for name, case in cases.items():
+        ours = Ours.of_case(case, dtype)
+        with _peers(case, with_peers) as peers:
+            results[name] = measure(
+                ours, peers, rounds=rounds, epoch_rounds=min(rounds, _EPOCH_ROUNDS), peak=peak
+            )
+        say(case_line(name, results[name]))
+    return {**_facts(), "matmul_peak": peak, "results": results}
+
+
+def config(options: Any, rounds: int, say: Say) -> dict[str, Any]:
+    """Measures the run that a ConfigDict describes, on its data."""
+    from vitjax.training.setup import prepare
+
+    setup = prepare(options, say)
+    peak = matmul_peak(setup.recipe.model.dtype)
+    splits = setup.dataset.splits
+    ours = Ours(setup.recipe, splits["train"], splits["valid" if "valid" in splits else "test"])
+    say(header(_facts(), peak))
+    epoch_rounds = min(rounds, _EPOCH_ROUNDS)
+    result = measure(ours, {}, rounds=rounds, epoch_rounds=epoch_rounds, peak=peak)
+    say(case_line(options.model_name, result))
+    return {**_facts(), "matmul_peak": peak, "results": {options.model_name: result}}
+
+
+def attention(only: Sequence[str], rounds: int, say: Say) -> dict[str, Any]:
+    """Measures ViT and Linformer at growing numbers of tokens."""
+    _check(only, [str(side) for side in attention_suite.SIDES])
+    sides = [int(side) for side in only] or attention_suite.SIDES
+    batch_size = 2 if jax.default_backend() == "cpu" else 32
+    points = attention_suite.scaling(_dtype(), sides=sides, batch_size=batch_size, rounds=rounds)
+    crossing = attention_suite.crossing(points)
+    results = {**_facts(), "points": points, "crossing_tokens": crossing}
+    say("\n".join(attention_lines(results)))
+    return results
+
+
+def _dtype() -> Any:
+    return jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
+
+
+def _check(only: Sequence[str], known: Any) -> None:
+    for name in only:
+        if name not in known:
+            raise ValueError(f"--only={name} is not in the suite, which has {', '.join(known)}")
+
+
+@contextlib.contextmanager
+def _peers(case: Case, wanted: bool) -> Iterator[dict[str, Worker]]:
+    """Yields PyTorch as it is and compiled, each in its own process; nothing unless `wanted`."""
+    cores = len(os.sched_getaffinity(0))
+    with contextlib.ExitStack() as stack:
+        yield {
+            name: stack.enter_context(
+                Worker(case, compiled=name == COMPILED, num_threads=cores, num_workers=cores)
+            )
+            for name in (("eager", COMPILED) if wanted else ())
+        }
+
+
+def _facts() -> dict[str, Any]:
+    """Returns what the figures depend on."""
+    device = jax.local_devices()[0]
+    versions = {}
+    for name in _VERSIONS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return {
+        "platform": device.platform,
+        "hardware": f"{device.device_kind}, {len(os.sched_getaffinity(0))} {platform.machine()} "
+        "cores",
+        "versions": versions,
+    }

@@ -1,0 +1,117 @@
+"""Results of benchmarks as text: lines for the terminal, a section for README."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parents[1] / "published" / "results"
+
+
+def header(facts: Mapping[str, Any], peak: float) -> str:
+    """Returns what the figures below it were measured on."""
+    return f"{facts['hardware']}; a large matrix product runs at {peak / 1e9:,.0f} GFLOP/s"
+
+
+def case_line(name: str, result: Mapping[str, Any]) -> str:
+    """Returns one model's figures, and each peer's ratio to them, in a line or two."""
+    step, compiled = result["step_seconds"], result["compile_seconds"]
+    peak = result["peak_bytes"].get("measured", result["peak_bytes"]["predicted"])
+    lines = [
+        f"{name}: {result['params']:,} parameters, {result['macs']:,} MACs, batch "
+        f"{result['batch_size']}, {result['dtype']}",
+        f"  step {_range(step)}, {result['images_per_second']:,.0f} images/s, "
+        f"{100 * result['share_of_matmul_peak']:.0f} % of the matmul peak, "
+        f"{peak / 2**20:,.0f} MiB; compiling {compiled['cold']:.1f} s, "
+        f"{compiled['cached']:.1f} s from the cache",
+        f"  epoch of {result['train_images']:,} images {_range(result['epoch_seconds'])}",
+    ]
+    for peer, facts in result["peers"].items():
+        line = (
+            f"  PyTorch {peer} ({facts['num_params']:,} parameters): step "
+            f"{_range(facts['step_seconds'])}, ratio {facts['step_ratio']:.2f}"
+        )
+        if "epoch_ratio" in facts:
+            epoch = _range(facts["epoch_seconds"])
+            line += f"; epoch {epoch}, ratio {facts['epoch_ratio']:.2f}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _range(seconds: Mapping[str, float]) -> str:
+    scale, unit = (1e3, "ms") if seconds["median"] < 1 else (1, "s")
+    low, median, high = (scale * seconds[key] for key in ("low", "median", "high"))
+    return f"{median:.3g} {unit} ({low:.3g} to {high:.3g})"
+
+
+def attention_lines(results: Mapping[str, Any]) -> list[str]:
+    """Returns a Markdown table of step time and memory over tokens, and where the lines cross."""
+    rows = [
+        "| tokens | ViT step | Linformer step | ratio | ViT memory | Linformer memory |",
+        "|---:|---:|---:|---:|---:|---:|",
+    ]
+    for point in results["points"]:
+        vit, linformer = (point[name] for name in ("vit", "linformer"))
+        times = [p["step_seconds"]["median"] for p in (vit, linformer)]
+        memory = [p["peak_bytes"]["predicted"] / 2**20 for p in (vit, linformer)]
+        rows.append(
+            f"| {point['tokens']:,} | {1e3 * times[0]:.3g} ms | {1e3 * times[1]:.3g} ms | "
+            f"{times[0] / times[1]:.2f} | {memory[0]:,.0f} MiB | {memory[1]:,.0f} MiB |"
+        )
+    tokens = results["crossing_tokens"]
+    rows += ["", f"Linformer is faster from {tokens:,} tokens on." if tokens else "ViT is faster."]
+    return rows
+
+
+def markdown() -> str:
+    """Returns README's section on speed, from the result files that come with vitjax."""
+    parts = []
+    for path in sorted(RESULTS.glob("benchmark_seeds_*.json")):
+        parts += _seeds_section(json.loads(path.read_text()))
+    for path in sorted(RESULTS.glob("benchmark_attention_*.json")):
+        parts += _attention_section(json.loads(path.read_text()))
+    return "\n".join(parts)
+
+
+def _seeds_section(results: Mapping[str, Any]) -> list[str]:
+    lines = [
+        *_source(results),
+        "",
+        "| model | parameters | batch | step | of matmul peak | PyTorch / vitjax: step | compiled |"
+        " epoch |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, r in results["results"].items():
+        peers = r["peers"]
+        ratios = (
+            _ratio(peers, "eager", "step_ratio"),
+            _ratio(peers, "compiled", "step_ratio"),
+            _ratio(peers, "eager", "epoch_ratio"),
+        )
+        lines.append(
+            f"| {name} | {r['params']:,} | {r['batch_size']} | "
+            f"{1e3 * r['step_seconds']['median']:.3g} ms | "
+            f"{100 * r['share_of_matmul_peak']:.0f} % | {' | '.join(ratios)} |"
+        )
+    return [*lines, ""]
+
+
+def _ratio(peers: Mapping[str, Any], name: str, key: str) -> str:
+    return f"{peers[name][key]:.2f}" if name in peers else ""
+
+
+def _attention_section(results: Mapping[str, Any]) -> list[str]:
+    batch = results["points"][0]["batch_size"]
+    return [
+        *_source(results),
+        "",
+        f"Two layers of width 128, batch {batch}, Linformer with k = 64:",
+        "",
+        *attention_lines(results),
+        "",
+    ]
+
+
+def _source(results: Mapping[str, Any]) -> Sequence[str]:
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    return [f"`{results['command']}` on {results['hardware']}; {versions}:"]
