@@ -41,8 +41,8 @@ class WindowAttention(nn.Module):
         x = x.reshape(batch, rows, window, columns, window, dim).swapaxes(2, 3)
         x = x.reshape(batch, rows * columns, window**2, dim)
         qkv = linear(3 * dim, use_bias=self.qkv_bias, name="qkv")(x)
-        qkv = qkv.reshape(*x.shape[:-1], 3, self.num_heads, dim // self.num_heads)
-        q, k, v = (qkv[..., i, :, :] for i in range(3))
+        heads = (*x.shape[:-1], self.num_heads, dim // self.num_heads)
+        q, k, v = (y.reshape(heads) for y in jnp.split(qkv, 3, axis=-1))
         bias = self._position_bias(window)
         if shift:
             bias = bias + _separation(rows, columns, window, shift)
