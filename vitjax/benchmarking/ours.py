@@ -84,8 +84,10 @@ class Ours:
         self._programs = Programs(self.recipe, self._mesh)
         start = time.perf_counter()
         arguments = (self._state, SEED, self._train_data, self._order, np.int32(0))
-        self._train = aot(self._programs.train, *arguments)
-        self._evaluate = aot(self._programs.evaluate, self._state.variables, self._test_data)
+        self._train, self._evaluate = aot(
+            (self._programs.train, arguments),
+            (self._programs.evaluate, (self._state.variables, self._test_data)),
+        )
         return time.perf_counter() - start
 
     def steps(self, count: int) -> float:
