@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 import vitjax
 from vitjax.config import default, to_json
 from vitjax.data import resident
+from vitjax.training import memory
 from vitjax.training.checkpoint import Checkpoints
 from vitjax.training.diagnose import first_bad_layer
 from vitjax.training.initial import LoadWeights, initial_state
@@ -171,6 +172,8 @@ class Run:
                 calls.append((programs.evaluate, (state.variables, self._data["valid"])))
             self._train_steps, *rest = aot(*calls)
             self._validate = rest[0] if rest else None
+        recipe, device = self._setup.recipe, self._setup.mesh.local_devices[0]
+        memory.check_fits(self._train_steps, device, recipe.batch_size, recipe.accumulation_steps)
 
     def _train_epoch(self, epoch: int, signals: SignalWatch) -> tuple[float, float]:
         """Trains to the end of `epoch`; returns the seconds it took and images/s."""
