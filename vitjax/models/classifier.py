@@ -36,6 +36,7 @@ class PatchClassifier(nn.Module):
     activation: str = "gelu"  # gelu (exact) | gelu_tanh | relu | tanh
     kernel_init: str = "xavier_uniform"  # a name in vitjax.models.init.INITS
     clone_layers: bool = False  # all blocks start as copies of the first
+    remat: bool = False  # less memory in training on GPU and TPU, for a third more time
     head_hidden_dims: tuple[int, ...] = ()
     head_activation: str = "gelu"
     head_activate_logits: bool = False
@@ -81,7 +82,8 @@ class PatchClassifier(nn.Module):
             dropout_rate=self.dropout_rate,
             dtype=self.dtype,
         )
-        x = Encoder(block, self.num_layers, self.clone_layers, name="encoder")(x, train=train)
+        encoder = Encoder(block, self.num_layers, self.clone_layers, self.remat, name="encoder")
+        x = encoder(x, train=train)
         if self.pool == "cls":
             x = x[:, 0]  # before the norm, which works on each token alone
         if self.final_norm:

@@ -147,15 +147,21 @@ class Encoder(nn.Module):
     block: functools.partial  # maker of a Block
     num_layers: int
     clone_layers: bool = False  # all blocks start as copies of the first, as torch's encoder does
+    remat: bool = False  # compute a block again in the backward pass instead of keeping its inside
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Tokens [B, N, D] -> tokens [B, N, D]."""
+
+        def run(block: nn.Module, x: jax.Array) -> jax.Array:
+            return block(x, train=train)
+
+        run = nn.remat(run) if self.remat else run
         for i in range(self.num_layers):
             block: Layer = self.block
             if self.clone_layers and i > 0 and self.is_initializing():
                 block = self._copy_of_first()
-            x = block(name=f"block_{i}")(x, train=train)
+            x = run(block(name=f"block_{i}"), x)
         return x
 
     def _copy_of_first(self) -> Layer:
