@@ -12,12 +12,15 @@ ALLOWED = {  # folder: the parts of vitjax that it may import besides itself
     "models": set(),
     "data": set(),
     "training": {"config", "data", "models"},
+    "pretrained": {"cli", "models", "training"},
     "published": {"cli", "config", "models", "training"},
     "benchmarking": {"data", "models", "training"},
 }
 ONLY_IN = {  # library: the only file that imports it
     "tensorflow_datasets": {"data/tfds.py"},
     "orbax": {"training/checkpoint.py"},
+    "huggingface_hub": {"pretrained/source.py"},
+    "safetensors": {"pretrained/files.py"},
     "torch": {"benchmarking/peers.py"},
     "tqdm": {"training/progress.py"},
 }

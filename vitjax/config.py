@@ -83,7 +83,8 @@ def _optimizer_options() -> ConfigDict:
 
 def _finetune_options() -> ConfigDict:
     options = ConfigDict()
-    options.weights = ""  # where the parameters come from; "": the model's initialisers
+    options.weights = ""  # file, folder, name of the catalogue or hub:...; "": initialisers
+    options.allow_pickle = False  # read torch's pickles too, which can hold code: arrays alone
     options.train_only = ""  # regular expression of the paths that learn, such as head; "": all
     options.layer_decay = 1.0  # factor of the learning rate from each block to the one below it
     options.head_factor = 1.0  # of the learning rate, for the head

@@ -24,12 +24,15 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default: a ne
 def main(config: "ConfigDict", config_file: Path) -> None:
     """Runs the command."""
     cli.use_compile_cache()
+    from vitjax.pretrained.load import load_weights
     from vitjax.training.interrupt import Interrupted
     from vitjax.training.loop import train_and_evaluate
 
     workdir = WORKDIR.value or f"runs/{config_file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    say = functools.partial(print, flush=True)
+    load = functools.partial(load_weights, allow_pickle=config.finetune.allow_pickle)
     try:
-        train_and_evaluate(config, workdir, functools.partial(print, flush=True))
+        train_and_evaluate(config, workdir, say, load)
     except Interrupted as error:
         print(f"{error}; go on with the same options and --workdir={workdir}", file=sys.stderr)
         sys.exit(128 + error.signal_number)

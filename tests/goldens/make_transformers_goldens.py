@@ -1,72 +1,72 @@
-"""Writes what Hugging Face's networks compute on small inputs, under vitjax's names and layouts.
+"""Writes what the networks of Hugging Face, timm and torchvision compute on small inputs.
 
-As make_goldens.py, and in its environment with `pip install transformers==5.23.0` besides:
+Weights keep the names and layouts of the library's files; blocks have vitjax's paths. As
+make_goldens.py, and in its environment with `pip install transformers==5.23.0 timm==1.0.31
+safetensors==0.8.0` besides:
 
     python tests/goldens/make_transformers_goldens.py
 """
 
+import copy
 import json
 import re
-from collections.abc import Iterable
+import tempfile
 
 import numpy as np
 import torch
 import transformers
-from make_goldens import draw, save, versions
+from make_goldens import HERE, draw, save, versions
+from safetensors.numpy import load_file
 from torch import nn
 from torch.nn import functional
 
+from vitjax.pretrained.reference import import_timm
+
 NUM_CLASSES, BATCH = 5, 2
+LABELS = torch.tensor([1, 4])
 COMMON = {"num_labels": NUM_CLASSES, "attn_implementation": "eager"}
 
-NAMES = (  # each is replaced in turn
-    (r"^(vit|swin|resnet)\.", ""),
-    (r"^embeddings\.cls_token$", "class_token"),
-    (r"^embeddings\.position_embeddings$", "position_embedding"),
-    (r"^embeddings\.patch_embeddings\.projection|^embedder\.embedder", "stem"),
-    (r"^embeddings\.norm", "stem/token_norm"),
-    (r"^layers\.(\d+)", r"encoder/block_\1"),
-    (r"^encoder\.(?:stages|layers)\.(\d+)\.(?:layers|blocks)\.(\d+)", r"stage_\1/block_\2"),
-    (r"^encoder\.layers\.0\.downsample", "stage_1/merging"),
-    (r"\.attention\.relative_position_bias\.\w+", "/mixer/relative_position_bias"),
-    (r"\.attention\.qkv", "/mixer/qkv"),
-    (r"\.attention\.o_proj", "/mixer/out"),
-    (r"\.mlp\.fc1", "/mlp/in"),
-    (r"\.mlp\.fc2", "/mlp/out"),
-    (r"\.layernorm_before", "/mixer_norm"),
-    (r"\.layernorm_after", "/mlp_norm"),
-    (r"^layernorm", "final_norm"),
-    (r"^classifier(\.1)?", "head/logits"),
-    (r"\.layer\.(\d)", r"/conv_\1"),
-    (r"\.convolution", ""),
-    (r"\.normalization", "/norm"),
-    (r"\.running_", "/"),
-    (r"\.", "/"),
+BLOCKS = (  # a block's module: its path in vitjax
+    (r"vit\.layers\.(\d+)", r"encoder/block_\1"),
+    (
+        r"(?:swin\.)?encoder\.(?:stages|layers)\.(\d+)\.(?:layers|blocks)\.(\d+)",
+        r"stage_\1/block_\2",
+    ),
+    (r"resnet\.encoder\.stages\.(\d+)\.layers\.(\d+)", r"stage_\1/block_\2"),
+    (r"blocks\.(\d+)", r"encoder/block_\1"),
+    (r"layers\.(\d+)\.blocks\.(\d+)", r"stage_\1/block_\2"),
+    (r"layer1\.(\d+)", r"stage_0/block_\1"),
+    (r"layer2\.(\d+)", r"stage_1/block_\1"),
 )
 
 
-def rename(name: str) -> str:
-    """Returns vitjax's name of a module or tensor."""
-    for pattern, ours in NAMES:
-        name = re.sub(pattern, ours, name)
-    return name
+def block_path(module: str) -> str | None:
+    """Returns vitjax's path of a module that is a block; None for any other."""
+    for pattern, path in BLOCKS:
+        if found := re.fullmatch(pattern, module):
+            return found.expand(path)
+    return None
 
 
-def ours(tensors: Iterable[tuple[str, torch.Tensor]]) -> dict[str, np.ndarray]:
-    """Returns tensors by vitjax's names: queries, keys and values fused, kernels [..., in, out]."""
-    fused: dict[str, list[np.ndarray]] = {}
-    for name, tensor in tensors:
-        if "num_batches" not in name:
-            parts = fused.setdefault(re.sub(r"\.[qkv]_proj", ".qkv", name), [])
-            parts.append(tensor.detach().numpy().copy())
-    arrays = {}
-    for name, parts in fused.items():
-        value, path = np.concatenate(parts), rename(name)
-        if path.endswith("weight"):
-            path = path.removesuffix("weight") + ("scale" if value.ndim == 1 else "kernel")
-            value = value if value.ndim == 1 else np.moveaxis(value, (0, 1), (-1, -2))
-        arrays[path] = value
-    return arrays
+def tensors(model: nn.Module, of_gradients: bool = False) -> dict[str, np.ndarray]:
+    """Returns all arrays as the library's own file has them, or their gradients so.
+
+    transformers names tensors in its files otherwise than in memory.
+    """
+    if of_gradients:
+        gradients = [parameter.grad for parameter in model.parameters()]
+        model = copy.deepcopy(model)
+        for parameter, value in zip(model.parameters(), gradients, strict=True):
+            parameter.data = value
+        for buffer in model.buffers():  # no gradients, and not to be taken for some
+            buffer.data = torch.zeros_like(buffer)
+    if not isinstance(model, transformers.PreTrainedModel):
+        saved = {name: x.numpy().copy() for name, x in model.state_dict().items()}
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            model.save_pretrained(folder)
+            saved = load_file(f"{folder}/model.safetensors")
+    return {name: x for name, x in saved.items() if x.dtype == np.float32}
 
 
 def randomise(model: nn.Module, generator: torch.Generator) -> None:
@@ -86,7 +86,8 @@ def randomise(model: nn.Module, generator: torch.Generator) -> None:
 def gradient(model: nn.Module, images: torch.Tensor, labels: torch.Tensor):
     """Returns the logits and the loss's gradient with respect to the images."""
     images = images.clone().requires_grad_()
-    logits = model(images).logits
+    output = model(images)
+    logits = output if isinstance(output, torch.Tensor) else output.logits
     functional.cross_entropy(logits, labels).backward()
     return logits.detach(), nhwc(images.grad)
 
@@ -96,46 +97,47 @@ def nhwc(images: torch.Tensor) -> torch.Tensor:
     return images.detach().permute(0, 2, 3, 1)
 
 
-def compute(model: nn.Module, image_size: tuple[int, int]) -> dict[str, np.ndarray | torch.Tensor]:
-    """Returns inputs, weights, statistics, each block's output, logits and gradients.
-
-    Where there is batch norm, also what training computes: logits, gradient, moved statistics.
-    """
+def compute(
+    model: nn.Module, image_size: tuple[int, int], channels_first: bool
+) -> dict[str, np.ndarray | torch.Tensor]:
+    """Returns inputs, weights, each block's output and logits."""
     generator = torch.Generator().manual_seed(0)
     randomise(model, generator)
     images = draw((BATCH, 3, *image_size), 1.0, generator)
-    labels = torch.tensor([1, 4])
     blocks: dict[str, torch.Tensor] = {}
 
-    def keep(name: str):
+    def keep(path: str):
         def hook(module: nn.Module, inputs, output) -> None:
             x = output[0] if isinstance(output, tuple) else output
-            blocks[name] = nhwc(x) if x.ndim == 4 else x.detach()
+            blocks[path] = nhwc(x) if channels_first else x.detach()
 
         return hook
 
-    names = {name: rename(name) for name, _ in model.named_modules()}
+    paths = {name: block_path(name) for name, _ in model.named_modules()}
     hooks = [
         model.get_submodule(name).register_forward_hook(keep(path))
-        for name, path in names.items()
-        if re.search(r"block_\d+$", path)
+        for name, path in paths.items()
+        if path
     ]
     model.eval()
-    logits, images_gradient = gradient(model, images, labels)
+    logits, _ = gradient(model, images, LABELS)
     for hook in hooks:
         hook.remove()
-    arrays = {"images": nhwc(images), "labels": labels, "logits": logits}
-    arrays["images_gradient"] = images_gradient
-    arrays |= pack("block", blocks)
-    arrays |= pack("param", ours(model.named_parameters()))
-    arrays |= pack("gradient", ours((k, p.grad) for k, p in model.named_parameters()))
-    statistics = ours((k, b) for k, b in model.named_buffers() if "running" in k)
-    if statistics:
-        arrays |= pack("statistic", statistics)
+    arrays = {"images": nhwc(images), "logits": logits}
+    return arrays | pack("block", blocks) | pack("tensor", tensors(model))
+
+
+def differentiate(model: nn.Module, images: torch.Tensor) -> dict[str, np.ndarray | torch.Tensor]:
+    """Returns gradients; with batch norm also logits, gradient and statistics of training."""
+    model.zero_grad()
+    _, images_gradient = gradient(model, images, LABELS)
+    arrays = {"labels": LABELS, "images_gradient": images_gradient}
+    arrays |= pack("gradient", tensors(model, of_gradients=True))
+    if any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
         model.train()
-        arrays["train_logits"], arrays["train_images_gradient"] = gradient(model, images, labels)
-        moved = ours((k, b) for k, b in model.named_buffers() if "running" in k)
-        arrays |= pack("moved", moved)
+        arrays["train_logits"], arrays["train_images_gradient"] = gradient(model, images, LABELS)
+        running = {name: x for name, x in tensors(model).items() if "running" in name}
+        arrays |= pack("moved", running)
     return arrays
 
 
@@ -174,8 +176,94 @@ def networks() -> dict[str, tuple[nn.Module, tuple[int, int]]]:
     }  # fmt: skip
 
 
+class BasicBlock(nn.Module):
+    """A residual block under torchvision's names."""
+
+    def __init__(self, before: int, width: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = None
+        if stride > 1:
+            projection = nn.Conv2d(before, width, 1, stride, bias=False)
+            self.downsample = nn.Sequential(projection, nn.BatchNorm2d(width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = functional.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return functional.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class SmallResNet(nn.Module):
+    """ResNet of two stages under torchvision's names; torchvision's own is never this small."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(4)
+        self.layer1 = nn.Sequential(BasicBlock(4, 4, 1))
+        self.layer2 = nn.Sequential(BasicBlock(4, 8, 2), BasicBlock(8, 8, 1))
+        self.fc = nn.Linear(8, NUM_CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.max_pool2d(functional.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        return self.fc(self.layer2(self.layer1(x)).mean((2, 3)))
+
+
+def timm_networks() -> dict[str, tuple[nn.Module, tuple[int, int]]]:
+    """Returns a name -> (network, image size)."""
+    import_timm()
+    from timm.models.mlp_mixer import MlpMixer
+    from timm.models.swin_transformer import SwinTransformer
+    from timm.models.vision_transformer import VisionTransformer
+
+    common = {"num_classes": NUM_CLASSES}
+    return {
+        "timm_vit": (
+            VisionTransformer((12, 8), 4, embed_dim=16, depth=2, num_heads=2, **common),
+            (12, 8),
+        ),
+        "timm_swin": (
+            SwinTransformer(
+                (12, 12), 2, embed_dim=8, depths=(2, 1), num_heads=(2, 4), window_size=3,
+                mlp_ratio=2, **common,
+            ),
+            (12, 12),
+        ),
+        "timm_mixer": (
+            MlpMixer(
+                img_size=12, patch_size=4, num_blocks=2, embed_dim=16, mlp_ratio=(0.5, 2.0),
+                **common,
+            ),
+            (12, 12),
+        ),
+    }  # fmt: skip
+
+
+def resized_positions() -> dict[str, torch.Tensor]:
+    """Returns positions of a class token and 4x4 patches, and timm's for other grids."""
+    from timm.layers import resample_abs_pos_embed
+
+    positions = draw((1, 17, 3), 1.0, torch.Generator().manual_seed(0))
+    return {"positions": positions} | {
+        f"{height}x{width}": resample_abs_pos_embed(positions, (height, width), (4, 4))
+        for height, width in ((7, 6), (2, 3))
+    }
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    made_by = np.array(versions(None, "transformers"))
+    made_by = {"versions": np.array(versions(None, "transformers", "timm"))}
     for name, (model, image_size) in networks().items():
-        save(name, compute(model, image_size) | {"versions": made_by})
+        arrays = compute(model, image_size, channels_first="resnet" in name)
+        images = arrays["images"].permute(0, 3, 1, 2)
+        save(name, arrays | differentiate(model, images) | made_by)
+    for name, (model, image_size) in timm_networks().items():
+        save(name, compute(model, image_size, channels_first=False) | made_by)
+    model = SmallResNet()
+    arrays = compute(model, (21, 18), channels_first=True)
+    torch.save(model.state_dict(), HERE / "torchvision_resnet.pth")
+    save("torchvision_resnet", arrays | made_by)
+    save("timm_positions", resized_positions() | made_by)

@@ -1,23 +1,17 @@
 """The networks of published weights compute what Hugging Face's do, block by block.
 
-tests/goldens/make_transformers_goldens.py wrote the files, under vitjax's names.
+tests/goldens/make_transformers_goldens.py wrote the files, under the names of the library's own.
 """
-
-import json
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
+from golden import assert_all_near, assert_near, convert, load
 
 from vitjax import models
-
-GOLDENS = Path(__file__).parents[1] / "goldens"
-TOLERANCE = 1e-5  # of the largest value
-NOISE = 2e-7  # for what is 0 but for rounding
 
 RESNET = dict(width=4, stage_sizes=(2, 2))
 CASES = {  # golden file: (model, its options)
@@ -36,30 +30,11 @@ CASES = {  # golden file: (model, its options)
 WITH_STATISTICS = [case for case, (name, _) in CASES.items() if name == "resnet"]
 
 
-def load(case):
-    """Returns a file's arrays; those that it packs as dicts by path."""
-    with np.load(GOLDENS / f"{case}.npz") as file:
-        golden = dict(file)
-    for kind in [key.removesuffix("_shapes") for key in golden if key.endswith("_shapes")]:
-        shapes = json.loads(str(golden.pop(f"{kind}_shapes")))
-        ends = np.cumsum([np.prod(shape, dtype=int) for shape in shapes.values()])
-        pieces = np.split(golden[f"{kind}s"], ends[:-1])
-        golden[f"{kind}s"] = {
-            name: piece.reshape(shape)
-            for (name, shape), piece in zip(shapes.items(), pieces, strict=True)
-        }
-    return golden
-
-
 def network(case, golden, **options):
-    """Returns the model and its variables; their paths and shapes are all the model's."""
+    """Returns the model and its variables, converted from the library's own names."""
     name, common = CASES[case]
     model = models.create(name, 5, **common, **options)
-    variables = {"params": unflatten_dict(golden["params"], sep="/")}
-    if "statistics" in golden:
-        variables["batch_stats"] = unflatten_dict(golden["statistics"], sep="/")
-    expected = models.abstract_variables(model, golden["images"].shape[1:])
-    assert jax.tree.map(np.shape, variables) == jax.tree.map(np.shape, expected)
+    variables, _ = convert(golden["tensors"], model, golden["images"].shape[1:])
     return model, variables
 
 
@@ -83,37 +58,33 @@ def compute(model, variables, golden, train=False):
     return logits, collected, gradients
 
 
-def assert_near(got, expected, name=""):
-    limit = TOLERANCE * np.abs(expected).max() + NOISE
-    np.testing.assert_allclose(got, expected, rtol=0, atol=limit, err_msg=name)
-
-
-def assert_all_near(got, expected):
-    assert got.keys() == expected.keys()
-    for name, value in expected.items():
-        assert_near(got[name], value, name)
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_blocks_logits_and_gradients(case):
     golden = load(case)
-    logits, collected, (params_gradient, images_gradient) = compute(*network(case, golden), golden)
+    model, variables = network(case, golden)
+    logits, collected, (params_gradient, images_gradient) = compute(model, variables, golden)
     blocks = flatten_dict(collected["intermediates"], sep="/")
     blocks = {path.removesuffix("/__call__"): output for path, (output,) in blocks.items()}
     flat = {path: output.reshape(golden["blocks"][path].shape) for path, output in blocks.items()}
     assert_all_near(flat, golden["blocks"])
     assert_near(logits, golden["logits"])
     assert_near(images_gradient, golden["images_gradient"])
-    assert_all_near(flatten_dict(params_gradient, sep="/"), golden["gradients"])
+    # A gradient has its weight's layout, so that the same converter serves.
+    expected, _ = convert(golden["gradients"], model, golden["images"].shape[1:])
+    expected = flatten_dict(expected["params"], sep="/")
+    assert_all_near(flatten_dict(params_gradient, sep="/"), expected)
 
 
 @pytest.mark.parametrize("case", WITH_STATISTICS)
 def test_batch_norm_in_training(case):
     golden = load(case)
-    logits, moved, (_, images_gradient) = compute(*network(case, golden), golden, train=True)
+    model, variables = network(case, golden)
+    logits, moved, (_, images_gradient) = compute(model, variables, golden, train=True)
     assert_near(logits, golden["train_logits"])
     assert_near(images_gradient, golden["train_images_gradient"])
-    assert_all_near(flatten_dict(moved["batch_stats"], sep="/"), golden["moveds"])
+    later = golden["tensors"] | golden["moveds"]
+    expected = flatten_dict(convert(later, model, golden["images"].shape[1:])[0]["batch_stats"])
+    assert_all_near(flatten_dict(moved["batch_stats"]), expected)
 
 
 @pytest.mark.parametrize("case", WITH_STATISTICS)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
@@ -162,6 +163,25 @@ class Checkpoints:
         shutil.rmtree(damaged, ignore_errors=True)
         damaged.parent.mkdir(exist_ok=True)
         (self._folder / str(step)).rename(damaged)
+
+
+def read_step(folder: Path, step: int | None = None) -> Any:
+    """Returns the state of `step`, or of the newest, as nested dicts of arrays on the host.
+
+    Needs no model. Raises ValueError where it is absent or cannot be read.
+    """
+    steps = sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and p.is_dir())
+    if not steps or step not in (None, *steps):
+        raise ValueError(f"{folder} has no checkpoint{'' if step is None else f' of step {step}'}")
+    path = folder.absolute() / str(step or steps[-1]) / "default"
+    reader = ocp.PyTreeCheckpointer()
+    try:
+        tree = dict(reader.metadata(path).item_metadata.tree)
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+        return reader.restore(path, restore_args=as_numpy)
+    except Exception as error:  # Orbax raises bare Exceptions for damaged files
+        reason = str(error).strip().split("\n")[0][:200]
+        raise ValueError(f"checkpoint {path.parent} cannot be read: {reason}") from error
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -1,0 +1,72 @@
+"""Reading arrays from files: safetensors, npz and, where asked for, torch's pickles.
+
+The only importer of safetensors.
+"""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitjax.pretrained import torch_pickle
+from vitjax.pretrained.convert import Arrays
+
+PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl")
+SAFE = (".safetensors", ".npz")
+
+
+def read(path: Path, allow_pickle: bool = False) -> Arrays:
+    """Returns a file's arrays by name; raises ValueError where it is damaged or not allowed."""
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    if path.suffix == ".npz":
+        return _read_npz(path)
+    if path.suffix not in PICKLES:
+        raise ValueError(
+            f"{path} has no known kind of weights; expected a file whose name ends with "
+            f"{', '.join(SAFE + PICKLES)}; change config.finetune.weights"
+        )
+    if not allow_pickle:
+        raise ValueError(
+            f"{path} is a pickle of torch, which can hold code that runs when it is read; take the "
+            "model's safetensors, or set --config.finetune.allow_pickle=true: then vitjax reads "
+            "arrays from it and refuses everything else"
+        )
+    return torch_pickle.read(path)
+
+
+def _read_safetensors(path: Path) -> Arrays:
+    from_file = _safetensors()
+    try:
+        return from_file.load_file(path)
+    except Exception as error:  # SafetensorError, a plain Exception, and what NumPy raises
+        raise ValueError(f"{path} is no whole safetensors file ({error}); get it again") from error
+
+
+def _read_npz(path: Path) -> Arrays:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("it holds one array without a name")
+            return dict(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no whole npz file ({error}); get it again") from error
+
+
+def write(path: Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
+    """Writes arrays as safetensors, whole or not at all; `metadata` becomes JSON in its header."""
+    partial = path.with_name(path.name + ".tmp")
+    header = {"format": "vitjax", "vitjax": json.dumps(metadata)}
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    _safetensors().save_file(contiguous, partial, header)
+    partial.replace(path)
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise ValueError("safetensors files need: pip install 'vitjax[pretrained]'") from error
+    return safetensors.numpy

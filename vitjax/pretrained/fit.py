@@ -1,0 +1,159 @@
+"""From converted arrays to a model's variables: what must change, and what does not fit."""
+
+import collections
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from flax import linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from vitjax.pretrained import resize
+from vitjax.pretrained.convert import Arrays, Converted
+
+_HEAD = "params/head/"
+_INDEX = re.compile(r"(?<=[._])\d+(?=[./])")  # of a layer, in a path of ours or of theirs
+_BY_TOKENS = {  # end of a path: how it is made for another number of tokens
+    "position_embedding": resize.position_embedding,
+    "key_projection": resize.length_projection,
+    "value_projection": resize.length_projection,
+}
+_OPTIONS = {  # path: the options that its shape depends on
+    "stem/kernel": "config.model.patch_size and config.data.channels",
+    "stem/embedding/kernel": "config.model.patch_size and config.data.channels",
+}
+
+
+def fit(
+    converted: Converted, fresh: Any, model: nn.Module, image_shape: tuple[int, int, int], what: str
+) -> tuple[Any, list[str]]:
+    """Returns variables for `model` on images [H, W, C], and what was changed, a line each.
+
+    `fresh` are variables of the model: they give the shapes, and the head where the classes differ.
+    Raises ValueError that lists all that does not fit; `what` names the source in it.
+    """
+    template = flatten_dict(fresh, sep="/")
+    arrays = dict(converted.arrays)
+    notes: list[str] = []
+    _restem(arrays, template)
+    _resize(arrays, template, model, image_shape, notes)
+    head = _swap_head(arrays, template, notes)
+    _check(arrays, template, head, converted, what)
+    if converted.ignored:
+        notes.append(
+            f"left out, as nothing here needs it: {', '.join(_grouped(converted.ignored))}"
+        )
+    given = {path: np.asarray(arrays[path], np.float32) for path in template if path in arrays}
+    broken = [path for path, array in given.items() if not np.isfinite(array).all()]
+    if broken:
+        raise ValueError(f"{what} holds NaN or infinity in {', '.join(_grouped(broken))}")
+    return unflatten_dict(template | given, sep="/"), notes
+
+
+def _restem(arrays: Arrays, template: Mapping[str, Any]) -> None:
+    """Stores the patch embedding as the model does: as a convolution or as a linear layer."""
+    conv, linear = "params/stem/", "params/stem/embedding/"
+    for old, new in ((conv, linear), (linear, conv)):
+        if old + "kernel" in arrays and new + "kernel" in template:
+            kernel, wanted = arrays.pop(old + "kernel"), template[new + "kernel"].shape
+            same = kernel.size == np.prod(wanted)
+            arrays[new + "kernel"] = kernel.reshape(wanted) if same else kernel
+            arrays[new + "bias"] = arrays.pop(old + "bias")
+            return
+
+
+def _resize(
+    arrays: Arrays,
+    template: Mapping[str, Any],
+    model: nn.Module,
+    image_shape: tuple[int, int, int],
+    notes: list[str],
+) -> None:
+    """Resizes what depends on the number of tokens or the window; notes it."""
+    done = {}
+    for path in sorted(arrays.keys() & template.keys()):
+        old, wanted = arrays[path], template[path].shape
+        leaf = path.rpartition("/")[2]
+        if old.ndim < len(wanted):  # vit-pytorch's positions lack our first axis, of 1
+            old = arrays[path] = old.reshape((1,) * (len(wanted) - old.ndim) + old.shape)
+        new = None
+        if old.shape == wanted:
+            continue
+        if leaf == "relative_position_bias":
+            new = resize.relative_positions(old, wanted[0])
+        elif leaf in _BY_TOKENS:
+            grid = image_shape[0] // model.patch_size, image_shape[1] // model.patch_size
+            with_class_token = max(wanted[:-1]) == grid[0] * grid[1] + 1
+            new = _BY_TOKENS[leaf](old, grid, with_class_token)
+        if new is not None and new.shape == wanted:
+            arrays[path], done[_short(path)] = new, f" from {old.shape} to {wanted}"
+    notes.extend(f"resized {line}" for line in _grouped_with(done))
+
+
+def _swap_head(arrays: Arrays, template: Mapping[str, Any], notes: list[str]) -> set[str]:
+    """Drops a head for other classes, or that the model lacks; returns the paths left fresh."""
+    theirs, ours = (_num_classes(tree) for tree in (arrays, template))
+    if theirs == ours:
+        return set()
+    for path in [path for path in arrays if path.startswith(_HEAD)]:
+        del arrays[path]
+    if theirs:
+        notes.append(f"left out the head for {theirs} classes")
+    if ours:
+        notes.append(f"the head for {ours} classes begins anew")
+    return {path for path in template if path.startswith(_HEAD)}
+
+
+def _num_classes(tree: Mapping[str, Any]) -> int:
+    """Returns the classes of the head among these paths; 0 without one."""
+    kernel = tree.get(_HEAD + "logits/kernel")
+    return 0 if kernel is None else kernel.shape[-1]
+
+
+def _check(
+    arrays: Arrays,
+    template: Mapping[str, Any],
+    fresh_head: set[str],
+    converted: Converted,
+    what: str,
+) -> None:
+    """Raises ValueError that lists every misfit with both sides."""
+    misfits = {}
+    for path in sorted(template.keys() - arrays.keys() - fresh_head):
+        misfits[_short(path)] = f": not in the file, {template[path].shape} in the model"
+    for path in sorted(arrays.keys() - template.keys()):
+        name = converted.names.get(path, path)
+        misfits[name] = f": {arrays[path].shape} in the file, no {_short(path)} in the model"
+    for path in sorted(arrays.keys() & template.keys()):
+        old, new = arrays[path].shape, template[path].shape
+        if old != new:
+            misfits[_short(path)] = f": {old} in the file, {new} in the model"
+    for name, shape in converted.unknown.items():
+        misfits[name] = f": {shape} in the file, of no known meaning"
+    if misfits:
+        lines = _grouped_with(misfits)
+        options = [f"; {path} depends on {o}" for path, o in _OPTIONS.items() if path in misfits]
+        raise ValueError(
+            f"{what} does not fit the model in {len(misfits)} array(s): {'; '.join(lines)}"
+            f"{''.join(options)}. Change config.model or config.finetune.weights"
+        )
+
+
+def _short(path: str) -> str:
+    return path.removeprefix("params/")
+
+
+def _grouped(names: Iterable[str]) -> list[str]:
+    """Returns names, those that differ in numbers alone as one with stars."""
+    return list(dict.fromkeys(_INDEX.sub("*", name) for name in names))
+
+
+def _grouped_with(lines: Mapping[str, str]) -> list[str]:
+    """Returns "name, text" lines; equal ones but for numbers in the name as one, counted."""
+    counts: collections.Counter[tuple[str, str]] = collections.Counter()
+    for name, text in lines.items():
+        counts[_INDEX.sub("*", name), _INDEX.sub("*", text)] += 1
+    return [
+        f"{name}{text}" + (f" ({n} such)" if n > 1 else "") for (name, text), n in counts.items()
+    ]

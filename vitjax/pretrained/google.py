@@ -1,0 +1,69 @@
+"""Google's npz files (https://github.com/google-research/vision_transformer): ViT, AugReg, Mixer.
+
+Flax wrote them, so that kernels are [in, out] already; those of attention keep the heads apart.
+"""
+
+import numpy as np
+
+from vitjax.pretrained.convert import Origin
+
+
+def _leaf(layer: str, name: str, value: np.ndarray) -> tuple[str, str, np.ndarray]:
+    """Joins heads: [D, H, d] and [H, d] of queries, keys and values, [H, d, D] of what follows."""
+    if name == "bias":
+        value = value.reshape(-1)
+    elif value.ndim == 3 and layer.endswith("mixer/out"):
+        value = value.reshape(-1, value.shape[-1])
+    elif value.ndim == 3:
+        value = value.reshape(len(value), -1)
+    return "params", name, value
+
+
+_LAYER = r"Transformer/encoderblock_(\d+)/"
+_BLOCK = r"encoder/block_\1/"
+_ATTENTION = _LAYER + r"MultiHeadDotProductAttention_1/"
+
+VIT = Origin(
+    title="Google's ViT",
+    models=("ViT",),
+    marks=(_LAYER,),
+    rules={
+        "cls": "class_token",
+        "Transformer/posembed_input/pos_embedding": "position_embedding",
+        "embedding": "stem",
+        _LAYER + "LayerNorm_0": _BLOCK + "mixer_norm",
+        _ATTENTION + "query": _BLOCK + "mixer/qkv@0",
+        _ATTENTION + "key": _BLOCK + "mixer/qkv@1",
+        _ATTENTION + "value": _BLOCK + "mixer/qkv@2",
+        _ATTENTION + "out": _BLOCK + "mixer/out",
+        _LAYER + "LayerNorm_2": _BLOCK + "mlp_norm",
+        _LAYER + "MlpBlock_3/Dense_0": _BLOCK + "mlp/in",
+        _LAYER + "MlpBlock_3/Dense_1": _BLOCK + "mlp/out",
+        "Transformer/encoder_norm": "final_norm",
+        "pre_logits": "head/hidden_0",
+        "head": "head/logits",
+    },
+    leaf=_leaf,
+    separator="/",
+)
+
+_MIXER_LAYER = r"MixerBlock_(\d+)/"
+
+MIXER = Origin(
+    title="Google's Mixer",
+    models=("Mixer",),
+    marks=(_MIXER_LAYER,),
+    rules={
+        "stem": "stem",
+        _MIXER_LAYER + "LayerNorm_0": _BLOCK + "mixer_norm",
+        _MIXER_LAYER + "token_mixing/Dense_0": _BLOCK + "mixer/mlp/in",
+        _MIXER_LAYER + "token_mixing/Dense_1": _BLOCK + "mixer/mlp/out",
+        _MIXER_LAYER + "LayerNorm_1": _BLOCK + "mlp_norm",
+        _MIXER_LAYER + "channel_mixing/Dense_0": _BLOCK + "mlp/in",
+        _MIXER_LAYER + "channel_mixing/Dense_1": _BLOCK + "mlp/out",
+        "pre_head_layer_norm": "final_norm",
+        "head": "head/logits",
+    },
+    leaf=_leaf,
+    separator="/",
+)

@@ -1,0 +1,88 @@
+"""Hugging Face transformers: what `save_pretrained` writes, and what lies on the hub.
+
+A bare ViTModel has no prefix "vit."; its pooler belongs to no classifier. Version 5 names layers
+otherwise in memory, which a state dict that was not written by save_pretrained shows.
+"""
+
+from vitjax.pretrained.convert import Origin
+
+_VIT = r"(?:vit\.)?"
+_LAYER = _VIT + r"(?:encoder\.layer|layers)\.(\d+)\."
+_BLOCK = r"encoder/block_\1/"
+
+VIT = Origin(
+    title="Hugging Face's ViT",
+    models=("ViT",),
+    marks=(_VIT + r"embeddings\.patch_embeddings\.projection\.weight",),
+    rules={
+        _VIT + r"embeddings\.cls_token": "class_token",
+        _VIT + r"embeddings\.position_embeddings": "position_embedding",
+        _VIT + r"embeddings\.patch_embeddings\.projection": "stem",
+        _LAYER + r"layernorm_before": _BLOCK + "mixer_norm",
+        _LAYER + r"attention\.(?:attention\.query|q_proj)": _BLOCK + "mixer/qkv@0",
+        _LAYER + r"attention\.(?:attention\.key|k_proj)": _BLOCK + "mixer/qkv@1",
+        _LAYER + r"attention\.(?:attention\.value|v_proj)": _BLOCK + "mixer/qkv@2",
+        _LAYER + r"attention\.(?:output\.dense|o_proj)": _BLOCK + "mixer/out",
+        _LAYER + r"layernorm_after": _BLOCK + "mlp_norm",
+        _LAYER + r"(?:intermediate\.dense|mlp\.fc1)": _BLOCK + "mlp/in",
+        _LAYER + r"(?:output\.dense|mlp\.fc2)": _BLOCK + "mlp/out",
+        _VIT + "layernorm": "final_norm",
+        "classifier": "head/logits",
+    },
+    ignored=(_VIT + r"pooler\.dense\.(?:weight|bias)", _VIT + r"embeddings\.mask_token"),
+)
+
+_SWIN = r"(?:swin\.)?"
+_STAGE = _SWIN + r"encoder\.layers\.(\d+)\."
+_WINDOWS = _STAGE + r"blocks\.(\d+)\."
+_STAGE_BLOCK = r"stage_\1/block_\2/"
+
+SWIN = Origin(
+    title="Hugging Face's Swin",
+    models=("Swin",),
+    marks=(_SWIN + r"encoder\.layers\.0\.blocks\.0\.", _SWIN + r"embeddings\.patch_embeddings\."),
+    rules={
+        _SWIN + r"embeddings\.patch_embeddings\.projection": "stem",
+        _SWIN + r"embeddings\.norm": "stem/token_norm",
+        _WINDOWS + r"layernorm_before": _STAGE_BLOCK + "mixer_norm",
+        _WINDOWS + r"attention\.self\.relative_position_bias_table": (
+            _STAGE_BLOCK + "mixer/relative_position_bias"
+        ),
+        _WINDOWS + r"attention\.self\.query": _STAGE_BLOCK + "mixer/qkv@0",
+        _WINDOWS + r"attention\.self\.key": _STAGE_BLOCK + "mixer/qkv@1",
+        _WINDOWS + r"attention\.self\.value": _STAGE_BLOCK + "mixer/qkv@2",
+        _WINDOWS + r"attention\.output\.dense": _STAGE_BLOCK + "mixer/out",
+        _WINDOWS + r"layernorm_after": _STAGE_BLOCK + "mlp_norm",
+        _WINDOWS + r"intermediate\.dense": _STAGE_BLOCK + "mlp/in",
+        _WINDOWS + r"output\.dense": _STAGE_BLOCK + "mlp/out",
+        # They end a stage with the merging that begins our next one.
+        **{
+            _SWIN + rf"encoder\.layers\.{i}\.downsample\.(norm|reduction)": (
+                rf"stage_{i + 1}/merging/\1"
+            )
+            for i in range(3)
+        },
+        _SWIN + "layernorm": "final_norm",
+        "classifier": "head/logits",
+    },
+    ignored=(_WINDOWS + r"attention\.self\.relative_position_index", r".*embeddings\.mask_token"),
+)
+
+_RESNET = r"(?:resnet\.)?"
+_RESIDUAL = _RESNET + r"encoder\.stages\.(\d+)\.layers\.(\d+)\."
+
+RESNET = Origin(
+    title="Hugging Face's ResNet",
+    models=("ResNet",),
+    marks=(_RESNET + r"embedder\.embedder\.convolution\.weight",),
+    rules={
+        _RESNET + r"embedder\.embedder\.convolution": "stem",
+        _RESNET + r"embedder\.embedder\.normalization": "stem/norm",
+        _RESIDUAL + r"layer\.(\d)\.convolution": _STAGE_BLOCK + r"conv_\3",
+        _RESIDUAL + r"layer\.(\d)\.normalization": _STAGE_BLOCK + r"conv_\3/norm",
+        _RESIDUAL + r"shortcut\.convolution": _STAGE_BLOCK + "shortcut",
+        _RESIDUAL + r"shortcut\.normalization": _STAGE_BLOCK + "shortcut/norm",
+        r"classifier\.1": "head/logits",
+    },
+    ignored=(r".*\.num_batches_tracked",),
+)

@@ -1,0 +1,52 @@
+"""Weights for a model: what config.finetune.weights names, converted and fitted."""
+
+from typing import Any
+
+from flax import linen as nn
+
+from vitjax.pretrained import files, run, source
+from vitjax.pretrained.catalog import Entry
+from vitjax.pretrained.fit import fit
+from vitjax.pretrained.origins import to_ours
+from vitjax.training.progress import Say
+
+
+def load_weights(
+    weights: str,
+    fresh: Any,
+    model: nn.Module,
+    image_shape: tuple[int, int, int],
+    say: Say,
+    allow_pickle: bool = False,
+) -> Any:
+    """Returns variables of `model` for images [H, W, C] with the weights that `weights` names.
+
+    `weights` is a file, a folder with one, a run's folder, a name of the catalogue, or
+    hub:OWNER/REPO/FILE. `fresh` are the model's own variables: they give the shapes, and the head
+    where the classes differ. Says what was read, resized and left out; raises ValueError that lists
+    all that does not fit.
+    """
+    found = source.find(weights)
+    is_run = run.is_run(found.path)
+    tensors = run.read(found.path) if is_run else files.read(found.path, allow_pickle)
+    title, converted = to_ours(tensors, type(model).__name__, str(found.path))
+    variables, notes = fit(converted, fresh, model, image_shape, str(found.path))
+    if found.entry is not None:
+        notes += _differences(found.entry, model, image_shape)
+    say(f"weights   {weights}: {title}, {len(tensors)} arrays from {found.path}")
+    for note in notes:
+        say(f"          {note}")
+    return variables
+
+
+def _differences(entry: Entry, model: nn.Module, image_shape: tuple[int, int, int]) -> list[str]:
+    """Says where the model is not what the weights were trained in."""
+    notes = [
+        f"warning: trained with config.model.{option}={value!r}, here {getattr(model, option)!r}"
+        for option, value in entry.options.items()
+        if getattr(model, option) != value
+    ]
+    if image_shape[:2] != (entry.input_size, entry.input_size):
+        size = "x".join(map(str, image_shape[:2]))
+        notes.append(f"trained on images of {entry.input_size} pixels, here {size}")
+    return notes

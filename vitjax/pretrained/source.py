@@ -1,0 +1,121 @@
+"""Where weights come from: a file, a folder, a run, a name of the catalogue, the Hugging Face hub.
+
+The only importer of huggingface_hub.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+from vitjax.models.names import nearest
+from vitjax.pretrained import files
+from vitjax.pretrained.catalog import CATALOG, Entry
+from vitjax.pretrained.run import is_run
+
+HUB = "hub:"
+_DEFAULT_FILE = "model.safetensors"
+_HASH_BYTES = 1 << 20
+_OTHERWISE = (
+    "give a file with --config.finetune.weights=FILE, or --config.finetune.weights='' for random "
+    "weights"
+)
+
+
+class Found(NamedTuple):
+    """Weights on this machine."""
+
+    path: Path
+    entry: Entry | None  # of the catalogue
+
+
+def find(source: str) -> Found:
+    """Returns where the weights of `source` lie here, after a download if need be.
+
+    Raises ValueError where there are none, or where they cannot be fetched.
+    """
+    if source.startswith(HUB):
+        return Found(_fetch(*_hub_place(source)), None)
+    path = Path(source).expanduser()
+    if path.exists():
+        return Found(_in_folder(path) if path.is_dir() and not is_run(path) else path, None)
+    if source not in CATALOG:
+        raise ValueError(
+            f"config.finetune.weights={source!r} is neither a file, nor a folder, nor a name of "
+            f"the catalogue{nearest(source, CATALOG)}; list it with python -m vitjax.pretrained, "
+            f"or name a file of the hub as {HUB}OWNER/REPO/FILE"
+        )
+    entry = CATALOG[source]
+    path = _fetch(entry.repo, entry.file)
+    _check_sha256(path, entry)
+    return Found(path, entry)
+
+
+def _hub_place(source: str) -> tuple[str, str]:
+    """Returns (repository, file) of hub:OWNER/REPO or hub:OWNER/REPO/FILE."""
+    owner, _, rest = source.removeprefix(HUB).partition("/")
+    name, _, file = rest.partition("/")
+    if not owner or not name:
+        raise ValueError(
+            f"config.finetune.weights={source!r} should be {HUB}OWNER/REPO or {HUB}OWNER/REPO/FILE"
+        )
+    return f"{owner}/{name}", file or _DEFAULT_FILE
+
+
+def _in_folder(folder: Path) -> Path:
+    """Returns the one file of weights in a folder; the safe kinds come first."""
+    preferred = folder / _DEFAULT_FILE
+    if preferred.is_file():
+        return preferred
+    for suffixes in (files.SAFE, files.PICKLES):
+        found = sorted(path for path in folder.iterdir() if path.suffix in suffixes)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(path.name for path in found[:8])
+            raise ValueError(
+                f"{folder} has {len(found)} files of weights ({names}), expected one; name it in "
+                "config.finetune.weights"
+            )
+    raise ValueError(
+        f"{folder} has no file of weights ({', '.join(files.SAFE + files.PICKLES)}) and is no run "
+        "of vitjax; change config.finetune.weights"
+    )
+
+
+def _fetch(repo: str, file: str) -> Path:
+    """Returns a file of the hub from the cache, or downloads it."""
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise ValueError(
+            f"{HUB}{repo}/{file} needs: pip install 'vitjax[pretrained]'; or {_OTHERWISE}"
+        ) from error
+    try:
+        return Path(huggingface_hub.hf_hub_download(repo, file))
+    except Exception as error:  # no network, no such file, a refused name: many types, one advice
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"cannot fetch {repo}/{file} from the Hugging Face hub, and the cache lacks it "
+            f"({type(error).__name__}: {reason[:160]}); {_OTHERWISE}"
+        ) from error
+
+
+def _check_sha256(path: Path, entry: Entry) -> None:
+    """Raises ValueError unless the file has the sum that the catalogue knows, if any."""
+    if entry.sha256 is None:
+        return
+    found = sha256(path)
+    if found != entry.sha256:
+        raise ValueError(
+            f"{path} has the sha256 {found}, expected {entry.sha256} for {entry.name}; delete it, "
+            "so that it is fetched again"
+        )
+
+
+def sha256(path: Path) -> str:
+    """Returns the sha256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_HASH_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

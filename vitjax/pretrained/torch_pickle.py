@@ -1,0 +1,109 @@
+"""Torch's files without torch: a reader that builds arrays and refuses all else.
+
+A pickle is a program that may call anything. This one may only name what a state dict needs:
+torch's tensor rebuilder and storage types, and OrderedDict; every other name ends the reading.
+"""
+
+import collections
+import io
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from vitjax.pretrained.convert import Arrays
+
+_DTYPES = {
+    "DoubleStorage": np.float64,
+    "FloatStorage": np.float32,
+    "HalfStorage": np.float16,
+    "BFloat16Storage": jnp.bfloat16,
+    "LongStorage": np.int64,
+    "IntStorage": np.int32,
+    "ShortStorage": np.int16,
+    "CharStorage": np.int8,
+    "ByteStorage": np.uint8,
+    "BoolStorage": np.bool_,
+}
+_NESTED = ("state_dict", "model", "model_state_dict")  # where trainers put a model's arrays
+
+
+def read(path: Path) -> Arrays:
+    """Returns the arrays of a state dict that torch saved (since 1.6, as a zip file).
+
+    Raises ValueError for what is damaged, older, or holds anything but arrays and plain values.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            (name,) = (n for n in archive.namelist() if n.endswith("data.pkl"))
+            folder = name.removesuffix("data.pkl")
+            reader = _Reader(
+                io.BytesIO(archive.read(name)), lambda key: archive.read(f"{folder}data/{key}")
+            )
+            content = reader.load()
+    except zipfile.BadZipFile as error:
+        raise ValueError(
+            f"{path} is damaged, or no file of torch.save since 1.6; get it again, or save it anew "
+            "with a newer torch"
+        ) from error
+    except _Refused as error:
+        raise ValueError(f"{path} {error}; save its state_dict() alone, as safetensors") from error
+    except Exception as error:  # a damaged pickle raises whatever its bytes lead to
+        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+    return _arrays(content, path)
+
+
+def _arrays(content: Any, path: Path) -> Arrays:
+    """Returns the arrays by name; the state dict may lie one level down, under usual names."""
+    for key in _NESTED:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not content:
+        raise ValueError(f"{path} holds a {type(content).__name__}, expected a state dict")
+    arrays = {str(k): v for k, v in content.items() if isinstance(v, np.ndarray)}
+    wrapped = all(name.startswith("module.") for name in arrays)  # by DataParallel
+    return {name.removeprefix("module.") if wrapped else name: v for name, v in arrays.items()}
+
+
+class _Refused(Exception):
+    """The pickle names something that no state dict needs."""
+
+
+class _Reader(pickle.Unpickler):
+    """Unpickles with a closed list of names."""
+
+    def __init__(self, file: io.BytesIO, storage: Callable[[str], bytes]):
+        super().__init__(file)
+        self._storage = storage
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Returns one of the few names allowed; raises _Refused for any other."""
+        if (module, name) == ("collections", "OrderedDict"):
+            return collections.OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _rebuild
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return lambda array, *_: array
+        if module == "torch" and name in _DTYPES:
+            return _DTYPES[name]
+        raise _Refused(f"names {module}.{name}, which is more than arrays")
+
+    def persistent_load(self, saved: Any) -> np.ndarray:
+        """Returns a storage as a flat array: ("storage", type, key, device, length)."""
+        _, dtype, key, _, length = saved
+        return np.frombuffer(self._storage(key), dtype, count=length)
+
+
+def _rebuild(
+    storage: np.ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
+) -> np.ndarray:
+    """Returns a tensor's values: a view of its storage with strides, in elements, copied."""
+    last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+    if 0 not in shape and (offset < 0 or last >= len(storage) or min(strides, default=0) < 0):
+        raise ValueError(f"a tensor of shape {shape} lies outside its storage")
+    in_bytes = [s * storage.itemsize for s in strides]
+    return np.lib.stride_tricks.as_strided(storage[offset:], shape, in_bytes).copy()
