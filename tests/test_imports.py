@@ -12,17 +12,19 @@ ALLOWED = {  # folder: the parts of vitjax that it may import besides itself
     "models": set(),
     "data": set(),
     "training": {"config", "data", "models"},
-    "pretrained": {"cli", "models", "training"},
+    "pretrained": {"cli", "config", "models", "training"},
     "published": {"cli", "config", "models", "training"},
     "benchmarking": {"data", "models", "training"},
 }
-ONLY_IN = {  # library: the only file that imports it
+ONLY_IN = {  # library: the only files that import it
     "tensorflow_datasets": {"data/tfds.py"},
     "orbax": {"training/checkpoint.py"},
     "huggingface_hub": {"pretrained/source.py"},
     "safetensors": {"pretrained/files.py"},
-    "torch": {"benchmarking/peers.py"},
+    "timm": {"pretrained/reference.py"},
+    "torch": {"benchmarking/peers.py", "pretrained/reference.py"},
     "tqdm": {"training/progress.py"},
+    "transformers": {"pretrained/reference.py"},
 }
 
 

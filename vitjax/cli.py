@@ -42,19 +42,25 @@ def run_with_config(main: Callable[["ConfigDict", Path], None], default_config: 
     _run(lambda: main(FLAGS.config, Path(source.partition(":")[0])), parse)
 
 
-def run(main: Callable[[], int]) -> None:
-    """Runs `main()`, which returns the exit code, on a command line without a config.
+def run(main: Callable[..., int], max_arguments: int = 0) -> None:
+    """Runs `main(*arguments)`, which returns the exit code, on a command line without a config.
 
     Says what is wrong in one line; the environment variable VITJAX_TRACEBACK=1 shows tracebacks.
     """
-    _run(lambda: sys.exit(main()), _parse_plain)
+    _run(lambda *arguments: sys.exit(main(*arguments)), _parse_plain, max_arguments)
 
 
-def _run(main: Callable[[], None], parse: Callable[[Sequence[str]], list[str]]) -> None:
+def _run(
+    main: Callable[..., None],
+    parse: Callable[[Sequence[str]], list[str]],
+    max_arguments: int = 0,
+) -> None:
     def guarded(argv: Sequence[str]) -> None:
-        if len(argv) > 1:
-            raise ValueError(f"unexpected argument {argv[1]!r}; options begin with --")
-        main()
+        arguments = argv[1:]
+        if len(arguments) > max_arguments:
+            unexpected = arguments[max_arguments]
+            raise ValueError(f"unexpected argument {unexpected!r}; options begin with --")
+        main(*arguments)
 
     logging.set_verbosity(logging.ERROR)  # Orbax and TFDS chat at the levels below
     app.run(lambda argv: _one_line(guarded, argv), flags_parser=lambda argv: _one_line(parse, argv))

@@ -9,7 +9,6 @@ safetensors==0.8.0` besides:
 
 import copy
 import json
-import re
 import tempfile
 
 import numpy as np
@@ -20,32 +19,11 @@ from safetensors.numpy import load_file
 from torch import nn
 from torch.nn import functional
 
-from vitjax.pretrained.reference import import_timm
+from vitjax.pretrained.reference import block_path, import_timm
 
 NUM_CLASSES, BATCH = 5, 2
 LABELS = torch.tensor([1, 4])
 COMMON = {"num_labels": NUM_CLASSES, "attn_implementation": "eager"}
-
-BLOCKS = (  # a block's module: its path in vitjax
-    (r"vit\.layers\.(\d+)", r"encoder/block_\1"),
-    (
-        r"(?:swin\.)?encoder\.(?:stages|layers)\.(\d+)\.(?:layers|blocks)\.(\d+)",
-        r"stage_\1/block_\2",
-    ),
-    (r"resnet\.encoder\.stages\.(\d+)\.layers\.(\d+)", r"stage_\1/block_\2"),
-    (r"blocks\.(\d+)", r"encoder/block_\1"),
-    (r"layers\.(\d+)\.blocks\.(\d+)", r"stage_\1/block_\2"),
-    (r"layer1\.(\d+)", r"stage_0/block_\1"),
-    (r"layer2\.(\d+)", r"stage_1/block_\1"),
-)
-
-
-def block_path(module: str) -> str | None:
-    """Returns vitjax's path of a module that is a block; None for any other."""
-    for pattern, path in BLOCKS:
-        if found := re.fullmatch(pattern, module):
-            return found.expand(path)
-    return None
 
 
 def tensors(model: nn.Module, of_gradients: bool = False) -> dict[str, np.ndarray]:

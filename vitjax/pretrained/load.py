@@ -33,7 +33,8 @@ def load_weights(
     variables, notes = fit(converted, fresh, model, image_shape, str(found.path))
     if found.entry is not None:
         notes += _differences(found.entry, model, image_shape)
-    say(f"weights   {weights}: {title}, {len(tensors)} arrays from {found.path}")
+    where = "" if str(found.path) == weights else f" in {found.path}"
+    say(f"weights   {weights}: {len(tensors)} arrays of {title}{where}")
     for note in notes:
         say(f"          {note}")
     return variables

@@ -5,10 +5,47 @@ With benchmarking/peers.py the only importer of torch; needs the extra [bench].
 
 import enum
 import importlib.machinery
+import re
 import sys
 import types
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from vitjax.models.names import choose
+from vitjax.pretrained import files
+
+NUM_CLASSES = 100
+LIBRARIES = ("transformers", "timm")
+_VITS = {
+    "vit_ti": (192, 3, 12),
+    "vit_s": (384, 6, 12),
+    "vit_b": (768, 12, 12),
+    "vit_l": (1024, 16, 24),
+}
+_SWINS = {"swin_t": (96, 6), "swin_s": (96, 18), "swin_b": (128, 18), "swin_l": (192, 18)}
+_RESNETS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
+NAMES = (*_VITS, *_RESNETS, *_SWINS)
+_TIMM = {
+    "vit_ti": "vit_tiny_patch16_224",
+    "vit_s": "vit_small_patch16_224",
+    "vit_b": "vit_base_patch16_224",
+    "vit_l": "vit_large_patch16_224",
+    "swin_t": "swin_tiny_patch4_window7_224",
+    "swin_s": "swin_small_patch4_window7_224",
+    "swin_b": "swin_base_patch4_window7_224",
+    "swin_l": "swin_large_patch4_window7_224",
+} | {name: name for name in _RESNETS}
+_BLOCKS = (  # a block's module: its path in vitjax
+    (r"vit\.layers\.(\d+)", r"encoder/block_\1"),
+    (r"swin\.encoder\.layers\.(\d+)\.blocks\.(\d+)", r"stage_\1/block_\2"),
+    (r"resnet\.encoder\.stages\.(\d+)\.layers\.(\d+)", r"stage_\1/block_\2"),
+    (r"blocks\.(\d+)", r"encoder/block_\1"),
+    (r"layers\.(\d+)\.blocks\.(\d+)", r"stage_\1/block_\2"),
+    *((rf"layer{i + 1}\.(\d+)", rf"stage_{i}/block_\1") for i in range(4)),
+)
 _TORCHVISION = (
     "torchvision",
     "torchvision.datasets",
@@ -46,7 +83,7 @@ def import_timm() -> Any:
         mode = enum.Enum("InterpolationMode", modes)  # type: ignore[misc]
         for name in _TORCHVISION:
             module = _Stub(name)
-            module.InterpolationMode = mode
+            module.__dict__["InterpolationMode"] = mode
             sys.modules[name] = module
             parent, _, last = name.rpartition(".")
             if parent:
@@ -54,3 +91,108 @@ def import_timm() -> Any:
     import timm
 
     return timm
+
+
+def build(name: str, library: str) -> Any:
+    """Returns a network of a library, all of whose numbers are random, with 100 classes.
+
+    Names are those of vitjax.models.VARIANTS. Raises ValueError for an unknown one, or where the
+    library is absent.
+    """
+    choose(dict.fromkeys(NAMES), name, "NAME")
+    try:
+        import torch
+
+        torch.manual_seed(0)
+        make: Callable[[str], Any] = {"transformers": _transformers, "timm": _timm}[library]
+        model = make(name)
+    except ImportError as error:
+        raise ValueError(f"verify needs: pip install 'vitjax[bench]' ({error})") from error
+    with torch.no_grad():
+        for key, tensor in model.state_dict().items():  # so that no two layers are alike
+            if tensor.is_floating_point():
+                noise = 0.05 * torch.randn_like(tensor)
+                tensor += noise.abs() if key.endswith("running_var") else noise * _scale(tensor)
+    return model.eval()
+
+
+def _scale(tensor: Any) -> float:
+    """Returns 1 for vectors, and for kernels what keeps the outputs' size."""
+    return 1.0 if tensor.ndim < 2 else float(tensor[0].numel() ** -0.5)
+
+
+def _timm(name: str) -> Any:
+    return import_timm().create_model(_TIMM[name], num_classes=NUM_CLASSES)
+
+
+def _transformers(name: str) -> Any:
+    import transformers
+
+    common = {"num_labels": NUM_CLASSES, "attn_implementation": "eager"}
+    if name in _VITS:
+        dim, heads, layers = _VITS[name]
+        config = transformers.ViTConfig(
+            hidden_size=dim,
+            num_attention_heads=heads,
+            num_hidden_layers=layers,
+            intermediate_size=4 * dim,
+            **common,
+        )
+        return transformers.ViTForImageClassification(config)
+    if name in _SWINS:
+        dim, depth = _SWINS[name]
+        per_stage = [dim // 32 * 2**i for i in range(4)]
+        config = transformers.SwinConfig(
+            embed_dim=dim, depths=[2, 2, depth, 2], num_heads=per_stage, **common
+        )
+        return transformers.SwinForImageClassification(config)
+    bottleneck = name == "resnet50"
+    config = transformers.ResNetConfig(
+        hidden_sizes=[(256 if bottleneck else 64) * 2**i for i in range(4)],
+        depths=list(_RESNETS[name]),
+        layer_type="bottleneck" if bottleneck else "basic",
+        **common,
+    )
+    return transformers.ResNetForImageClassification(config)
+
+
+def save(model: Any, library: str, folder: Path) -> Path:
+    """Writes the network as its library does, and returns the file."""
+    path = folder / "model.safetensors"
+    if library == "transformers":
+        model.save_pretrained(folder)
+    else:
+        arrays = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+        files.write(path, arrays, {})
+    return path
+
+
+def compute(model: Any, images: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Returns the logits of images [B, H, W, C], and each block's output by vitjax's path."""
+    import torch
+
+    blocks = {}
+
+    def keep(path: str) -> Callable[..., None]:
+        def hook(module: Any, inputs: Any, output: Any) -> None:
+            x = (output[0] if isinstance(output, tuple) else output).detach()
+            channels_first = any(isinstance(m, torch.nn.BatchNorm2d) for m in module.modules())
+            blocks[path] = (x.permute(0, 2, 3, 1) if channels_first else x).numpy().copy()
+
+        return hook
+
+    for module_name, module in model.named_modules():
+        if path := block_path(module_name):
+            module.register_forward_hook(keep(path))
+    with torch.no_grad():
+        output = model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+    logits = output if isinstance(output, torch.Tensor) else output.logits
+    return logits.numpy(), blocks
+
+
+def block_path(module: str) -> str | None:
+    """Returns vitjax's path of a module that is a block; None for any other."""
+    for pattern, path in _BLOCKS:
+        if found := re.fullmatch(pattern, module):
+            return found.expand(path)
+    return None

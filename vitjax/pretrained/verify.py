@@ -1,0 +1,150 @@
+"""Compares vitjax with transformers or timm at full size, block by block.
+
+python -m vitjax.pretrained.verify vit_b --library=timm --finetune
+
+Builds the library's network with random numbers, saves it as the library does, converts the file,
+and computes random images with both. The exit code is 1 where a block's output or the logits differ
+by more than 1e-4 of their largest value. With --finetune the converted weights also learn for one
+step, are saved, and loaded again. Needs the extra [bench]; NAME is vit_ti ... swin_l.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from vitjax import cli
+
+LIMIT = 1e-4  # of the largest value
+IMAGE_SIZE, BATCH = 224, 2
+LIBRARY = flags.DEFINE_enum("library", "transformers", ["transformers", "timm"], "Compare with it.")
+FINETUNE = flags.DEFINE_bool("finetune", False, "Also train a step, save and load again.")
+
+
+def main(*names: str) -> int:
+    """Runs the command; returns its exit code."""
+    from vitjax.pretrained import reference
+
+    if not names:
+        raise ValueError(f"expected NAME, one of {', '.join(reference.NAMES)}")
+    cli.use_compile_cache()
+    with tempfile.TemporaryDirectory() as folder:
+        worst = compare(names[0], LIBRARY.value, Path(folder))
+        if FINETUNE.value:
+            finetune(names[0], Path(folder))
+    print(f"worst {worst:.1e} of the largest value, limit {LIMIT:g}")
+    return int(not worst <= LIMIT)
+
+
+def compare(name: str, library: str, folder: Path) -> float:
+    """Prints how far each block of `name` is from the library's; returns the worst of them.
+
+    Leaves the library's file, model.safetensors, in `folder`.
+    """
+    from vitjax.pretrained import reference
+
+    network = reference.build(name, library)
+    images = np.random.RandomState(0).randn(BATCH, IMAGE_SIZE, IMAGE_SIZE, 3).astype(np.float32)
+    logits, blocks = reference.compute(network, images)
+    path = reference.save(network, library, folder)
+    del network
+    our_logits, our_blocks = _compute(name, library, path, images)
+    if blocks.keys() != our_blocks.keys():
+        raise ValueError(f"{library} has the blocks {sorted(blocks)}, vitjax {sorted(our_blocks)}")
+    pairs = {block: (our_blocks[block], output) for block, output in blocks.items()}
+    pairs["logits"] = our_logits, logits
+    print(f"{'output':<22}{'largest value':>14}{'largest error':>15}{'relative':>10}")
+    worst = 0.0
+    for output, (ours, theirs) in pairs.items():
+        size = np.abs(theirs).max()
+        error = np.abs(ours.reshape(theirs.shape) - theirs).max()
+        worst = float(np.fmax(worst, error / size)) if np.isfinite(error) else float("inf")
+        print(f"{output:<22}{size:>14.3f}{error:>15.1e}{error / size:>10.1e}")
+    return worst
+
+
+def _compute(
+    name: str, library: str, path: Path, images: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Returns vitjax's logits and its blocks' outputs by path, with the weights of a file."""
+    import jax
+    from flax.traverse_util import flatten_dict
+
+    from vitjax import models
+    from vitjax.pretrained.load import load_weights
+    from vitjax.pretrained.reference import NUM_CLASSES
+
+    # transformers builds ViT with this epsilon, everything else as vitjax does
+    is_vit = library == "transformers" and name.startswith("vit")
+    options: dict[str, Any] = {"norm_epsilon": 1e-12} if is_vit else {}
+    model = models.create(name, NUM_CLASSES, **options)
+    shape = images.shape[1:]
+    abstract = models.abstract_variables(model, shape)
+    fresh = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), abstract)
+    variables = load_weights(str(path), fresh, model, shape, print)
+
+    def forward(variables: Any, images: jax.Array) -> Any:
+        return model.apply(
+            variables,
+            images,
+            mutable=["intermediates"],
+            capture_intermediates=lambda module, _: "block_" in str(module.name),
+        )
+
+    with jax.default_matmul_precision("float32"):
+        logits, collected = jax.jit(forward)(variables, images)
+    flat = flatten_dict(collected["intermediates"], sep="/")
+    blocks = {path.removesuffix("/__call__"): np.asarray(x) for path, (x,) in flat.items()}
+    return np.asarray(logits), blocks
+
+
+def finetune(name: str, folder: Path) -> None:
+    """Trains one step from the file in `folder`, saves the run, exports it and loads it again.
+
+    Raises ValueError where the step moves nothing or what is loaded differs.
+    """
+    import jax
+    from flax.traverse_util import flatten_dict, unflatten_dict
+
+    from vitjax import models
+    from vitjax.config import default
+    from vitjax.pretrained import files, run
+    from vitjax.pretrained.load import load_weights
+    from vitjax.training.loop import train_and_evaluate
+
+    random = np.random.RandomState(0)
+    splits: dict[str, Any] = {
+        f"{split}_{kind}": random.randint(0, high, (BATCH, *shape)).astype(np.uint8)
+        for split in ("train", "valid", "test")
+        for kind, high, shape in (("images", 256, (IMAGE_SIZE, IMAGE_SIZE, 3)), ("labels", 2, ()))
+    }
+    splits["train_labels"] = np.arange(BATCH, dtype=np.uint8)
+    np.savez(folder / "data.npz", **splits)
+    config = default(name)
+    config.num_epochs = 1
+    config.data.update(name="npz", data_dir=str(folder / "data.npz"), batch_size=BATCH)
+    config.optim.update(name="sgd", learning_rate=1e-3)
+    config.finetune.weights = str(folder / "model.safetensors")
+    train_and_evaluate(config, folder / "run", print, load_weights)
+
+    trained = run.read(folder / "run")
+    files.write(folder / "export.safetensors", trained, {})
+    model = models.create(name, BATCH, **config.model)
+    fresh = unflatten_dict({path: np.zeros_like(x) for path, x in trained.items()}, sep="/")
+    shape = (IMAGE_SIZE, IMAGE_SIZE, 3)
+    again = load_weights(str(folder / "export.safetensors"), fresh, model, shape, print)
+    before = load_weights(config.finetune.weights, fresh, model, shape, lambda _: None)
+    again, before = (flatten_dict(jax.device_get(tree), sep="/") for tree in (again, before))
+    differing = [path for path, x in trained.items() if not np.array_equal(again[path], x)]
+    still = [path for path, x in trained.items() if np.array_equal(before[path], x)]
+    if differing or len(still) == len(trained):
+        raise ValueError(f"{len(differing)} arrays differ after loading; {len(still)} did not move")
+    print(
+        f"a step moved {len(trained) - len(still)} of {len(trained)} arrays; loaded again exactly"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, max_arguments=1)
