@@ -39,6 +39,15 @@ ROWS = {  # config: image shape, classes, published parameters (None: not publis
     "vit_galaxy_zoo2:121021": (GALAXY, 8, 6_438_024),
     "vit_galaxy_zoo2:12??21": (GALAXY, 8, 16_009_480),
     "vit_galaxy_zoo2:121221": (GALAXY, 8, 85_777_160),
+    "vit_base_galaxy_zoo2": (GALAXY, 8, 85_804_808),
+    "vit_base_galaxy_zoo2:121121": (GALAXY, 8, 85_804_808),
+    "vit_base_galaxy_zoo2:w1": (GALAXY, 8, 85_804_808),
+    "vit_base_cifar100": (GALAXY, 100, 85_875_556),
+    "vit_base_mnist": (GALAXY, 10, 85_806_346),
+    "resnet18_cifar100": (GALAXY, 100, 11_227_812),
+    "resnet50_galaxy_zoo2": (GALAXY, 8, 23_524_424),
+    "swin_cifar100": (GALAXY, 100, 27_596_254),
+    "swin_cifar100:swin-small": (GALAXY, 100, 48_914_158),
     "linformer_galaxy_zoo2:arXiv": (GALAXY, 8, 2_785_416),
     "linformer_galaxy_zoo2:122921": (GALAXY, 8, 2_495_208),
     "linformer_galaxy_zoo2:122921B": (GALAXY, 8, 8_969_416),
@@ -88,6 +97,11 @@ def test_debug_shrinks():
     assert config.model.num_layers == 2
     assert config.num_epochs == 2
     assert config.data.max_examples == 256
+
+
+def test_debug_leaves_published_weights_out():
+    config = load("vit_base_mnist:debug")
+    assert (config.finetune.weights, config.data.input_size) == ("", 64)
 
 
 @pytest.mark.parametrize("name", ["resnet50", "swin_l"])

@@ -136,16 +136,29 @@ def galaxy_zoo2(config: ConfigDict) -> ConfigDict:
         resized_crop_scale=(0.8, 1.0),
         resized_crop_ratio=(0.99, 1.01),
     )
-    config.model.update(stem="linear", kernel_init="torch_linear")
+    if "stem" in config.model:  # the seed's own models; not its ResNet
+        config.model.update(stem="linear", kernel_init="torch_linear")
     config.optim.name = "adam"
     config.schedule.name = "step"
+    return config
+
+
+def fine_tuned_vit_base(config: ConfigDict) -> ConfigDict:
+    """Sets how a vit_b with published weights learns a small data set, at 224 pixels."""
+    config.num_epochs = 5
+    config.data.update(input_size=224, batch_size=64, mean=(0.5,) * 3, std=(0.5,) * 3)
+    config.model.update(kernel_init="trunc_normal", norm_epsilon=1e-12)
+    config.optim.update(learning_rate=1e-4, weight_decay=0.05, clip_norm=1.0)
+    config.schedule.update(name="cosine", warmup_epochs=0.5)
+    config.finetune.update(weights="vit_b_in21k", layer_decay=0.75, head_factor=10.0)
     return config
 
 
 def debug(config: ConfigDict) -> ConfigDict:
     """Shrinks a run to seconds: 2 epochs, 2 layers, 256 examples of each split, small batches.
 
-    A model of stages keeps one block of each.
+    A model of stages keeps one block of each. Published weights do not fit what is left, and
+    images are not enlarged beyond 64 pixels.
     """
     config.num_epochs = 2
     config.schedule.warmup_epochs = min(config.schedule.warmup_epochs, 1.0)
@@ -153,6 +166,8 @@ def debug(config: ConfigDict) -> ConfigDict:
         config.model.stage_sizes = (1,) * len(config.model.stage_sizes)
     else:
         config.model.num_layers = min(config.model.num_layers, 2)
+    config.finetune.weights = ""
+    config.data.input_size = min(config.data.input_size, 64)
     config.data.max_examples = 256
     if config.data.valid_fraction:  # enough for one image of each of 100 classes
         config.data.valid_fraction = max(config.data.valid_fraction, 0.25)

@@ -61,9 +61,25 @@ def test_blank_counts_are_not_called_published(entries):
 
 
 def test_networks_that_are_not_there_appear(entries):
-    for key in (("resnet18", "ResNet-18"), ("swin", "swin-small"), ("vit_base", "010822B")):
-        assert entries[key]["params"] is None
-        assert entries[key]["published_params"] > 10**7
+    entry = entries["vgg16_bn", "VGG16bn"]
+    assert entry["params"] is None
+    assert entry["reason"] == "vitjax has no VGG"
+
+
+@pytest.mark.parametrize(
+    ("key", "params", "trained"),
+    [
+        (("vit_base", "010822B"), 85_804_808, 85_804_808),
+        (("vit_base", "121121"), 85_804_808, 6_152),
+        (("resnet18", "ResNet-18"), 11_227_812, 51_300),
+        (("swin", "swin-tiny"), 27_596_254, 76_900),
+        (("swin", "swin-small"), 48_914_158, 76_900),
+    ],
+)
+def test_what_learns_is_counted(entries, key, params, trained):
+    entry = entries[key]
+    assert (entry["num_params"], entry["num_trained_params"]) == (params, trained)
+    assert entry["published_params"] in (params, trained)
 
 
 def test_macs_of_the_authors_tool(entries):
@@ -88,7 +104,7 @@ def test_filters():
 
 def test_markdown():
     out, _ = published("--seed=004", "--markdown")
-    assert "| ResNet-18 | 11,227,812 |  | 1,816,096,768 |  | 55.99 |  | not built |" in out
+    assert "| ResNet-18 | 11,227,812 | 11,227,812 | 1,816,096,768 | 1,813,612,544 |" in out
     for table in re.findall(r"(?:^\|.*\n)+", out, re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1
     assert out.count("<details>") == out.count("</details>") == 3

@@ -46,6 +46,7 @@ class Row:
     log: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the author's records add
     tool_macs: Mapping[str, Any] | None = None  # what the author's tool counted, and why
     note: str = ""
+    counted: str = "all"  # the parameters that the row prints: all, or those trained
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from vitjax import cli, models
 from vitjax.models.classifier import PatchClassifier
 from vitjax.models.macs import layer_macs
 from vitjax.published.ledger import Row, measured
+from vitjax.training.finetune import split
 
 _DATA = {  # data set: image shape, classes
     "mnist": ((28, 28, 1), 10),
@@ -24,6 +25,7 @@ class Counts:
     """Parameters and multiply-accumulates of a network."""
 
     params: int
+    trained_params: int  # those that learn
     layer_macs: dict[str, int]  # by kind of layer, for one image
 
     @property
@@ -38,23 +40,29 @@ def build(row: Row) -> Counts | None:
         return None
     config = cli.load_config(row.config)
     options = tuple(config.model.items())
-    return _count(config.model_name, config.data.name, config.data.input_size, options)
+    size, train_only = config.data.input_size, config.finetune.train_only
+    return _count(config.model_name, config.data.name, size, train_only, options)
 
 
 @functools.cache
 def _count(
-    model_name: str, data_name: str, input_size: int, options: tuple[tuple[str, Any], ...]
+    model_name: str,
+    data_name: str,
+    input_size: int,
+    train_only: str,
+    options: tuple[tuple[str, Any], ...],
 ) -> Counts:
     image_shape, num_classes = _DATA[data_name]
     if input_size:
         image_shape = (input_size, input_size, image_shape[-1])
     model = models.create(model_name, num_classes, **dict(options))
     params = models.abstract_params(model, image_shape)
+    counts = [models.num_params(p) for p in (params, split(params, train_only)[0])]
     if isinstance(model, PatchClassifier):
-        return Counts(models.num_params(params), layer_macs(model, image_shape))
+        return Counts(*counts, layer_macs(model, image_shape))
     below_head = models.num_macs(model.clone(num_classes=0), image_shape)
     head = models.num_macs(model, image_shape) - below_head
-    return Counts(models.num_params(params), {"features": below_head, "head": head})
+    return Counts(*counts, {"features": below_head, "head": head})
 
 
 def tool_macs(row: Row, counts: Counts | None) -> dict[str, Any] | None:
@@ -72,13 +80,19 @@ def tool_macs(row: Row, counts: Counts | None) -> dict[str, Any] | None:
     return {"total": sum(parts.values()), "parts": parts, "why": row.tool_macs["why"]}
 
 
+def counted_params(row: Row, counts: Counts) -> int:
+    """Returns the count that the row prints: of all parameters, or of those that learn."""
+    return counts.params if row.counted == "all" else counts.trained_params
+
+
 def disagreements(row: Row, counts: Counts | None) -> list[str]:
     """Says which counts differ from the published ones after corrections."""
     tool = tool_macs(row, counts)
     pairs = [("MACs as the author's tool counts", tool and tool["total"], row.published_macs)]
     if counts is not None:
         true_macs = row.corrected("macs") if row.tool_macs else None
-        pairs.append(("parameters", counts.params, row.corrected("params")))
+        what = "parameters" if row.counted == "all" else "trained parameters"
+        pairs.append((what, counted_params(row, counts), row.corrected("params")))
         pairs.append(("MACs", counts.macs, true_macs))
     return [
         f"{what}: {built:,} built, {published:,} published"
@@ -97,7 +111,9 @@ def entry(row: Row) -> dict[str, Any]:
     return fields | {
         "hyperparameters": row.hyperparameters,
         "published_params": row.published_params,
-        "params": counts and counts.params,
+        "params": counts and counted_params(row, counts),
+        "num_params": counts and counts.params,
+        "num_trained_params": counts and counts.trained_params,
         "published_macs": row.published_macs,
         "macs": counts and counts.macs,
         "layer_macs": counts and counts.layer_macs,

@@ -1,0 +1,23 @@
+"""ResNet-50 with published weights on Galaxy Zoo 2, the convolutional baseline of seed 003.
+
+python -m vitjax.main --config=configs/resnet50_galaxy_zoo2.py --workdir=runs/galaxy \
+    --config.data.data_dir=DIR
+
+DIR holds gz2_train.csv, gz2_valid.csv, gz2_test.csv and images/GALAXYID.jpg. Published test
+accuracy: 85.58 %. Give a file with --config.finetune.weights=FILE where the hub cannot be reached.
+
+Not run here on the real images and weights yet.
+"""
+
+from ml_collections import ConfigDict
+
+from vitjax.config import choose_row, default, galaxy_zoo2
+from vitjax.published.recipe import apply_row
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """Returns the config of the published row, R50."""
+    config = galaxy_zoo2(default("resnet50"))
+    apply_row(config, "resnet50", choose_row(arg, {"R50": "R50"}, "row"))
+    config.finetune.weights = "resnet50_in1k"
+    return config
