@@ -12,8 +12,8 @@ ALLOWED = {  # folder: the parts of vitjax that it may import besides itself
     "models": set(),
     "data": set(),
     "training": {"config", "data", "models"},
-    "pretrained": {"cli", "config", "models", "training"},
-    "published": {"cli", "config", "models", "training"},
+    "pretrained": {"cli", "config", "data", "models", "training"},
+    "published": {"cli", "config", "data", "models", "training"},
     "benchmarking": {"data", "models", "training"},
 }
 ONLY_IN = {  # library: the only files that import it

@@ -14,6 +14,7 @@ from vitjax.pretrained.convert import Arrays, Converted
 
 _HEAD = "params/head/"
 _INDEX = re.compile(r"(?<=[._])\d+(?=[./])")  # of a layer, in a path of ours or of theirs
+_END = re.compile(r".*\.(num_batches_tracked|relative_position_index|attn_mask)")
 _BY_TOKENS = {  # end of a path: how it is made for another number of tokens
     "position_embedding": resize.position_embedding,
     "key_projection": resize.length_projection,
@@ -42,7 +43,7 @@ def fit(
     _check(arrays, template, head, converted, what)
     if converted.ignored:
         notes.append(
-            f"left out, as nothing here needs it: {', '.join(_grouped(converted.ignored))}"
+            f"left out, as nothing here needs it: {', '.join(_endings(converted.ignored))}"
         )
     given = {path: np.asarray(arrays[path], np.float32) for path in template if path in arrays}
     broken = [path for path, array in given.items() if not np.isfinite(array).all()]
@@ -147,6 +148,12 @@ def _short(path: str) -> str:
 def _grouped(names: Iterable[str]) -> list[str]:
     """Returns names, those that differ in numbers alone as one with stars."""
     return list(dict.fromkeys(_INDEX.sub("*", name) for name in names))
+
+
+def _endings(names: Iterable[str]) -> list[str]:
+    """Returns names; of those that say by their end what they are, the ends alone."""
+    ends = (_END.sub(r"*.\1", name) for name in names)
+    return _grouped(ends)
 
 
 def _grouped_with(lines: Mapping[str, str]) -> list[str]:

@@ -5,8 +5,9 @@ The only importer of huggingface_hub.
 
 import hashlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from vitjax.data.downloads import unreachable
 from vitjax.models.names import nearest
 from vitjax.pretrained import files
 from vitjax.pretrained.catalog import CATALOG, Entry
@@ -86,18 +87,38 @@ def _fetch(repo: str, file: str) -> Path:
     """Returns a file of the hub from the cache, or downloads it."""
     try:
         import huggingface_hub
+        from huggingface_hub.errors import LocalEntryNotFoundError
     except ImportError as error:
         raise ValueError(
             f"{HUB}{repo}/{file} needs: pip install 'vitjax[pretrained]'; or {_OTHERWISE}"
         ) from error
+    huggingface_hub.logging.set_verbosity_error()  # its retries, a line each
     try:
-        return Path(huggingface_hub.hf_hub_download(repo, file))
-    except Exception as error:  # no network, no such file, a refused name: many types, one advice
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(
-            f"cannot fetch {repo}/{file} from the Hugging Face hub, and the cache lacks it "
-            f"({type(error).__name__}: {reason[:160]}); {_OTHERWISE}"
-        ) from error
+        return Path(huggingface_hub.hf_hub_download(repo, file, local_files_only=True))
+    except LocalEntryNotFoundError:
+        reason = _no_way_to_the_hub(huggingface_hub.constants)
+    except Exception as error:  # such as a name that the hub could not have
+        reason = _first_line(error)
+    if not reason:
+        try:
+            return Path(huggingface_hub.hf_hub_download(repo, file))
+        except Exception as error:  # no such file, a closed repository: many types, one advice
+            reason = _first_line(error)
+    raise ValueError(
+        f"cannot fetch {repo}/{file} from the Hugging Face hub, and its cache here lacks it "
+        f"({reason}); {_OTHERWISE}"
+    )
+
+
+def _no_way_to_the_hub(constants: Any) -> str:
+    """Says why the hub cannot be asked; "" if it can. Its own client retries for half a minute."""
+    return (
+        "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else unreachable([constants.ENDPOINT])
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:160]
 
 
 def _check_sha256(path: Path, entry: Entry) -> None:

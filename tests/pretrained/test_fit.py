@@ -1,0 +1,159 @@
+"""What changes when weights meet a model of another size, and what does not fit."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from golden import GOLDENS, convert, fresh, load, unpack
+
+from vitjax import models
+from vitjax.pretrained import resize
+from vitjax.pretrained.fit import fit
+from vitjax.pretrained.origins import to_ours
+
+VIT = dict(patch_size=4, hidden_dim=16, num_layers=2, num_heads=2, mlp_dim=64)
+LINFORMER = dict(
+    patch_size=4, hidden_dim=16, num_layers=2, num_heads=2, head_dim=6, k_dim=3, mlp_dim=64,
+    stem="linear",
+)  # fmt: skip
+
+
+def vit(tensors=None, image_shape=(12, 8, 3), num_classes=5, **changes):
+    """timm's small ViT in a model of ours: (variables, notes)."""
+    tensors = load("timm_vit")["tensors"] if tensors is None else tensors
+    return convert(tensors, models.create("vit", num_classes, **VIT | changes), image_shape)
+
+
+def square(tensors):
+    """The same weights as of square images: with positions of 4 patches."""
+    return tensors | {"pos_embed": tensors["pos_embed"][:, :5]}
+
+
+@pytest.mark.parametrize("grid", [(7, 6), (2, 3)])
+def test_positions_are_resized_as_timm_does(grid):
+    golden = load("timm_positions")
+    resized = resize.position_embedding(golden["positions"], grid, has_class_token=True)
+    np.testing.assert_allclose(resized, golden["{}x{}".format(*grid)], atol=2e-5)
+
+
+def test_another_image_size_resizes_positions():
+    tensors = square(load("timm_vit")["tensors"])
+    variables, notes = vit(tensors, (16, 12, 3))
+    positions = variables["params"]["position_embedding"]
+    assert positions.shape == (1, 1 + 4 * 3, 16)
+    np.testing.assert_array_equal(positions[0, 0], tensors["pos_embed"][0, 0])
+    assert notes == ["resized position_embedding from (1, 5, 16) to (1, 13, 16)"]
+
+
+def test_a_length_projection_keeps_the_projected_values_of_constant_tokens():
+    table = np.random.RandomState(0).randn(1 + 9, 5).astype(np.float32)
+    resized = resize.length_projection(table, (6, 6), has_class_token=True)
+    assert resized.shape == (37, 5)
+    np.testing.assert_array_equal(resized[0], table[0])
+    np.testing.assert_allclose(resized[1:].sum(0), table[1:].sum(0), rtol=0.2, atol=0.5)
+    constant = resize.length_projection(np.ones((9, 2), np.float32), (6, 6), False)
+    np.testing.assert_allclose(constant.sum(0), 9, rtol=1e-5)
+
+
+def test_linformers_projections_follow_the_image():
+    with np.load(GOLDENS / "linformer.npz") as file:
+        tensors = unpack(file["weights"], json.loads(str(file["shapes"])))
+    model = models.create("linformer", 5, **LINFORMER)
+    variables, notes = convert(tensors, model, (16, 16, 3))
+    block = variables["params"]["encoder"]["block_1"]["mixer"]
+    assert block["key_projection"].shape == block["value_projection"].shape == (17, 3)
+    assert "resized encoder/block_*/mixer/key_projection from (5, 3) to (17, 3) (2 such)" in notes
+
+
+def test_another_window_resizes_relative_positions():
+    model = models.create(
+        "swin", 5, patch_size=2, hidden_dim=8, stage_sizes=(2, 1), num_heads=(2, 4),
+        window_size=4, mlp_ratio=2,
+    )  # fmt: skip
+    tensors = load("timm_swin")["tensors"]
+    name = "layers.0.blocks.0.attn.relative_position_bias_table"
+    tensors[name] = np.full_like(tensors[name], 0.5)
+    variables, notes = convert(tensors, model, (16, 16, 3))
+    table = variables["params"]["stage_0"]["block_0"]["mixer"]["relative_position_bias"]
+    np.testing.assert_allclose(table, np.full((49, 2), 0.5), rtol=1e-6)
+    assert (
+        "resized stage_*/block_*/mixer/relative_position_bias from (25, 2) to (49, 2)" in notes[0]
+    )
+
+
+def test_a_head_for_other_classes_begins_anew():
+    variables, notes = vit(num_classes=3)
+    assert not variables["params"]["head"]["logits"]["kernel"].any()  # that of `fresh`
+    assert notes == ["left out the head for 5 classes", "the head for 3 classes begins anew"]
+
+
+def test_features_need_no_head():
+    variables, notes = vit(num_classes=0)
+    assert "head" not in variables["params"]
+    assert notes == ["left out the head for 5 classes"]
+
+
+@pytest.mark.parametrize("stem", ["conv", "linear"])
+def test_either_stem_takes_the_same_weights(stem):
+    images = load("timm_vit")["images"]
+    conv, other = (models.create("vit", 5, **VIT, stem=s) for s in ("conv", stem))
+    logits = other.apply(vit(stem=stem)[0], images)
+    np.testing.assert_allclose(logits, conv.apply(vit()[0], images), atol=1e-5)
+
+
+def test_all_misfits_are_listed_at_once_with_both_sides():
+    tensors = load("timm_vit")["tensors"]
+    del tensors["norm.weight"]
+    tensors["blocks.1.ls1.gamma"] = np.ones(16, np.float32)
+    with pytest.raises(ValueError, match="does not fit") as error:
+        vit(tensors, patch_size=2, num_layers=1, mlp_dim=32, image_shape=(6, 4, 3))
+    text = str(error.value)
+    assert "\n" not in text
+    for line in (
+        "final_norm/scale: not in the file, (16,) in the model",
+        "stem/kernel: (4, 4, 3, 16) in the file, (2, 2, 3, 16) in the model",
+        "encoder/block_*/mlp/in/kernel: (16, 64) in the file, (16, 32) in the model",
+        "blocks.*.attn.qkv.weight: (16, 48) in the file, no encoder/block_*/mixer/qkv/kernel",
+        "blocks.*.ls1.gamma: (16,) in the file, of no known meaning",
+        "stem/kernel depends on config.model.patch_size and config.data.channels",
+    ):
+        assert line in text
+
+
+def test_another_head_for_the_same_classes_is_a_misfit():
+    with pytest.raises(ValueError, match=r"head/hidden_0/kernel: not in the file, \(16, 8\)"):
+        vit(head_hidden_dims=(8,))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_none_are_refused(value):
+    tensors = load("timm_vit")["tensors"]
+    tensors["blocks.0.attn.proj.bias"][3] = value
+    with pytest.raises(ValueError, match=r"NaN or infinity in params/encoder/block_\*/mixer/out"):
+        vit(tensors)
+
+
+def test_another_architecture_is_named():
+    model = models.create("resnet18", 5)
+    with pytest.raises(ValueError, match=r"is timm's ViT, for the model ViT, and .* a ResNet"):
+        convert(load("timm_vit")["tensors"], model, (12, 8, 3))
+
+
+@pytest.mark.parametrize("names", [[], ["a", "b.weight"]])
+def test_unknown_names_are_shown(names):
+    with pytest.raises(ValueError, match=r"is of no known origin: it has \d arrays.*Google's ViT"):
+        to_ours({name: np.zeros(1) for name in names}, "ViT", "FILE")
+
+
+def test_what_is_given_is_float32():
+    tensors = {k: x.astype(np.float16) for k, x in load("timm_vit")["tensors"].items()}
+    assert {x.dtype for x in jax.tree.leaves(vit(tensors)[0])} == {np.dtype(np.float32)}
+
+
+def test_nothing_of_fresh_is_changed():
+    model = models.create("vit", 3, **VIT)
+    _, converted = to_ours(load("timm_vit")["tensors"], "ViT", "FILE")
+    given = fresh(model, (12, 8, 3))
+    fit(converted, given, model, (12, 8, 3), "FILE")
+    assert not any(x.any() for x in jax.tree.leaves(given))
