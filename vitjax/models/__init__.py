@@ -6,7 +6,7 @@ from typing import Any
 from flax import linen as nn
 
 from vitjax.models.attention import LinformerAttention, SelfAttention
-from vitjax.models.count import abstract_params, num_macs, num_params
+from vitjax.models.count import abstract_params, macs_by_module, num_macs, num_params
 from vitjax.models.layers import Block, Encoder, Head, Linear, Mlp, PatchStem
 from vitjax.models.linformer import Linformer
 from vitjax.models.mixer import Mixer
@@ -29,6 +29,7 @@ __all__ = [
     "abstract_params",
     "create",
     "defaults",
+    "macs_by_module",
     "num_macs",
     "num_params",
 ]

@@ -1,0 +1,107 @@
+"""How every figure is made and stored. The only importer of Matplotlib.
+
+Text and axes keep Matplotlib's black, which `svg` turns into the colour of the page's text; areas
+stay clear. So a figure reads on light and dark pages.
+"""
+
+import io
+import re
+from typing import Any, NamedTuple
+
+import matplotlib
+import matplotlib.colors
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, GRAY = "#3f7fd0", "#d9730d", "#2e9e5b", "#888888"  # seen on light and dark
+
+
+class Picture(NamedTuple):
+    """A finished figure."""
+
+    name: str  # of its file, without suffix
+    alt: str  # what it shows, for who cannot see it
+    figure: Figure
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Returns an empty figure, sizes in inches, whose parts are kept from overlapping."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def new_axes(figure: Figure, where: Any = 111, title: str = "", **options: Any) -> Any:
+    """Returns axes with a light grid and without a box."""
+    axes = figure.add_subplot(where, facecolor="none", **options)
+    axes.set_title(title, fontsize="medium")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.4, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def image_axes(figure: Figure, where: Any, image: np.ndarray, title: str = "", **options: Any) -> Any:
+    """Shows an image, or a map of values, [R, C] or [R, C, 3 or 4], without axes; returns them."""
+    axes = figure.add_subplot(where, facecolor="none")
+    axes.set_title(title, fontsize="small")
+    axes.imshow(image, interpolation="none", **options)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    return axes
+
+
+def rgb(color: str) -> tuple[float, float, float]:
+    """Returns a colour as red, green and blue in [0, 1]."""
+    return matplotlib.colors.to_rgb(color)
+
+
+def colored(values: np.ndarray, colors: str = "inferno") -> np.ndarray:
+    """Returns values [R, C] in [0, 1] as RGB [R, C, 3] in [0, 1]."""
+    return matplotlib.colormaps[colors](values)[..., :3]
+
+
+def tiles(images: np.ndarray, columns: int) -> np.ndarray:
+    """Lays images [N, R, C, ...] out in rows of `columns`, NaN between them and where none is."""
+    count, height, width, *rest = images.shape
+    rows = -(-count // columns)
+    gap = max(1, round(max(height, width) / 12))
+    sheet = np.full((rows, height + gap, columns, width + gap, *rest), np.nan, np.float32)
+    for i, image in enumerate(images):
+        sheet[i // columns, :height, i % columns, :width] = image
+    sheet = sheet.reshape(rows * (height + gap), columns * (width + gap), *rest)
+    return sheet[:-gap, :-gap]
+
+
+def tile_centres(sheet: tuple[int, ...], counts: tuple[int, int]) -> list[np.ndarray]:
+    """Returns where the centres of rows and of columns of tiles are on a sheet of that shape."""
+    return [
+        (np.arange(n) + 0.5) * length / n - 0.5
+        for n, length in zip(counts, sheet, strict=False)
+    ]
+
+
+def png(figure: Figure, dpi: int = 150) -> bytes:
+    """Returns the figure as a PNG file on white."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dpi, facecolor="white")
+    return file.getvalue()
+
+
+def svg(figure: Figure, prefix: str) -> str:
+    """Returns the figure as an <svg> element; `prefix` keeps its ids apart from other figures'."""
+    file = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
+        figure.savefig(file, format="svg", dpi=150, transparent=True, metadata={"Date": None})
+    text = file.getvalue()
+    return _for_a_page(text[text.index("<svg") :], prefix)
+
+
+def _for_a_page(text: str, prefix: str) -> str:
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{prefix}-', text)
+    text = re.sub(r'(xlink:href="|url\()#', rf"\1#{prefix}-", text)
+    return text.replace("#000000", "currentColor").strip()

@@ -1,0 +1,83 @@
+"""Sections on what a model has learned: where it looks, and its first layers' weights."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from flax import linen as nn
+
+from vitjax.models import Linformer, Mixer, ViT
+from vitjax.reporting.attention import attention_maps, patch_grid
+from vitjax.reporting.attention_figure import attention_figure
+from vitjax.reporting.figures import Picture
+from vitjax.reporting.page import Section, note
+from vitjax.reporting.weights import (
+    filter_pictures,
+    patch_filters,
+    position_picture,
+    position_similarity,
+    token_mixing_pictures,
+)
+
+_READING = (
+    "Above: the image, the last layer's weights averaged over its heads, and the rollout, which "
+    "multiplies the layers' mean weights, each averaged with the identity for its skip connection. "
+    "Below: each head of each layer. Weights are those of {query}; each map is scaled to its own "
+    "maximum. They show where values come from, not why the model decides."
+)
+_LINFORMER = (
+    "A Linformer attends to {k} sums of tokens rather than to tokens: each sum's weight is shared "
+    "out here among the {n} tokens in proportion to the size of their entries in the key projection."
+)
+
+
+def attention_section(
+    model: nn.Module,
+    variables: Any,
+    images: np.ndarray,
+    inputs: np.ndarray,
+    captions: Sequence[str],
+) -> Section:
+    """Attention on images uint8 [B, H, W, C], which the model sees as `inputs` [B, h, w, C]."""
+    title = "Attention"
+    if not isinstance(model, ViT | Linformer):
+        what = "its token MLPs mix patches alike for every image; see the weights below" if (
+            isinstance(model, Mixer)
+        ) else "it mixes neighbouring pixels, or patches within windows"
+        return Section(title, [note(f"{type(model).__name__} has no attention maps: {what}.")])
+    maps = attention_maps(model, variables, inputs)
+    query = "the class token" if model.pool == "cls" else "all tokens, averaged as the head does"
+    items: list[Any] = [note(_READING.format(query=query))]
+    if isinstance(model, Linformer):
+        rows, columns = maps.rollout.shape[1:]
+        items.append(note(_LINFORMER.format(k=model.k_dim, n=rows * columns + (model.pool == "cls"))))
+    for i, caption in enumerate(captions):
+        figure = attention_figure(images[i], maps.heads[i], maps.rollout[i])
+        alt = f"{caption}. The rollout is strongest {_place(maps.rollout[i])}."
+        items.append(Picture(f"attention_{i + 1:02}", alt, figure))
+    return Section(title, items)
+
+
+def _place(values: np.ndarray) -> str:
+    """Returns where a map [R, C] has its maximum, in words."""
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    return f"in row {row + 1} of {values.shape[0]}, column {column + 1} of {values.shape[1]}"
+
+
+def weights_section(model: nn.Module, params: Any, image_shape: tuple[int, ...]) -> Section:
+    """Patch filters, position embeddings, and a Mixer's token-mixing weights."""
+    title = "First layers"
+    if "stem" not in params:
+        return Section(title, [note(f"{type(model).__name__} has no patch stem to show.")])
+    grid = patch_grid(model, image_shape[:2])
+    pictures = filter_pictures(patch_filters(params, model.patch_size))  # type: ignore[attr-defined]
+    if "position_embedding" in params:
+        similarity = position_similarity(params["position_embedding"], grid[0] * grid[1])
+        pictures.append(position_picture(similarity, grid))
+    if isinstance(model, Mixer):
+        pictures += token_mixing_pictures(params, grid)
+    items: list[Any] = [*pictures]
+    if "position_embedding" not in params:
+        kind = model.position_embedding  # type: ignore[attr-defined]
+        items.append(note(f"No learned position embeddings: config.model.position_embedding is {kind!r}."))
+    return Section(title, items)
