@@ -85,7 +85,7 @@ def rollout(weights: np.ndarray) -> np.ndarray:
 
 def patch_grid(model: nn.Module, size: tuple[int, ...]) -> tuple[int, int]:
     """Returns the rows and columns of patches in images of height and width `size`."""
-    patch_size = model.patch_size  # type: ignore[attr-defined]
+    patch_size = model.patch_size
     return size[0] // patch_size, size[1] // patch_size
 
 

@@ -16,7 +16,7 @@ class Confusion(NamedTuple):
 
     truth: str
     predicted: str
-    count: int
+    num_images: int
     share: float  # of the images of that truth
 
 
@@ -39,7 +39,7 @@ def confusion_picture(matrix: np.ndarray, names: Sequence[str]) -> Picture:
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     cells = np.empty((*matrix.shape, 4), np.float32)
     cells[..., :3], cells[..., 3] = rgb(BLUE), np.sqrt(share)  # the root, so that few are seen
-    size = float(np.clip(2 + 0.42 * num_classes, 4.5, 10.5))
+    size = float(np.clip(1 + 0.42 * num_classes, 4.2, 13))
     figure = new_figure(size, size)
     axes = image_axes(figure, 111, cells)
     axes.set_xlabel("predicted")
@@ -55,7 +55,7 @@ def confusion_picture(matrix: np.ndarray, names: Sequence[str]) -> Picture:
 
 
 def _name_classes(axes: Any, names: Sequence[str]) -> None:
-    size = float(np.clip(420 / len(names), 4.5, 10))  # points, so that neighbours do not touch
+    size = float(np.clip(700 / len(names), 4, 10))  # points, so that neighbours do not touch
     long = len(names) > _MOST_NUMBERS or max(map(len, names)) > 4
     turn = {"rotation": 90, "ha": "center"} if long else {}
     axes.set_xticks(range(len(names)), names, fontsize=size, **turn)
@@ -66,7 +66,8 @@ def _name_classes(axes: Any, names: Sequence[str]) -> None:
 
 def _finding(matrix: np.ndarray, names: Sequence[str]) -> str:
     right, total = int(np.trace(matrix)), int(matrix.sum())
-    text = f"Confusion matrix of {len(names)} classes: {right:,} of {total:,} images on the diagonal"
+    text = f"Confusion of {len(names)} classes: {right:,} of {total:,} images on the diagonal"
     for worst in most_confused(matrix, names, 1):
-        text += f"; most often, {worst.truth} was taken for {worst.predicted} ({worst.count:,} times)"
+        times = f"{worst.num_images:,} times"
+        text += f"; most often, {worst.truth} was taken for {worst.predicted} ({times})"
     return text + "."

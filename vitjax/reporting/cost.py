@@ -23,8 +23,8 @@ def costs(params: Any, macs: Mapping[str, int]) -> list[Cost]:
     a stack of blocks is taken apart once, into what each block holds.
     """
     sizes: dict[str, int] = {}
-    for path, value in jax.tree_util.tree_leaves_with_path(params):
-        part = _part("/".join(key.key for key in path))
+    for keys, value in jax.tree_util.tree_leaves_with_path(params):
+        part = _part("/".join(key.key for key in keys))
         sizes[part] = sizes.get(part, 0) + int(np.prod(value.shape))
     products: dict[str, int] = {}
     for path, count in macs.items():

@@ -3,7 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vitjax.reporting.figures import BLUE, GRAY, GREEN, ORANGE, Picture, new_axes, new_figure
+from vitjax.reporting.figures import (
+    BLUE,
+    GRAY,
+    GREEN,
+    ORANGE,
+    Figure,
+    Picture,
+    new_axes,
+    new_figure,
+)
 
 Lines = Sequence[Mapping[str, Any]]  # of metrics.jsonl
 
@@ -20,7 +29,7 @@ def curves(lines: Lines, best_epoch: int) -> list[Picture]:
 
 def _train_and_valid(lines: Lines, what: str, best_epoch: int) -> Picture:
     figure = new_figure(4.2, 2.9)
-    axes = new_axes(figure, title=what, xlabel="epoch")
+    axes = _epoch_axes(figure, what)
     ends = []
     for split, color in (("train", BLUE), ("valid", ORANGE)):
         values = [line[f"{split}_{what}"] for line in lines if f"{split}_{what}" in line]
@@ -36,7 +45,7 @@ def _train_and_valid(lines: Lines, what: str, best_epoch: int) -> Picture:
 def _one(lines: Lines, key: str, what: str, color: str) -> Picture:
     values = [line[key] for line in lines]
     figure = new_figure(4.2, 2.9)
-    axes = new_axes(figure, title=what, xlabel="epoch")
+    axes = _epoch_axes(figure, what)
     axes.plot(*_by_epoch(lines, values), color=color, **_mark(lines))
     low, high = min(values), max(values)
     if low > 0 and high / low > 20:
@@ -54,3 +63,9 @@ def _by_epoch(lines: Lines, values: Sequence[float]) -> tuple[list[int], Sequenc
 def _mark(lines: Lines) -> dict[str, Any]:
     """Returns a mark for each epoch where few would make an invisible line."""
     return {"marker": "o", "markersize": 4} if len(lines) <= 20 else {}
+
+
+def _epoch_axes(figure: Figure, title: str) -> Any:
+    axes = new_axes(figure, title=title, xlabel="epoch")
+    axes.locator_params(axis="x", integer=True, nbins=8)
+    return axes

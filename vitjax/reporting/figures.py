@@ -16,6 +16,9 @@ from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, GRAY = "#3f7fd0", "#d9730d", "#2e9e5b", "#888888"  # seen on light and dark
 
+_TIGHT: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.03}  # nothing is cut off
+_TILE = 12  # pixels, the least longer side of an image among others
+
 
 class Picture(NamedTuple):
     """A finished figure."""
@@ -42,7 +45,9 @@ def new_axes(figure: Figure, where: Any = 111, title: str = "", **options: Any) 
     return axes
 
 
-def image_axes(figure: Figure, where: Any, image: np.ndarray, title: str = "", **options: Any) -> Any:
+def image_axes(
+    figure: Figure, where: Any, image: np.ndarray, title: str = "", **options: Any
+) -> Any:
     """Shows an image, or a map of values, [R, C] or [R, C, 3 or 4], without axes; returns them."""
     axes = figure.add_subplot(where, facecolor="none")
     axes.set_title(title, fontsize="small")
@@ -64,7 +69,12 @@ def colored(values: np.ndarray, colors: str = "inferno") -> np.ndarray:
 
 
 def tiles(images: np.ndarray, columns: int) -> np.ndarray:
-    """Lays images [N, R, C, ...] out in rows of `columns`, NaN between them and where none is."""
+    """Lays images [N, R, C, ...] out in rows of `columns`, NaN between them and where none is.
+
+    Small images are enlarged in whole pixels, so that the gaps are narrow.
+    """
+    factor = max(1, -(-_TILE // max(images.shape[1:3])))
+    images = images.repeat(factor, axis=1).repeat(factor, axis=2)
     count, height, width, *rest = images.shape
     rows = -(-count // columns)
     gap = max(1, round(max(height, width) / 12))
@@ -78,15 +88,14 @@ def tiles(images: np.ndarray, columns: int) -> np.ndarray:
 def tile_centres(sheet: tuple[int, ...], counts: tuple[int, int]) -> list[np.ndarray]:
     """Returns where the centres of rows and of columns of tiles are on a sheet of that shape."""
     return [
-        (np.arange(n) + 0.5) * length / n - 0.5
-        for n, length in zip(counts, sheet, strict=False)
+        (np.arange(n) + 0.5) * length / n - 0.5 for n, length in zip(counts, sheet, strict=False)
     ]
 
 
 def png(figure: Figure, dpi: int = 150) -> bytes:
     """Returns the figure as a PNG file on white."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=dpi, facecolor="white")
+    figure.savefig(file, format="png", dpi=dpi, facecolor="white", **_TIGHT)
     return file.getvalue()
 
 
@@ -94,7 +103,8 @@ def svg(figure: Figure, prefix: str) -> str:
     """Returns the figure as an <svg> element; `prefix` keeps its ids apart from other figures'."""
     file = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
-        figure.savefig(file, format="svg", dpi=150, transparent=True, metadata={"Date": None})
+        options = _TIGHT | {"transparent": True, "metadata": {"Date": None}}
+        figure.savefig(file, format="svg", **options)
     text = file.getvalue()
     return _for_a_page(text[text.index("<svg") :], prefix)
 

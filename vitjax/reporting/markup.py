@@ -41,19 +41,24 @@ def table(
 ) -> Html:
     """Returns a table whose first column heads its rows, in a box that scrolls if it must.
 
-    `foot` are the rows that sum it up; `kind` is a class of the style sheet.
+    `head` may be empty; `foot` are the rows that sum it up; `kind` is a class of the style sheet.
     """
-    columns = (tag("th", text, scope="col") for text in head)
-    last = tag("tfoot", *map(_row, foot))
+    columns = [tag("th", text, scope="col") for text in head]
+    last = list(map(_row, foot))
     whole = tag(
         "table",
         tag("caption", caption),
-        tag("thead", tag("tr", *columns)),
+        tag("thead", tag("tr", *columns)) if columns else None,
         tag("tbody", *map(_row, rows)),
-        last if last != "<tfoot></tfoot>" else None,
+        tag("tfoot", *last) if last else None,
         class_=kind,
     )
-    return tag("div", whole, class_="scroll", role="region", aria_label=caption, tabindex=0)
+    return scrolling(whole, caption)
+
+
+def scrolling(content: Html, label: str) -> Html:
+    """Returns a box that scrolls where its content is too large, by keyboard too."""
+    return tag("div", content, class_="scroll", role="region", aria_label=label, tabindex=0)
 
 
 def _row(cells: Sequence[str]) -> Html:

@@ -26,8 +26,9 @@ _READING = (
     "maximum. They show where values come from, not why the model decides."
 )
 _LINFORMER = (
-    "A Linformer attends to {k} sums of tokens rather than to tokens: each sum's weight is shared "
-    "out here among the {n} tokens in proportion to the size of their entries in the key projection."
+    "A Linformer attends to {k} sums of tokens rather than to tokens: here each sum's weight is "
+    "shared out among the {n} tokens in proportion to the size of their entries in the key "
+    "projection."
 )
 
 
@@ -41,16 +42,20 @@ def attention_section(
     """Attention on images uint8 [B, H, W, C], which the model sees as `inputs` [B, h, w, C]."""
     title = "Attention"
     if not isinstance(model, ViT | Linformer):
-        what = "its token MLPs mix patches alike for every image; see the weights below" if (
-            isinstance(model, Mixer)
-        ) else "it mixes neighbouring pixels, or patches within windows"
+        what = (
+            "its token MLPs mix patches alike for every image; see the weights below"
+            if (isinstance(model, Mixer))
+            else "it mixes neighbouring pixels, or patches within windows"
+        )
         return Section(title, [note(f"{type(model).__name__} has no attention maps: {what}.")])
+    if not len(inputs):
+        return Section(title, [note("No images were chosen.")])
     maps = attention_maps(model, variables, inputs)
     query = "the class token" if model.pool == "cls" else "all tokens, averaged as the head does"
     items: list[Any] = [note(_READING.format(query=query))]
     if isinstance(model, Linformer):
-        rows, columns = maps.rollout.shape[1:]
-        items.append(note(_LINFORMER.format(k=model.k_dim, n=rows * columns + (model.pool == "cls"))))
+        num_tokens = maps.rollout[0].size + (model.pool == "cls")
+        items.append(note(_LINFORMER.format(k=model.k_dim, n=num_tokens)))
     for i, caption in enumerate(captions):
         figure = attention_figure(images[i], maps.heads[i], maps.rollout[i])
         alt = f"{caption}. The rollout is strongest {_place(maps.rollout[i])}."
@@ -70,7 +75,7 @@ def weights_section(model: nn.Module, params: Any, image_shape: tuple[int, ...])
     if "stem" not in params:
         return Section(title, [note(f"{type(model).__name__} has no patch stem to show.")])
     grid = patch_grid(model, image_shape[:2])
-    pictures = filter_pictures(patch_filters(params, model.patch_size))  # type: ignore[attr-defined]
+    pictures = filter_pictures(patch_filters(params, model.patch_size))
     if "position_embedding" in params:
         similarity = position_similarity(params["position_embedding"], grid[0] * grid[1])
         pictures.append(position_picture(similarity, grid))
@@ -78,6 +83,8 @@ def weights_section(model: nn.Module, params: Any, image_shape: tuple[int, ...])
         pictures += token_mixing_pictures(params, grid)
     items: list[Any] = [*pictures]
     if "position_embedding" not in params:
-        kind = model.position_embedding  # type: ignore[attr-defined]
-        items.append(note(f"No learned position embeddings: config.model.position_embedding is {kind!r}."))
+        kind = model.position_embedding
+        items.append(
+            note(f"No learned position embeddings: config.model.position_embedding is {kind!r}.")
+        )
     return Section(title, items)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vitjax.reporting.figures import Picture, png, svg
-from vitjax.reporting.markup import Html, tag, void
+from vitjax.reporting.markup import Html, scrolling, tag, void
 
 _WIDE = 6  # inches, beyond which a figure takes the page's width and scrolls on a phone
 _CSS = Path(__file__).with_name("page.css")
@@ -74,38 +74,39 @@ def _section(section: Section) -> Html:
     """Renders a section; pictures that follow each other share a grid."""
     anchor = _anchor(section)
     parts: list[Html] = []
-    for kind, items in itertools.groupby(section.items, type):
-        if kind is Picture:
-            parts.append(tag("div", *map(_picture, items), class_="figures"))
-        elif kind is Photo:
-            parts.append(tag("div", *map(_photo, items), class_="photos"))
-        else:
-            parts.extend(items)
+    for kind, items in itertools.groupby(section.items, _grid):
+        rendered = map(_item, items)
+        parts.extend([tag("div", *rendered, class_=kind)] if kind else rendered)
     heading = tag("h2", section.title, id=anchor)
     return tag("section", heading, *parts, aria_labelledby=anchor)
+
+
+def _grid(item: Html | Picture | Photo) -> str:
+    """Returns the class of the grid that an item shares with its neighbours; "" for none."""
+    return "figures" if isinstance(item, Picture) else "photos" if isinstance(item, Photo) else ""
+
+
+def _item(item: Html | Picture | Photo) -> Html:
+    if isinstance(item, Picture):
+        return _picture(item)
+    return _photo(item) if isinstance(item, Photo) else item
 
 
 def _picture(picture: Picture) -> Html:
     """Renders a figure as SVG in the page, named by its caption, which states the finding."""
     caption = f"{picture.name}-caption"
-    size = picture.figure.get_figwidth()
     drawing = svg(picture.figure, picture.name)
     drawing = drawing.replace("<svg ", f'<svg role="img" aria-labelledby="{caption}" ', 1)
+    wide = picture.figure.get_figwidth() > _WIDE
     label = picture.name.replace("_", " ")
-    wide = {"class_": "scroll", "role": "region", "aria_label": label, "tabindex": 0}
-    return tag(
-        "figure",
-        tag("div", Html(drawing), **(wide if size > _WIDE else {})),
-        tag("figcaption", picture.alt, id=caption),
-        class_="wide" if size > _WIDE else None,
-    )
+    box = scrolling(Html(drawing), label) if wide else Html(drawing)
+    text = tag("figcaption", picture.alt, id=caption)
+    return tag("figure", box, text, class_="wide" if wide else None)
 
 
 def _photo(photo: Photo) -> Html:
     uri = "data:image/png;base64," + base64.b64encode(photo.png).decode()
-    return tag(
-        "figure", void("img", src=uri, alt=photo.alt), tag("figcaption", photo.caption)
-    )
+    return tag("figure", void("img", src=uri, alt=photo.alt), tag("figcaption", photo.caption))
 
 
 def note(text: str) -> Html:
@@ -124,6 +125,4 @@ def numbers(pairs: Iterable[tuple[str, str]]) -> Html:
 
 def code(text: str) -> Html:
     """Returns a command as typed."""
-    return tag("pre", tag("code", text), tabindex=0)
-
-
+    return tag("pre", tag("code", text))

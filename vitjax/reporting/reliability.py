@@ -26,6 +26,7 @@ def reliability_picture(bins: Sequence[Mapping[str, Any]], ece: float) -> Pictur
     counts.bar(middles, [b["count"] for b in bins], width * 0.92, color=GRAY)
     counts.set_ylabel("images")
     counts.set_yscale("log")
+    counts.minorticks_off()
     gap = sum(b["count"] * (b["confidence"] - b["accuracy"]) for b in filled)
     side = "above" if gap > 0 else "below"
     alt = f"Reliability diagram: probabilities lie on average {side} the accuracy; ECE {ece:.3f}."

@@ -37,24 +37,29 @@ def run_section(
     changes: Sequence[tuple[str, str, str]],
 ) -> Section:
     """What was run on what; `changes` are (option, default, value) of the config."""
+    epochs = f"{evaluation['num_epochs_run']} trained, number {evaluation['epoch']} evaluated"
     sizes = ", ".join(f"{count:,} {name}" for name, count in dataset["num_examples"].items())
     shape = "x".join(map(str, dataset["image_shape"]))
     facts = [
         ("model", run["config"]["model_name"]),
         ("data", f"{dataset['name']}: {sizes} images of {shape}"),
         ("classes", f"{len(dataset['class_names'])}"),
-        ("epochs", f"{evaluation['num_epochs_run']} trained, number {evaluation['epoch']} evaluated"),
+        ("epochs", epochs),
         ("seed", f"{run['config']['seed']}"),
         ("hardware", run["hardware"]),
         ("versions", ", ".join(f"{name} {text}" for name, text in run["versions"].items())),
     ]
     options = (
-        table("Options that differ from the defaults", ("option", "default", "here"), changes,
-              kind="words")
+        table(
+            "Options that differ from the defaults",
+            ("option", "default", "here"),
+            changes,
+            kind="words",
+        )
         if changes
         else note("All options have their defaults.")
     )
-    summary = table("Summary", ("", ""), facts, kind="words")
+    summary = table("Summary", (), facts, kind="words")
     return Section("The run", [summary, note("Command:"), code(run["command"]), options])
 
 
@@ -75,8 +80,13 @@ def cost_section(
     parts = costs(params, macs)
     num_params, num_macs = sum(c.num_params for c in parts), sum(c.num_macs for c in parts)
     rows = [
-        (c.part, f"{c.num_params:,}", f"{c.num_params / num_params:.1%}",
-         f"{c.num_macs:,}", f"{c.num_macs / num_macs:.1%}")
+        (
+            c.part,
+            f"{c.num_params:,}",
+            f"{c.num_params / num_params:.1%}",
+            f"{c.num_macs:,}",
+            f"{c.num_macs / num_macs:.1%}",
+        )
         for c in parts
     ]
     head = ("part", "parameters", "share", "MACs", "share")
@@ -87,11 +97,15 @@ def cost_section(
     )
     items = [note(intro), table("Parameters and MACs by part", head, rows, total)]
     if lines:
-        speeds = [line["images_per_second"] for line in lines]
-        seconds = [line["seconds"] for line in lines]
-        items.append(note(
-            f"Training ran at {statistics.median(speeds):,.0f} images per second (median of "
-            f"{len(lines)} epochs; best {max(speeds):,.0f}), {statistics.median(seconds):,.1f} s "
-            f"an epoch with its validation, {sum(seconds):,.0f} s in all."
-        ))
+        items.append(note(_speed(lines)))
     return Section("Parameters, MACs and speed", items)
+
+
+def _speed(lines: Sequence[Mapping[str, Any]]) -> str:
+    speeds = [line["images_per_second"] for line in lines]
+    seconds = [line["seconds"] for line in lines]
+    return (
+        f"Training ran at {statistics.median(speeds):,.0f} images per second (median of "
+        f"{len(lines)} epochs; best {max(speeds):,.0f}): {statistics.median(seconds):,.1f} s an "
+        f"epoch with its validation, {sum(seconds):,.0f} s in all."
+    )

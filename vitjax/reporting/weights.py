@@ -70,7 +70,7 @@ def position_picture(similarity: np.ndarray, grid: tuple[int, int]) -> Picture:
     sheet = tiles(similarity.reshape(-1, rows, columns), columns)
     figure = _figure(sheet, cmap="RdBu_r", vmin=-1, vmax=1)
     (axes,) = figure.axes
-    figure.colorbar(axes.images[0], ax=axes, shrink=0.7, label="cosine similarity")
+    figure.colorbar(axes.images[0], ax=axes, location="bottom", label="cosine similarity")
     near, far = _neighbours(similarity, grid)
     alt = (
         f"Similarity of the position embeddings of {rows}x{columns} patches: on average {near:.2f} "
@@ -90,10 +90,9 @@ def _neighbours(similarity: np.ndarray, grid: tuple[int, int]) -> tuple[float, f
 def token_mixing_pictures(params: Any, grid: tuple[int, int]) -> list[Picture]:
     """Draws what the hidden units of a Mixer's first and last token MLP read off the patches."""
     blocks = sorted(params["encoder"], key=lambda name: int(name.rsplit("_", 1)[1]))
-    return [
-        _token_mixing(np.asarray(params["encoder"][name]["mixer"]["mlp"]["in"]["kernel"]), name, grid)
-        for name in dict.fromkeys((blocks[0], blocks[-1]))
-    ]
+    ends = dict.fromkeys((blocks[0], blocks[-1]))
+    kernels = {name: params["encoder"][name]["mixer"]["mlp"]["in"]["kernel"] for name in ends}
+    return [_token_mixing(np.asarray(kernel), name, grid) for name, kernel in kernels.items()]
 
 
 def _token_mixing(kernel: np.ndarray, block: str, grid: tuple[int, int]) -> Picture:
@@ -104,8 +103,8 @@ def _token_mixing(kernel: np.ndarray, block: str, grid: tuple[int, int]) -> Pict
     largest = largest / np.maximum(np.abs(largest).max(axis=(1, 2), keepdims=True), 1e-30)
     figure = _figure(tiles(largest, 8), cmap="RdBu_r", vmin=-1, vmax=1)
     alt = (
-        f"Token-mixing weights of {block}: the {len(largest)} largest of {len(units)} hidden units, "
-        f"each a map of {grid[0]}x{grid[1]} patches; red adds, blue subtracts."
+        f"Token-mixing weights of {block}: the {len(largest)} largest of its {len(units)} hidden "
+        f"units, each a map of {grid[0]}x{grid[1]} patches; red adds, blue subtracts."
     )
     return Picture(f"token_mixing_{block}", alt, figure)
 

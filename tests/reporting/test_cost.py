@@ -1,0 +1,24 @@
+"""Costs of parts against the closed form."""
+
+import pytest
+
+from vitjax import models
+from vitjax.models.macs import layer_macs
+from vitjax.reporting.cost import costs
+
+IMAGE = (28, 28, 1)
+TOKEN_MIXER = {"vit": "attention", "linformer": "linformer attention", "mixer": "token mlp"}
+
+
+@pytest.mark.parametrize("name", TOKEN_MIXER)
+def test_parts_are_those_of_the_closed_form(name):
+    model = models.create(name, 10, num_layers=3, head_hidden_dims=(20,))
+    params = models.abstract_params(model, IMAGE)
+    parts = {c.part: c for c in costs(params, models.macs_by_module(model, IMAGE))}
+    closed = layer_macs(model, IMAGE)
+    names = {"stem": "stem", "mlp": "encoder/block_*/mlp", "head": "head"}
+    names[TOKEN_MIXER[name]] = "encoder/block_*/mixer"
+    assert {kind: parts[part].num_macs for kind, part in names.items()} == closed
+    assert sum(c.num_params for c in parts.values()) == models.num_params(params)
+    assert parts["final_norm"][1:] == (256, 0)
+    assert parts["encoder/block_*/mlp_norm"][1:] == (3 * 256, 0)

@@ -1,0 +1,61 @@
+"""Which images of a split to show, and how."""
+
+import io
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Predictions(NamedTuple):
+    """What a model says of a split, as in predictions.npz."""
+
+    probabilities: np.ndarray  # float32 [N, K]
+    labels: np.ndarray  # int [N]
+    ids: np.ndarray  # str [N], what to call each image
+    class_names: tuple[str, ...]  # [K]
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The most probable class of each image [N]."""
+        return self.probabilities.argmax(axis=1)
+
+    def truth_and_predicted(self, index: int) -> tuple[str, str]:
+        """Returns the names of an image's class and of the predicted one."""
+        predicted = self.probabilities[index].argmax()
+        return self.class_names[self.labels[index]], self.class_names[predicted]
+
+    def caption(self, index: int) -> str:
+        """Returns what the model says of an image, in words."""
+        truth, predicted = self.truth_and_predicted(index)
+        verdict = "recognised" if truth == predicted else f"taken for {predicted}"
+        return f"{truth}, {verdict} with {self.probabilities[index].max():.1%} ({self.ids[index]})"
+
+
+def most_confident_mistakes(predictions: Predictions, limit: int) -> np.ndarray:
+    """Returns the indices of at most `limit` wrong predictions, the most probable first."""
+    predicted = predictions.predicted
+    wrong = np.flatnonzero(predicted != predictions.labels)
+    order = np.argsort(-predictions.probabilities[wrong, predicted[wrong]], kind="stable")
+    return wrong[order[:limit]]
+
+
+def rights_and_mistakes(predictions: Predictions, limit: int) -> np.ndarray:
+    """Returns the indices of at most `limit` images: first right ones, then mistakes, half each.
+
+    Of the right ones the first of each class, of the mistakes the most confident.
+    """
+    mistakes = most_confident_mistakes(predictions, limit // 2)
+    right = np.flatnonzero(predictions.predicted == predictions.labels)
+    _, first = np.unique(predictions.labels[right], return_index=True)
+    return np.concatenate([right[first][: limit - len(mistakes)], mistakes])
+
+
+def thumbnail(image: np.ndarray, size: int = 96) -> bytes:
+    """Returns an image, uint8 [H, W, C], as a PNG file of at most `size` pixels a side."""
+    from PIL import Image
+
+    picture = Image.fromarray(image.squeeze(axis=2) if image.shape[2] == 1 else image)
+    picture.thumbnail((size, size))
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return file.getvalue()
