@@ -12,11 +12,13 @@ ALLOWED = {  # folder: the parts of vitjax that it may import besides itself
     "models": set(),
     "data": set(),
     "training": {"config", "data", "models"},
+    "reporting": {"models"},
     "published": {"cli", "config", "models", "training"},
     "benchmarking": {"data", "models", "training"},
 }
 ONLY_IN = {  # library: the only file that imports it
     "tensorflow_datasets": {"data/tfds.py"},
+    "matplotlib": {"reporting/figures.py"},
     "orbax": {"training/checkpoint.py"},
     "torch": {"benchmarking/peers.py"},
     "tqdm": {"training/progress.py"},

@@ -58,7 +58,7 @@ def table(
 
 def scrolling(content: Html, label: str) -> Html:
     """Returns a box that scrolls where its content is too large, by keyboard too."""
-    return tag("div", content, class_="scroll", role="region", aria_label=label, tabindex=0)
+    return tag("section", content, class_="scroll", aria_label=label, tabindex=0)
 
 
 def _row(cells: Sequence[str]) -> Html:

@@ -48,7 +48,7 @@ def page(title: str, opening: Iterable[Html], sections: Sequence[Section]) -> st
         tag("nav", tag("ul", *links), aria_label="Sections"),
         tag("main", *map(_section, sections), id="main"),
     )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
 
 
 def write(folder: Path, text: str, sections: Sequence[Section]) -> None:
@@ -98,7 +98,7 @@ def _picture(picture: Picture) -> Html:
     drawing = svg(picture.figure, picture.name)
     drawing = drawing.replace("<svg ", f'<svg role="img" aria-labelledby="{caption}" ', 1)
     wide = picture.figure.get_figwidth() > _WIDE
-    label = picture.name.replace("_", " ")
+    label = picture.name.replace("_", " ") + ", figure"
     box = scrolling(Html(drawing), label) if wide else Html(drawing)
     text = tag("figcaption", picture.alt, id=caption)
     return tag("figure", box, text, class_="wide" if wide else None)
