@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vitjax.models import PatchStem
-from vitjax.reporting.weights import patch_filters, position_similarity, principal_components
+from vitjax.reporting.weights import position_similarity, principal_components, stem_filters
 
 
 @pytest.mark.parametrize("stem", ["linear", "conv"])
@@ -15,7 +15,7 @@ def test_a_filter_pixel_is_the_answer_to_that_pixel(stem):
     image[0, 2, 1, 1] = 1
     params = layer.init(jax.random.key(0), image)["params"]
     answer = layer.apply({"params": params}, image)[0, 0]
-    filters = patch_filters({"stem": params}, patch_size=3)
+    filters = stem_filters(params, channels=2)
     assert filters.shape == (5, 3, 3, 2)
     np.testing.assert_allclose(filters[:, 2, 1, 1], answer, atol=1e-6)
 

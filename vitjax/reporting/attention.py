@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vitjax.models import Linformer, ViT
 from vitjax.models.attention import Attend
 
 
@@ -33,13 +34,12 @@ def attention_weights(model: nn.Module, variables: Any, images: np.ndarray) -> n
     shared out among the N tokens in proportion to the size of their entries in the key projection.
     Raises ValueError for a model without attention among all patches.
     """
-    found = _weights_of_layers(model, variables, jnp.asarray(images))
-    shapes = {weights.shape for weights in found}
-    if len(shapes) != 1 or found[0].shape[0] != len(images):
+    if not isinstance(model, ViT | Linformer):
         raise ValueError(
             f"{type(model).__name__} has no attention among all patches; attention maps are for "
             "ViT and Linformer"
         )
+    found = _weights_of_layers(model, variables, jnp.asarray(images))
     return np.stack(found)
 
 
@@ -49,7 +49,7 @@ def _weights_of_layers(model: nn.Module, variables: Any, images: jax.Array) -> l
 
     def watch(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
         if isinstance(context.module, Attend) and context.method_name == "__call__":
-            query, key, _ = args
+            query, key, *_ = args
             found.append(_over_tokens(_softmax(query, key), context.module.path, variables))
         return call(*args, **kwargs)
 

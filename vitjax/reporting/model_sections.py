@@ -7,15 +7,16 @@ import numpy as np
 from flax import linen as nn
 
 from vitjax.models import Linformer, Mixer, ViT
+from vitjax.models.classifier import PatchClassifier
 from vitjax.reporting.attention import attention_maps, patch_grid
 from vitjax.reporting.attention_figure import attention_figure
 from vitjax.reporting.figures import Picture
 from vitjax.reporting.page import Section, note
 from vitjax.reporting.weights import (
     filter_pictures,
-    patch_filters,
     position_picture,
     position_similarity,
+    stem_filters,
     token_mixing_pictures,
 )
 
@@ -72,19 +73,16 @@ def _place(values: np.ndarray) -> str:
 def weights_section(model: nn.Module, params: Any, image_shape: tuple[int, ...]) -> Section:
     """Patch filters, position embeddings, and a Mixer's token-mixing weights."""
     title = "First layers"
-    if "stem" not in params:
-        return Section(title, [note(f"{type(model).__name__} has no patch stem to show.")])
-    grid = patch_grid(model, image_shape[:2])
-    pictures = filter_pictures(patch_filters(params, model.patch_size))
-    if "position_embedding" in params:
-        similarity = position_similarity(params["position_embedding"], grid[0] * grid[1])
-        pictures.append(position_picture(similarity, grid))
-    if isinstance(model, Mixer):
-        pictures += token_mixing_pictures(params, grid)
-    items: list[Any] = [*pictures]
-    if "position_embedding" not in params:
-        kind = model.position_embedding
-        items.append(
-            note(f"No learned position embeddings: config.model.position_embedding is {kind!r}.")
-        )
-    return Section(title, items)
+    pictures = filter_pictures(stem_filters(params["stem"], image_shape[-1]))
+    notes = []
+    if isinstance(model, PatchClassifier):
+        grid = patch_grid(model, image_shape[:2])
+        if model.position_embedding == "learned":
+            similarity = position_similarity(params["position_embedding"], grid[0] * grid[1])
+            pictures.append(position_picture(similarity, grid))
+        else:
+            kind = f"config.model.position_embedding is {model.position_embedding!r}"
+            notes.append(note(f"No learned position embeddings: {kind}."))
+        if isinstance(model, Mixer):
+            pictures += token_mixing_pictures(params, grid)
+    return Section(title, [*pictures, *notes])

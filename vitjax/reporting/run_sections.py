@@ -93,8 +93,8 @@ def cost_section(
     total = [("total", f"{num_params:,}", "", f"{num_macs:,}", "")]
     intro = (
         "MACs are the multiply-accumulates of one image's forward pass: every matrix product and "
-        "convolution of the traced program, attention's included, and nothing else; block_* are all "
-        "blocks together."
+        "convolution of the traced program, attention's included, and nothing else. block_* stands "
+        "for all blocks."
     )
     items = [note(intro), table("Parameters and MACs by part", head, rows, total)]
     if lines:

@@ -1,7 +1,9 @@
 """What a trained model's first layers look for."""
 
+import math
 from typing import Any
 
+import jax
 import numpy as np
 
 from vitjax.reporting.figures import Picture, image_axes, new_figure, tiles
@@ -10,12 +12,14 @@ _MOST_FILTERS = 64
 _MOST_COMPONENTS = 28  # as in Figure 7 of ViT (https://arxiv.org/abs/2010.11929)
 
 
-def patch_filters(params: Any, patch_size: int) -> np.ndarray:
-    """Returns the patch stem's kernel as images [D, P, P, C], whether stored linear or conv."""
-    stem = params["stem"]
-    kernel = np.asarray(stem["kernel"] if "kernel" in stem else stem["embedding"]["kernel"])
-    dim = kernel.shape[-1]
-    return np.moveaxis(kernel.reshape(patch_size, patch_size, -1, dim), -1, 0)
+def stem_filters(stem: Any, channels: int) -> np.ndarray:
+    """Returns a stem's kernel as images [D, P, P, C], whether it is stored linear or conv.
+
+    `stem` are its parameters, of which the kernel alone has more than one axis.
+    """
+    (kernel,) = (np.asarray(leaf) for leaf in jax.tree.leaves(stem) if leaf.ndim > 1)
+    size = math.isqrt(kernel.size // kernel.shape[-1] // channels)
+    return np.moveaxis(kernel.reshape(size, size, channels, -1), -1, 0)
 
 
 def principal_components(filters: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
