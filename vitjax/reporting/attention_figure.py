@@ -28,9 +28,11 @@ def attention_figure(image: np.ndarray, heads: np.ndarray, rollout: np.ndarray) 
     image_axes(figure, grid[0, 2], _under(rollout, picture), "rollout, all layers")
     axes = image_axes(figure, grid[1, :], sheet, cmap="inferno", vmin=0, vmax=1)
     centres = tile_centres(sheet.shape, (num_layers, num_heads))
-    axes.set_yticks(centres[0], [f"layer {i + 1}" for i in range(num_layers)], fontsize="x-small")
-    axes.set_xticks(centres[1], [f"head {i + 1}" for i in range(num_heads)], fontsize="x-small")
-    axes.tick_params(length=0, labelrotation=0)
+    axes.set_yticks(centres[0], range(1, num_layers + 1), fontsize="x-small")
+    axes.set_xticks(centres[1], range(1, num_heads + 1), fontsize="x-small")
+    axes.set_ylabel("layer", fontsize="small")
+    axes.set_xlabel("head", fontsize="small")
+    axes.tick_params(length=0)
     return figure
 
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 BLUE, ORANGE, GREEN, GRAY = "#3f7fd0", "#d9730d", "#2e9e5b", "#888888"  # seen on light and dark
 
 _TIGHT: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.03}  # nothing is cut off
+_GAP = 1 / 12  # between tiles, of their longer side
 _TILE = 12  # pixels, the least longer side of an image among others
 
 
@@ -77,7 +78,7 @@ def tiles(images: np.ndarray, columns: int) -> np.ndarray:
     images = images.repeat(factor, axis=1).repeat(factor, axis=2)
     count, height, width, *rest = images.shape
     rows = -(-count // columns)
-    gap = max(1, round(max(height, width) / 12))
+    gap = max(1, round(max(height, width) * _GAP))
     sheet = np.full((rows, height + gap, columns, width + gap, *rest), np.nan, np.float32)
     for i, image in enumerate(images):
         sheet[i // columns, :height, i % columns, :width] = image
@@ -87,8 +88,10 @@ def tiles(images: np.ndarray, columns: int) -> np.ndarray:
 
 def tile_centres(sheet: tuple[int, ...], counts: tuple[int, int]) -> list[np.ndarray]:
     """Returns where the centres of rows and of columns of tiles are on a sheet of that shape."""
+    sizes = [length / (n + (n - 1) * _GAP) for length, n in zip(sheet, counts, strict=False)]
     return [
-        (np.arange(n) + 0.5) * length / n - 0.5 for n, length in zip(counts, sheet, strict=False)
+        np.arange(n) * size * (1 + _GAP) + (size - 1) / 2
+        for size, n in zip(sizes, counts, strict=True)
     ]
 
 

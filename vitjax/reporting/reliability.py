@@ -27,6 +27,7 @@ def reliability_picture(bins: Sequence[Mapping[str, Any]], ece: float) -> Pictur
     counts.set_ylabel("images")
     counts.set_yscale("log")
     counts.minorticks_off()
+    counts.set_ylim(bottom=0.7)
     gap = sum(b["count"] * (b["confidence"] - b["accuracy"]) for b in filled)
     side = "above" if gap > 0 else "below"
     alt = f"Reliability diagram: probabilities lie on average {side} the accuracy; ECE {ece:.3f}."
