@@ -2,9 +2,10 @@
 
 python -m vitjax.report --workdir=runs/digits
 
-The page needs no network. What W/predictions.npz holds is evaluated first where it is absent.
+The page needs no network. The split is evaluated first where its predictions are absent.
 """
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from absl import flags
 from vitjax import cli
 
 if TYPE_CHECKING:
-    pass
+    from vitjax.reporting.contents import Facts
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 SPLIT = flags.DEFINE_string("split", "test", "Split of the run's data to report on.")
@@ -28,10 +29,31 @@ def main() -> int:
     from vitjax.reporting.page import page, write
     from vitjax.reporting.run_sections import headline
 
-    folder = Path(WORKDIR.value) / "report"
-    facts = gather(Path(WORKDIR.value), SPLIT.value)
+    workdir = Path(WORKDIR.value)
+    facts = gather(workdir, SPLIT.value)
     parts = sections(facts, NUM_IMAGES.value, NUM_MAPS.value)
     title = f"{type(facts.model).__name__} on {facts.dataset['name']}"
-    write(folder, page(title, [headline(facts.evaluation)], parts), parts)
-    print(f"open {folder / 'index.html'}")
+    write(workdir / "report", page(title, [headline(facts.evaluation)], parts), parts)
+    print(f"open {workdir / 'report' / 'index.html'}")
     return 0
+
+
+def gather(workdir: Path, split: str) -> "Facts":
+    """Reads a run's files, its model and the images of a split."""
+    import numpy as np
+
+    import vitjax
+    from vitjax.config import default, to_json
+    from vitjax.reporting.contents import Facts
+    from vitjax.reporting.examples import Predictions
+    from vitjax.training.run_folder import RunFolder, flatten
+    from vitjax.training.setup import load
+
+    folder, trained = RunFolder(workdir), vitjax.load(workdir)
+    run = folder.read("config.json", "config")
+    defaults, chosen = flatten(to_json(default(trained.config.model_name))), flatten(run["config"])
+    changes = [
+        (key, json.dumps(defaults.get(key)), json.dumps(value))
+        for key, value in chosen.items()
+        if value != defaults.get(key)
+    ]
