@@ -203,6 +203,6 @@ def test_remat_computes_blocks_again_and_changes_nothing():
         return lambda v: jnp.sum(model.apply(v, images, train=True, rngs=rngs) ** 2)
 
     expected, found = (jax.jit(jax.grad(loss(model)))(variables) for model in (plain, remat))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), expected, found)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-4, 1e-4), expected, found)
     jaxprs = [str(jax.make_jaxpr(jax.grad(loss(model)))(variables)) for model in (plain, remat)]
     assert jaxprs[1].count("erfc") == 2 * jaxprs[0].count("erfc")

@@ -18,7 +18,7 @@ class PatchClassifier(nn.Module):
     A subclass says how tokens are mixed (`token_mixer`); all else is an option here.
     """
 
-    num_classes: int
+    num_classes: int  # 0: features, without a head
     patch_size: int = 4  # pixels
     hidden_dim: int = 128  # width of a token
     num_layers: int = 6
@@ -62,8 +62,9 @@ class PatchClassifier(nn.Module):
             self.hidden_dim,
             self.patch_size,
             self.stem,
-            self.stem_norm,
-            self.norm_epsilon,
+            patch_norm=self.stem_norm,
+            token_norm=self.stem_norm,
+            norm_epsilon=self.norm_epsilon,
             **common,
             name="stem",
         )(images)

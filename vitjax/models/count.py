@@ -10,10 +10,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 
+def abstract_variables(model: nn.Module, image_shape: tuple[int, int, int]) -> Any:
+    """Returns the shapes of all collections, parameters and statistics, for images [H, W, C]."""
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    return jax.eval_shape(model.init, jax.random.key(0), images)
+
+
 def abstract_params(model: nn.Module, image_shape: tuple[int, int, int]) -> Any:
     """Returns the parameters' shapes for images [H, W, C]."""
-    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    return jax.eval_shape(model.init, jax.random.key(0), images)["params"]
+    return abstract_variables(model, image_shape)["params"]
 
 
 def num_params(params: Any) -> int:
@@ -32,9 +37,9 @@ def num_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
 
 def macs_by_module(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, int]:
     """Returns the counts of `num_macs` by the path of the module, as in its parameters' tree."""
-    params = abstract_params(model, image_shape)
+    variables = abstract_variables(model, image_shape)
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    jaxpr = jax.make_jaxpr(model.apply)({"params": params}, images)
+    jaxpr = jax.make_jaxpr(model.apply)(variables, images)
     counts: dict[str, int] = collections.Counter()
     for scope, count in _macs(jaxpr.jaxpr, ""):
         counts[scope.partition("/")[2]] += count  # without the model's own name
