@@ -28,7 +28,7 @@ def test_most_confused_are_the_largest_cells_off_the_diagonal():
 def test_confusion_picture_says_what_it_shows():
     picture = confusion_picture(MATRIX, ("cat", "dog", "emu"))
     assert "16 of 21 images on the diagonal" in picture.alt
-    assert "emu was taken for cat (3 times)" in picture.alt
+    assert "emu was taken for cat (3, 50.0% of that class)" in picture.alt
 
 
 @pytest.mark.parametrize(("num_classes", "numbers"), [(10, 10), (100, 0)])
@@ -57,8 +57,8 @@ def test_examples_are_half_right_and_half_wrong():
 
 
 def test_captions():
-    assert predictions().caption(0) == "cat, recognised with 60.0% (a)"
-    assert predictions().caption(3) == "cat, taken for dog with 80.0% (d)"
+    assert predictions().caption(0) == "cat, recognised with 60.0% (image a)"
+    assert predictions().caption(3) == "cat, taken for dog with 80.0% (image d)"
 
 
 @pytest.mark.parametrize("channels", [1, 3])

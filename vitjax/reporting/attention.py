@@ -39,11 +39,10 @@ def attention_weights(model: nn.Module, variables: Any, images: np.ndarray) -> n
             f"{type(model).__name__} has no attention among all patches; attention maps are for "
             "ViT and Linformer"
         )
-    found = _weights_of_layers(model, variables, jnp.asarray(images))
-    return np.stack(found)
+    layers = jax.jit(functools.partial(_weights_of_layers, model))
+    return np.stack(layers(variables, jnp.asarray(images)))
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def _weights_of_layers(model: nn.Module, variables: Any, images: jax.Array) -> list[jax.Array]:
     found: list[jax.Array] = []
 

@@ -68,6 +68,6 @@ def _finding(matrix: np.ndarray, names: Sequence[str]) -> str:
     right, total = int(np.trace(matrix)), int(matrix.sum())
     text = f"Confusion of {len(names)} classes: {right:,} of {total:,} images on the diagonal"
     for worst in most_confused(matrix, names, 1):
-        times = f"{worst.num_images:,} times"
-        text += f"; most often, {worst.truth} was taken for {worst.predicted} ({times})"
+        share = f"{worst.num_images:,}, {worst.share:.1%} of that class"
+        text += f"; most often, {worst.truth} was taken for {worst.predicted} ({share})"
     return text + "."

@@ -28,7 +28,8 @@ class Predictions(NamedTuple):
         """Returns what the model says of an image, in words."""
         truth, predicted = self.truth_and_predicted(index)
         verdict = "recognised" if truth == predicted else f"taken for {predicted}"
-        return f"{truth}, {verdict} with {self.probabilities[index].max():.1%} ({self.ids[index]})"
+        probability = self.probabilities[index].max()
+        return f"{truth}, {verdict} with {probability:.1%} (image {self.ids[index]})"
 
 
 def most_confident_mistakes(predictions: Predictions, limit: int) -> np.ndarray:
