@@ -7,6 +7,12 @@ from vitjax import models
 from vitjax.reporting.contents import Facts
 from vitjax.reporting.examples import Predictions
 
+SIZES = {
+    "resnet": dict(stage_sizes=(1, 1), width=4),
+    "swin": dict(
+        patch_size=2, window_size=2, hidden_dim=8, stage_sizes=(1, 1), num_heads=(1, 2)
+    ),
+}
 NAMES = ("<cat>", 'the "dog" & co', "emu")
 
 
@@ -14,9 +20,8 @@ def facts(model_name="vit", num_classes=3, wrong=5, **changes):
     """Facts of 40 images [8, 8, 3], of which the first `wrong` are taken for the next class."""
     random = np.random.RandomState(0)
     names = (*NAMES, *(f"class {i}" for i in range(3, num_classes)))
-    model = models.create(
-        model_name, num_classes, num_layers=2, hidden_dim=16, mlp_dim=8, **changes
-    )
+    sizes = SIZES.get(model_name, dict(num_layers=2, hidden_dim=16, mlp_dim=8))
+    model = models.create(model_name, num_classes, **sizes, **changes)
     images = random.randint(0, 256, (40, 8, 8, 3), np.uint8)
     variables = model.init(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32))
     labels = np.arange(40, dtype=np.int32) % num_classes

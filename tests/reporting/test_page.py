@@ -19,6 +19,8 @@ KINDS = {
     "vit of 100 classes": dict(num_classes=100),
     "linformer": dict(model_name="linformer", k_dim=2, pool="mean"),
     "mixer": dict(model_name="mixer", wrong=0),
+    "resnet": dict(model_name="resnet"),
+    "swin": dict(model_name="swin"),
 }
 
 
@@ -67,7 +69,7 @@ def test_pictures_have_a_text(parsed):
     assert all(attributes["alt"] for attributes, _ in parsed.all("img"))
     captions = {a["id"]: text for a, text in parsed.all("figcaption") if "id" in a}
     drawings = [attributes for attributes, _ in parsed.all("svg")]
-    assert len(drawings) >= 8
+    assert len(drawings) >= 8  # four curves, two by class, one of calibration, filters
     assert all(a["role"] == "img" and captions[a["aria-labelledby"]] for a in drawings)
 
 
@@ -101,7 +103,7 @@ def test_nothing_is_fetched(parsed):
 def test_names_are_text():
     text = Page(rendered("vit")).all("body")[0][1]
     assert all(name in text for name in NAMES)
-    assert "--x='<script>'" in text
+    assert "python -m vitjax.main \\\n    '--x=<script>'" in text
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,10 @@ def test_names_are_text():
         ("mixer", "Mixer has no attention maps: its token MLPs mix patches alike"),
         ("mixer", "Every image is classified rightly"),
         ("mixer", "position_embedding is 'none'"),
+        ("resnet", "ResNet has no attention maps: its convolutions mix"),
+        ("resnet", "All of the stem's 4 filters of 7x7 pixels"),
+        ("swin", "Swin has no attention maps: it attends within windows"),
+        ("swin", "a bias for each distance within a window"),
         ("vit of 100 classes", "the 20 lowest and 20 highest of 100 classes"),
         ("vit of 100 classes", "96.88%"),  # top-5
     ],

@@ -7,6 +7,7 @@ import numpy as np
 from vitjax.reporting.figures import colored, image_axes, new_figure, tile_centres, tiles
 
 _PIXELS = 112  # the longer side of each picture with a map over it
+_LARGEST_MAP = 1.2  # inches, of a head's map where heads are few
 
 
 def attention_figure(image: np.ndarray, heads: np.ndarray, rollout: np.ndarray) -> Any:
@@ -17,7 +18,7 @@ def attention_figure(image: np.ndarray, heads: np.ndarray, rollout: np.ndarray) 
     """
     num_layers, num_heads, rows, columns = heads.shape
     sheet = tiles(_scaled(heads).reshape(-1, rows, columns), num_heads)
-    below = 4.0 * sheet.shape[0] / sheet.shape[1]
+    below = min(4.0 * sheet.shape[0] / sheet.shape[1], _LARGEST_MAP * num_layers)
     figure = new_figure(4.6, 2.1 + below)
     grid = figure.add_gridspec(2, 3, height_ratios=(1.5, below))
     picture = _resized(image.squeeze(), smooth=max(image.shape[:2]) > _PIXELS)

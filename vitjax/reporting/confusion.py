@@ -39,7 +39,7 @@ def confusion_picture(matrix: np.ndarray, names: Sequence[str]) -> Picture:
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     cells = np.empty((*matrix.shape, 4), np.float32)
     cells[..., :3], cells[..., 3] = rgb(BLUE), np.sqrt(share)  # the root, so that few are seen
-    size = float(np.clip(1 + 0.42 * num_classes, 4.2, 13))
+    size = float(np.clip(1 + 0.42 * num_classes, 4.2, 11.5))
     figure = new_figure(size, size)
     axes = image_axes(figure, 111, cells)
     axes.set_xlabel("predicted")
@@ -55,7 +55,7 @@ def confusion_picture(matrix: np.ndarray, names: Sequence[str]) -> Picture:
 
 
 def _name_classes(axes: Any, names: Sequence[str]) -> None:
-    size = float(np.clip(700 / len(names), 4, 10))  # points, so that neighbours do not touch
+    size = float(np.clip(630 / len(names), 4, 10))  # points, so that neighbours do not touch
     long = len(names) > _MOST_NUMBERS or max(map(len, names)) > 4
     turn = {"rotation": 90, "ha": "center"} if long else {}
     axes.set_xticks(range(len(names)), names, fontsize=size, **turn)

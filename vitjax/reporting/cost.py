@@ -34,6 +34,12 @@ def costs(params: Any, macs: Mapping[str, int]) -> list[Cost]:
 
 
 def _part(path: str) -> str:
-    """Returns encoder/block_*/mlp for encoder/block_3/mlp/in/kernel, and head for head/logits."""
+    """Returns encoder/block_*/mlp for encoder/block_3/mlp/in/kernel, and head for head/logits.
+
+    Of a stage, what is not in its blocks is a part too.
+    """
     block = re.match(r"(.*?)block_\d+/([^/]+)", path)
-    return f"{block[1]}block_*/{block[2]}" if block else path.split("/")[0]
+    if block:
+        return f"{block[1]}block_*/{block[2]}"
+    first, *rest = path.split("/")
+    return f"{first}/{rest[0]}" if first.startswith("stage_") else first

@@ -52,7 +52,8 @@ def _one(lines: Lines, key: str, what: str, color: str) -> Picture:
         axes.set_yscale("log")
     else:
         axes.set_ylim(0, 1.1 * high or 1)
-    alt = f"{what.capitalize()} over {len(lines)} epochs: between {low:.4g} and {high:.4g}."
+    values_said = f"between {low:.4g} and {high:.4g}" if low < high else f"constantly {low:.4g}"
+    alt = f"{what.capitalize()} over {len(lines)} epochs: {values_said}."
     return Picture(f"curve_{key}", alt, figure)
 
 

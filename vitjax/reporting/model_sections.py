@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from flax import linen as nn
 
-from vitjax.models import Linformer, Mixer, ViT
+from vitjax.models import Linformer, Mixer, ResNet, Swin, ViT
 from vitjax.models.classifier import PatchClassifier
 from vitjax.reporting.attention import attention_maps, patch_grid
 from vitjax.reporting.attention_figure import attention_figure
@@ -31,6 +31,16 @@ _LINFORMER = (
     "shared out among the {n} tokens in proportion to the size of their entries in the key "
     "projection."
 )
+_NO_MAPS: dict[type, str] = {
+    Mixer: "its token MLPs mix patches alike for every image; see their weights below",
+    ResNet: "its convolutions mix neighbouring pixels alike for every image",
+    Swin: "it attends within windows, so that no token looks at the whole image",
+}
+_NO_POSITIONS: dict[type, str] = {
+    ResNet: "convolutions know positions only from the borders",
+    Swin: "a bias for each distance within a window stands in for them",
+}
+_UNKNOWN = "this report does not know how it is built"
 
 
 def attention_section(
@@ -43,12 +53,8 @@ def attention_section(
     """Attention on images uint8 [B, H, W, C], which the model sees as `inputs` [B, h, w, C]."""
     title = "Attention"
     if not isinstance(model, ViT | Linformer):
-        what = (
-            "its token MLPs mix patches alike for every image; see the weights below"
-            if (isinstance(model, Mixer))
-            else "it mixes neighbouring pixels, or patches within windows"
-        )
-        return Section(title, [note(f"{type(model).__name__} has no attention maps: {what}.")])
+        reason = _NO_MAPS.get(type(model), _UNKNOWN)
+        return Section(title, [note(f"{type(model).__name__} has no attention maps: {reason}.")])
     if not len(inputs):
         return Section(title, [note("No images were chosen.")])
     maps = attention_maps(model, variables, inputs)
@@ -72,17 +78,19 @@ def _place(values: np.ndarray) -> str:
 
 def weights_section(model: nn.Module, params: Any, image_shape: tuple[int, ...]) -> Section:
     """Patch filters, position embeddings, and a Mixer's token-mixing weights."""
-    title = "First layers"
-    pictures = filter_pictures(stem_filters(params["stem"], image_shape[-1]))
-    notes = []
+    pictures = []
+    if "stem" in params:
+        pictures += filter_pictures(stem_filters(params["stem"], image_shape[-1]))
+    learned = getattr(model, "position_embedding", None)
+    reason = f"config.model.position_embedding is {learned!r}"
     if isinstance(model, PatchClassifier):
         grid = patch_grid(model, image_shape[:2])
-        if model.position_embedding == "learned":
+        if learned == "learned":
             similarity = position_similarity(params["position_embedding"], grid[0] * grid[1])
             pictures.append(position_picture(similarity, grid))
-        else:
-            kind = f"config.model.position_embedding is {model.position_embedding!r}"
-            notes.append(note(f"No learned position embeddings: {kind}."))
         if isinstance(model, Mixer):
             pictures += token_mixing_pictures(params, grid)
-    return Section(title, [*pictures, *notes])
+    else:
+        reason = _NO_POSITIONS.get(type(model), _UNKNOWN)
+    notes = [] if learned == "learned" else [note(f"No learned position embeddings: {reason}.")]
+    return Section("First layers", [*pictures, *notes])

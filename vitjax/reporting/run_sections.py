@@ -1,5 +1,6 @@
 """Sections on the run itself: what was trained, how it went, what it costs."""
 
+import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -60,7 +61,13 @@ def run_section(
         else note("All options have their defaults.")
     )
     summary = table("Summary", (), facts, kind="words")
-    return Section("The run", [summary, note("Command:"), code(run["command"]), options])
+    return Section("The run", [summary, note("Command:"), code(_by_option(run["command"])), options])
+
+
+def _by_option(command: str) -> str:
+    """Returns a shell's command with each option on a line of its own."""
+    python, m, module, *options = shlex.split(command)
+    return " \\\n    ".join([f"{python} {m} {module}", *map(shlex.quote, options)])
 
 
 def training_section(lines: Sequence[Mapping[str, Any]], best_epoch: int) -> Section:

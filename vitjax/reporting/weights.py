@@ -35,12 +35,12 @@ def filter_pictures(filters: np.ndarray) -> list[Picture]:
     norms = np.linalg.norm(filters.reshape(len(filters), -1), axis=1)
     largest = filters[np.argsort(-norms, kind="stable")[:_MOST_FILTERS]]
     size = "x".join(map(str, filters.shape[1:3]))
-    shown = f"The {len(largest)} largest of" if len(largest) < len(filters) else "All"
-    alt = f"{shown} {len(filters)} patch filters of {size} pixels, each scaled by itself."
+    shown = f"The {len(largest)} largest of" if len(largest) < len(filters) else "All of"
+    alt = f"{shown} the stem's {len(filters)} filters of {size} pixels, each scaled by itself."
     pictures = [Picture("patch_filters", alt, _sheet(largest, 8))]
     components, shares = principal_components(filters, _MOST_COMPONENTS)
     alt = (
-        f"The first {len(components)} principal components of the {len(filters)} patch filters; "
+        f"The first {len(components)} principal components of the stem's {len(filters)} filters; "
         f"together {shares.sum():.0%} of their variance, the first alone {shares[0]:.0%}."
     )
     return [*pictures, Picture("patch_filter_components", alt, _sheet(components, 7))]
