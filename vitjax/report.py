@@ -2,7 +2,7 @@
 
 python -m vitjax.report --workdir=runs/digits
 
-The page needs no network. The split is evaluated first where its predictions are absent.
+The page needs no network. The test split is evaluated first where that was not done yet.
 """
 
 import json
@@ -14,46 +14,75 @@ from absl import flags
 from vitjax import cli
 
 if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
     from vitjax.reporting.contents import Facts
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-SPLIT = flags.DEFINE_string("split", "test", "Split of the run's data to report on.")
-NUM_IMAGES = flags.DEFINE_integer("num_images", 24, "Mistakes to show.", lower_bound=0)
+NUM_MISTAKES = flags.DEFINE_integer("num_mistakes", 24, "Mistakes to show.", lower_bound=0)
 NUM_MAPS = flags.DEFINE_integer("num_maps", 6, "Images to show attention on.", lower_bound=0)
+IMAGES = flags.DEFINE_list(
+    "images", [], "Show attention on these images, named as in predictions.npz's ids."
+)
 
 
 def main() -> int:
     """Runs the command."""
     cli.use_compile_cache()
     from vitjax.reporting.contents import sections
+    from vitjax.reporting.examples import rights_and_mistakes
     from vitjax.reporting.page import page, write
     from vitjax.reporting.run_sections import headline
 
     workdir = Path(WORKDIR.value)
-    facts = gather(workdir, SPLIT.value)
-    parts = sections(facts, NUM_IMAGES.value, NUM_MAPS.value)
+    facts = gather(workdir)
+    if IMAGES.value:
+        chosen = facts.predictions.find(IMAGES.value)
+    else:
+        chosen = rights_and_mistakes(facts.predictions, NUM_MAPS.value)
+    parts = sections(facts, NUM_MISTAKES.value, chosen)
     title = f"{type(facts.model).__name__} on {facts.dataset['name']}"
     write(workdir / "report", page(title, [headline(facts.evaluation)], parts), parts)
-    print(f"open {workdir / 'report' / 'index.html'}")
+    print(f"written to {workdir / 'report' / 'index.html'}")
     return 0
 
 
-def gather(workdir: Path, split: str) -> "Facts":
-    """Reads a run's files, its model and the images of a split."""
-    import numpy as np
-
+def gather(workdir: Path) -> "Facts":
+    """Reads a run's files, its model and its test images."""
     import vitjax
-    from vitjax.config import default, to_json
     from vitjax.reporting.contents import Facts
     from vitjax.reporting.examples import Predictions
-    from vitjax.training.run_folder import RunFolder, flatten
+    from vitjax.training.run_folder import RunFolder
     from vitjax.training.setup import load
 
     folder, trained = RunFolder(workdir), vitjax.load(workdir)
-    run = folder.read("config.json", "config")
-    defaults, chosen = flatten(to_json(default(trained.config.model_name))), flatten(run["config"])
-    changes = [
+    return Facts(
+        run=folder.read("config.json", "config"),
+        changes=changes(trained.config),
+        dataset=folder.read("dataset.json", "name"),
+        lines=folder.metrics(),
+        evaluation=folder.read("eval.json", "confusion_matrix"),
+        predictions=Predictions.read(workdir / "predictions.npz"),
+        images=load(trained.config, print).splits["test"].images,
+        model=trained.model,
+        variables=trained.variables,
+        preprocess=trained.preprocess,
+    )
+
+
+def changes(config: "ConfigDict") -> list[tuple[str, str, str]]:
+    """Returns (option, default, value) of what differs from the model's defaults, as JSON."""
+    from vitjax.config import default, to_json
+    from vitjax.training.run_folder import flatten
+
+    defaults = flatten(to_json(default(config.model_name)))
+    chosen = flatten(to_json(config))
+    return [
         (key, json.dumps(defaults.get(key)), json.dumps(value))
         for key, value in chosen.items()
         if value != defaults.get(key)
     ]
+
+
+if __name__ == "__main__":
+    cli.run(main)

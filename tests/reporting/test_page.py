@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 from facts import NAMES, facts
 
@@ -13,6 +14,7 @@ from vitjax.reporting.contents import sections
 from vitjax.reporting.page import page, write
 from vitjax.reporting.run_sections import headline
 
+NONE = np.zeros(0, int)
 VOID = {"meta", "img"}
 KINDS = {
     "vit": dict(),
@@ -56,7 +58,7 @@ class Page(html.parser.HTMLParser):
 def rendered(kind):
     """The page of made-up facts, as text."""
     made_up = facts(**KINDS[kind])
-    parts = sections(made_up, num_images=4, num_maps=2)
+    parts = sections(made_up, num_mistakes=4, chosen=np.array([0, 9]))
     return page("Title", [headline(made_up.evaluation)], parts)
 
 
@@ -132,13 +134,13 @@ def test_sections_say_what_holds(kind, words):
 def test_without_validation_there_is_no_temperature():
     made_up = facts()
     made_up.evaluation["calibration"] |= dict(temperature=None, ece_scaled=None, nll_scaled=None)
-    text = page("Title", [], sections(made_up, num_images=0, num_maps=0))
+    text = page("Title", [], sections(made_up, 0, NONE))
     assert "no validation split to fit it on" in text
 
 
 def test_files_lie_beside_the_page_and_old_ones_are_gone(tmp_path):
     (tmp_path / "mistake_99.png").write_bytes(b"old")
-    parts = sections(facts(), num_images=2, num_maps=1)
+    parts = sections(facts(), num_mistakes=2, chosen=np.array([3]))
     write(tmp_path, "text", parts)
     names = {path.name for path in tmp_path.iterdir()}
     expected = {"index.html", "mistake_02.png", "attention_01.png", "confusion_matrix.png"}

@@ -7,7 +7,7 @@ import numpy as np
 from flax import linen as nn
 
 from vitjax import models
-from vitjax.reporting.examples import Predictions, rights_and_mistakes
+from vitjax.reporting.examples import Predictions
 from vitjax.reporting.model_sections import attention_section, weights_section
 from vitjax.reporting.page import Section
 from vitjax.reporting.run_sections import cost_section, run_section, training_section
@@ -34,11 +34,10 @@ class Facts(NamedTuple):
     preprocess: Callable[[np.ndarray], Any]  # images -> what the model sees, [B, h, w, C]
 
 
-def sections(facts: Facts, num_images: int, num_maps: int) -> list[Section]:
-    """Returns the sections, with at most `num_images` mistakes and `num_maps` attention maps."""
+def sections(facts: Facts, num_mistakes: int, chosen: np.ndarray) -> list[Section]:
+    """Returns the sections; attention is shown on the images whose indices are `chosen`."""
     evaluation, predictions, params = facts.evaluation, facts.predictions, facts.variables["params"]
     matrix = np.asarray(evaluation["confusion_matrix"])
-    chosen = rights_and_mistakes(predictions, num_maps)
     inputs = np.asarray(facts.preprocess(facts.images[chosen]))
     image_shape = facts.preprocess(facts.images[:1]).shape[1:]
     return [
@@ -46,7 +45,7 @@ def sections(facts: Facts, num_images: int, num_maps: int) -> list[Section]:
         training_section(facts.lines, evaluation["epoch"]),
         classification_section(evaluation),
         confusion_section(matrix, predictions.class_names),
-        mistakes_section(predictions, facts.images, num_images),
+        mistakes_section(predictions, facts.images, num_mistakes),
         calibration_section(evaluation),
         attention_section(
             facts.model,

@@ -1,6 +1,9 @@
 """Which images of a split to show, and how."""
 
 import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +17,32 @@ class Predictions(NamedTuple):
     ids: np.ndarray  # str [N], what to call each image
     class_names: tuple[str, ...]  # [K]
 
+    @classmethod
+    def read(cls, path: Path) -> "Predictions":
+        """Reads predictions.npz; raises OSError or ValueError if it is absent or damaged."""
+        try:
+            with np.load(path) as file:
+                arrays = [file[name] for name in cls._fields]
+        except (KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is damaged; delete it to have it made anew") from error
+        probabilities, labels, ids, class_names = arrays
+        return cls(probabilities, labels, ids.astype(str), tuple(map(str, class_names)))
+
     @property
     def predicted(self) -> np.ndarray:
         """The most probable class of each image [N]."""
         return self.probabilities.argmax(axis=1)
+
+    def find(self, ids: Sequence[str]) -> np.ndarray:
+        """Returns the indices of images; raises ValueError for an id that is none."""
+        places = {name: index for index, name in enumerate(self.ids)}
+        unknown = [name for name in ids if name not in places]
+        if unknown:
+            raise ValueError(
+                f"no image {unknown[0]!r}; ids are as in predictions.npz, from {self.ids[0]!r} to "
+                f"{self.ids[-1]!r}"
+            )
+        return np.array([places[name] for name in ids], int)
 
     def truth_and_predicted(self, index: int) -> tuple[str, str]:
         """Returns the names of an image's class and of the predicted one."""

@@ -61,7 +61,9 @@ def run_section(
         else note("All options have their defaults.")
     )
     summary = table("Summary", (), facts, kind="words")
-    return Section("The run", [summary, note("Command:"), code(_by_option(run["command"])), options])
+    return Section(
+        "The run", [summary, note("Command:"), code(_by_option(run["command"])), options]
+    )
 
 
 def _by_option(command: str) -> str:
