@@ -26,6 +26,7 @@ def reliability_picture(bins: Sequence[Mapping[str, Any]], ece: float) -> Pictur
     counts.bar(middles, [b["count"] for b in bins], width * 0.92, color=GRAY)
     counts.set_ylabel("images")
     counts.set_yscale("log")
+    counts.yaxis.set_major_formatter("{x:,g}")
     counts.minorticks_off()
     counts.set_ylim(bottom=0.7)
     gap = sum(b["count"] * (b["confidence"] - b["accuracy"]) for b in filled)
