@@ -150,17 +150,34 @@ def test_files_lie_beside_the_page_and_old_ones_are_gone(tmp_path):
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("kind", ["vit", "mixer"])
-def test_a_browser_finds_nothing_wrong(kind, tmp_path):
+@pytest.fixture
+def console(tmp_path):
+    """Opens a page from a file in a browser: its text -> (DOM, lines of the console)."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
         pytest.skip("no chromium to open the page with")
-    (tmp_path / "index.html").write_text(rendered(kind))
-    done = subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0",
-         f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
-         (tmp_path / "index.html").as_uri()],
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    assert ":CONSOLE" not in done.stderr
-    assert "Parameters, MACs and speed</h2>" in done.stdout
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
+    path = tmp_path / "index.html"
+
+    def opened(text):
+        path.write_text(text)
+        done = subprocess.run(
+            [browser, *flags, f"--user-data-dir={tmp_path}", "--dump-dom", path.as_uri()],
+            capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+
+    return opened
+
+
+@pytest.mark.parametrize("kind", ["vit", "mixer"])
+def test_a_browser_finds_nothing_wrong(kind, console):
+    dom, errors = console(rendered(kind))
+    assert errors == []
+    assert "Parameters, MACs and speed</h2>" in dom
+
+
+def test_a_browser_would_find_a_bad_drawing(console):
+    text = rendered("vit").replace('<path d="M', '<path d="x', 1)
+    (error,) = console(text)[1]
+    assert "Expected moveto" in error
