@@ -56,9 +56,32 @@ def test_examples_are_half_right_and_half_wrong():
     assert list(rights_and_mistakes(predictions(), limit=9)) == [0, 2, 3, 1]
 
 
+def test_images_are_found_by_their_ids():
+    assert list(predictions().find(["d", "a"])) == [3, 0]
+    with pytest.raises(ValueError, match=r"no image 'x'; ids are as in .* from 'a' to 'd'"):
+        predictions().find(["a", "x"])
+
+
+def test_predictions_are_read_from_their_file(tmp_path):
+    path = tmp_path / "predictions.npz"
+    np.savez(path, **predictions()._asdict())
+    read = Predictions.read(path)
+    assert read.class_names == ("cat", "dog")
+    assert list(read.find(["c"])) == [2]
+    np.testing.assert_array_equal(read.probabilities, predictions().probabilities)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK"])
+def test_damaged_predictions_are_named(content, tmp_path):
+    path = tmp_path / "predictions.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"predictions\.npz is damaged"):
+        Predictions.read(path)
+
+
 def test_captions():
-    assert predictions().caption(0) == "cat, recognised with 60.0% (image a)"
-    assert predictions().caption(3) == "cat, taken for dog with 80.0% (image d)"
+    assert predictions().caption(0) == "cat, recognised with 60.0% (a)"
+    assert predictions().caption(3) == "cat, taken for dog with 80.0% (d)"
 
 
 @pytest.mark.parametrize("channels", [1, 3])

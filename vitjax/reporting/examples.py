@@ -54,7 +54,7 @@ class Predictions(NamedTuple):
         truth, predicted = self.truth_and_predicted(index)
         verdict = "recognised" if truth == predicted else f"taken for {predicted}"
         probability = self.probabilities[index].max()
-        return f"{truth}, {verdict} with {probability:.1%} (image {self.ids[index]})"
+        return f"{truth}, {verdict} with {probability:.1%} ({self.ids[index]})"
 
 
 def most_confident_mistakes(predictions: Predictions, limit: int) -> np.ndarray:

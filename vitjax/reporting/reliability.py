@@ -21,7 +21,7 @@ def reliability_picture(bins: Sequence[Mapping[str, Any]], ece: float) -> Pictur
     points = [[b[key] for b in filled] for key in ("confidence", "accuracy")]
     axes.plot(*points, "o-", color=BLUE, markersize=4, label="measured")
     axes.plot((0, 1), (0, 1), "--", color=GRAY, label="ideal")
-    axes.legend(frameon=False, fontsize="small", loc="upper left")
+    figure.legend(frameon=False, fontsize="small", loc="outside upper left", ncols=2)
     counts = new_axes(figure, grid[1], xlabel="probability of the predicted class", xlim=(0, 1))
     counts.bar(middles, [b["count"] for b in bins], width * 0.92, color=GRAY)
     counts.set_ylabel("images")
