@@ -42,7 +42,7 @@ def main(names: list[str]) -> int:
     paths, num_bad = _paths(names)
     step = STEP.value
     trained = load(WORKDIR.value, int(step) if step.isdigit() else step)
-    drawn = ATTENTION.value is None
+    attention_file = ATTENTION.value
     for start in range(0, len(paths), _CHUNK):
         fitted = []
         for path in paths[start : start + _CHUNK]:
@@ -53,9 +53,9 @@ def main(names: list[str]) -> int:
         if not fitted:
             continue
         images = np.stack([image for _, image in fitted])
-        if not drawn:
-            _draw(trained, images[0])
-            drawn = True
+        if attention_file:
+            _draw(trained, images[0], attention_file)
+            attention_file = None
         for (path, _), row in zip(fitted, trained.predict(images), strict=True):
             print(_text(path, row, trained.class_names), flush=True)
     return 1 if num_bad else 0
@@ -104,20 +104,16 @@ def _text(path: str, probabilities: "np.ndarray", class_names: tuple[str, ...]) 
     return f"{path}  " + "  ".join(f"{name} {value:.1%}" for name, value in found)
 
 
-def _draw(trained: "Trained", image: "np.ndarray") -> None:
+def _draw(trained: "Trained", image: "np.ndarray", file: str) -> None:
     import numpy as np
 
     from vitjax.reporting.attention import attention_maps
     from vitjax.reporting.attention_figure import attention_figure
-    from vitjax.reporting.figures import png
+    from vitjax.reporting.figures import write_png
 
     inputs = np.asarray(trained.preprocess(image[None]))
     maps = attention_maps(trained.model, trained.variables, inputs)
-    picture = png(attention_figure(image, maps.heads[0], maps.rollout[0]))
-    path = Path(ATTENTION.value)
-    partial = path.with_name(path.name + ".tmp")
-    partial.write_bytes(picture)
-    partial.replace(path)
+    write_png(Path(file), attention_figure(image, maps.heads[0], maps.rollout[0]))
 
 
 if __name__ == "__main__":

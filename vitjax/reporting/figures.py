@@ -6,6 +6,7 @@ stay clear. So a figure reads on light and dark pages.
 
 import io
 import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -100,6 +101,13 @@ def png(figure: Figure, dpi: int = 150) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=dpi, facecolor="white", **_TIGHT)
     return file.getvalue()
+
+
+def write_png(path: Path, figure: Figure) -> None:
+    """Writes the figure as a PNG file, whole or not at all."""
+    partial = path.with_name(path.name + ".tmp")
+    partial.write_bytes(png(figure))
+    partial.replace(path)
 
 
 def svg(figure: Figure, prefix: str) -> str:

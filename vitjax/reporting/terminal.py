@@ -1,7 +1,9 @@
 """Results as text for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from vitjax.reporting.comparison import Difference, Group, Side
 
 _MOST_CLASSES = 20
 
@@ -33,3 +35,44 @@ def evaluation_table(found: Mapping[str, Any]) -> str:
         lines.append(line + (f"  {of_class['support']:>7,}" if "support" in of_class else ""))
     hidden = len(found["per_class"]) - len(rows)
     return "\n".join([*lines, *([f"({hidden} classes with a higher F1 left out)"] * (hidden > 0))])
+
+
+def side_line(side: Side) -> str:
+    """Returns the accuracy of one side of a comparison."""
+    text = f"{side.accuracies.mean():.4f}"
+    if len(side.accuracies) > 1:
+        deviation = side.accuracies.std(ddof=1)
+        text += f" (mean of {len(side.accuracies)} runs, standard deviation {deviation:.4f})"
+    return f"{side.name}  accuracy {text}"
+
+
+def comparison_table(
+    first: Side,
+    second: Side,
+    found: Difference,
+    groups: Sequence[tuple[str, Sequence[Group]]],
+) -> str:
+    """Returns how much better the second side is, in all and in each group."""
+    low, high = found.bootstrap
+    lines = [
+        f"{second.name} against {first.name}",
+        f"difference {found.accuracy:+.4f} (95 % bootstrap over examples: {low:+.4f} to "
+        f"{high:+.4f})",
+    ]
+    if found.p_value is not None:
+        lines.append(
+            f"right alone: {found.only_second:,} against {found.only_first:,}; McNemar's exact "
+            f"test p = {found.p_value:.3g}"
+        )
+    if found.welch is not None:
+        low, high = found.welch
+        lines.append(f"95 % Welch interval over runs: {low:+.4f} to {high:+.4f}")
+    for what, members in groups:
+        width = max(len(what), *(len(group.name) for group in members))
+        lines += ["", f"{what:<{width}}  images   first  second  difference"]
+        lines += [
+            f"{g.name:<{width}}  {g.num_images:>6,}  {g.first:.4f}  {g.second:.4f}  "
+            f"{g.second - g.first:>+10.4f}"
+            for g in sorted(members, key=lambda g: g.first - g.second)
+        ]
+    return "\n".join(lines)
