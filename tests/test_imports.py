@@ -21,6 +21,8 @@ ONLY_IN = {  # library: the only file that imports it
     "matplotlib": {"reporting/figures.py"},
     "orbax": {"training/checkpoint.py"},
     "torch": {"benchmarking/peers.py"},
+    "tensorboardX": {"training/logs.py"},
+    "wandb": {"training/logs.py"},
     "tqdm": {"training/progress.py"},
 }
 

@@ -39,7 +39,7 @@ def main(words: list[str]) -> int:
     sides = [comparison.side(w, [runs[name] for name in w.split(",")]) for w in words]
     some = runs[names[0]]
     by = [("class", some.labels, list(some.class_names))]
-    if METADATA.value:
+    if METADATA.value and COLUMN.value:
         texts = comparison.read_column(Path(METADATA.value), COLUMN.value, some.ids)
         by.append((COLUMN.value, *comparison.binned(texts)))
     print("\n".join(side_line(side) for side in sides))

@@ -1,6 +1,7 @@
 """Whether one model is better than another on the same examples, and where."""
 
 import csv
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -165,5 +166,5 @@ def binned(texts: Sequence[str]) -> tuple[np.ndarray, list[str]]:
         return places, [f"{value:g}" for value in distinct]
     edges = np.unique(np.quantile(numbers[there], np.linspace(0, 1, _NUM_BINS + 1)))
     places = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
-    names = [f"{low:.4g} to {high:.4g}" for low, high in zip(edges, edges[1:], strict=False)]
+    names = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)]
     return np.where(there, places, -1), names

@@ -73,6 +73,6 @@ def comparison_table(
         lines += [
             f"{g.name:<{width}}  {g.num_images:>6,}  {g.first:.4f}  {g.second:.4f}  "
             f"{g.second - g.first:>+10.4f}"
-            for g in sorted(members, key=lambda g: g.first - g.second)
+            for g in members
         ]
     return "\n".join(lines)

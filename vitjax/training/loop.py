@@ -22,6 +22,7 @@ from vitjax.training.checkpoint import Checkpoints
 from vitjax.training.diagnose import first_bad_layer
 from vitjax.training.initial import LoadWeights, initial_state
 from vitjax.training.interrupt import Interrupted, SignalWatch
+from vitjax.training.logs import Logs, check_installed
 from vitjax.training.progress import EpochBar, Say, epoch_line, result_table, timed
 from vitjax.training.run_folder import RunFolder, best_epoch
 from vitjax.training.setup import Setup, prepare
@@ -52,6 +53,7 @@ def train_and_evaluate(
         say(f"the run in {workdir} is finished")
         say(result_table(result, workdir))
         return result
+    check_installed(**config.log)
     setup = prepare(config, say)
     programs = Programs(setup.recipe, setup.mesh)
     weights = "" if folder.has_checkpoints() else config.finetune.weights
@@ -68,6 +70,7 @@ def train_and_evaluate(
                 result = run.test()
             finally:
                 run.checkpoints.close()
+                run.logs.close()
         folder.write("eval.json", result)
     say(result_table(result, workdir))
     return result
@@ -102,6 +105,8 @@ class Run:
             say(f"resuming at step {int(restored.step)}")
         self._history = self._kept_history()
         self.checkpoints.best_step = self._best(self._history).get("step")
+        step = int(self._state.step)
+        self.logs = Logs(folder.path, step, to_json(config), **config.log)
 
     def _kept_history(self) -> list[dict[str, Any]]:
         """Returns the epochs before the restored step, without the score of a best one lost."""
@@ -130,6 +135,7 @@ class Run:
             self._history.append(line)
             best = self._best(self._history) is line
             self._folder.append_metrics(line)
+            self.logs.write(line["step"], {k: v for k, v in line.items() if k != "step"})
             self.checkpoints.save(line["step"], self._state, best=best)
             self._say(epoch_line(line, self._config.num_epochs, best))
             if self._finished(epoch + 1):
@@ -145,6 +151,8 @@ class Run:
         if int(state.step) != best["step"]:
             state = self.checkpoints.restore_step(best["step"], state)
         metrics = self._programs.evaluate(state.variables, self._data["test"])
+        measured = {f"test_{name}": value for name, value in metrics.compute().items()}
+        self.logs.write(self._history[-1]["step"], measured)
         names = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "step", "epoch")
         return {
             "split": "test",

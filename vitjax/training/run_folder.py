@@ -13,7 +13,13 @@ from typing import Any
 from ml_collections import ConfigDict
 
 # Do not change a result; dataset.json tells other data apart.
-_FREE_KEYS = ("steps_per_call", "data.data_dir", "data.image_root")
+_FREE_KEYS = (
+    "steps_per_call",
+    "data.data_dir",
+    "data.image_root",
+    "log.tensorboard",
+    "log.wandb",
+)
 
 
 class RunFolder:
