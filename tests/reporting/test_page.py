@@ -8,7 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from facts import NAMES, facts
+from facts import NAMES, facts, line
 
 from vitjax.reporting.contents import sections
 from vitjax.reporting.page import page, write
@@ -136,6 +136,12 @@ def test_without_validation_there_is_no_temperature():
     made_up.evaluation["calibration"] |= dict(temperature=None, ece_scaled=None, nll_scaled=None)
     text = page("Title", [], sections(made_up, 0, NONE))
     assert "no validation split to fit it on" in text
+
+
+def test_one_epoch_is_no_course():
+    made_up = facts()._replace(lines=[line(1)])
+    text = Page(page("Title", [], sections(made_up, 0, NONE))).all("figcaption")[0][1]
+    assert text == "Loss over 1 epoch: train 1, valid 2. Epoch 2 was evaluated."
 
 
 def test_files_lie_beside_the_page_and_old_ones_are_gone(tmp_path):
