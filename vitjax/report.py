@@ -2,12 +2,12 @@
 
 python -m vitjax.report --workdir=runs/digits
 
-The page needs no network. The test split is evaluated first where that was not done yet.
+The page needs no network. `python -m vitjax.evaluate` comes first.
 """
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
     from vitjax.reporting.contents import Facts
+    from vitjax.training.run_folder import RunFolder
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 NUM_MISTAKES = flags.DEFINE_integer("num_mistakes", 24, "Mistakes to show.", lower_bound=0)
@@ -61,13 +62,24 @@ def gather(workdir: Path) -> "Facts":
         changes=changes(trained.config),
         dataset=folder.read("dataset.json", "name"),
         lines=folder.metrics(),
-        evaluation=folder.read("eval.json", "confusion_matrix"),
+        evaluation=_evaluation(folder),
         predictions=Predictions.read(workdir / "predictions.npz"),
         images=load(trained.config, print).splits["test"].images,
         model=trained.model,
         variables=trained.variables,
         preprocess=trained.preprocess,
     )
+
+
+def _evaluation(folder: "RunFolder") -> dict[str, Any]:
+    """Returns eval.json; raises ValueError where training alone has written it so far."""
+    evaluation = folder.evaluation() or {}
+    if "confusion_matrix" not in evaluation:
+        raise ValueError(
+            f"{folder.path} is not evaluated yet; first run "
+            f"python -m vitjax.evaluate --workdir={folder.path}"
+        )
+    return evaluation
 
 
 def changes(config: "ConfigDict") -> list[tuple[str, str, str]]:
