@@ -23,7 +23,7 @@ from vitjax.training.diagnose import first_bad_layer
 from vitjax.training.initial import LoadWeights, initial_state
 from vitjax.training.interrupt import Interrupted, SignalWatch
 from vitjax.training.progress import EpochBar, Say, epoch_line, result_table, timed
-from vitjax.training.run_folder import RunFolder
+from vitjax.training.run_folder import RunFolder, best_epoch
 from vitjax.training.setup import Setup, prepare
 from vitjax.training.sharding import replicated
 from vitjax.training.state import TrainState
@@ -225,15 +225,10 @@ class Run:
             "seconds": seconds + time.perf_counter() - started,
         }
 
-    def _score(self, line: Mapping[str, Any]) -> tuple[float, float]:
-        """Orders epochs: by accuracy and then loss, or by loss alone; higher is better."""
-        by_loss = self._config.select_by == "loss"
-        return (0.0 if by_loss else line["valid_accuracy"]), -line["valid_loss"]
-
     def _best(self, lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Returns the line of the best epoch, the first of equals; {} without validation."""
-        scored = (e for e in lines if "valid_loss" in e and e["step"] not in self._lost)
-        return max(scored, key=self._score, default={})
+        """Returns the line of the best epoch that is not lost; {} without validation."""
+        kept = [line for line in lines if line["step"] not in self._lost]
+        return best_epoch(kept, self._config.select_by)
 
     def _finished(self, num_epochs: int) -> bool:
         """Whether nothing is left to train after `num_epochs` whole epochs."""
