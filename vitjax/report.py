@@ -50,6 +50,8 @@ def main() -> int:
 
 def gather(workdir: Path) -> "Facts":
     """Reads a run's files, its model and its test images."""
+    import numpy as np
+
     import vitjax
     from vitjax.reporting.contents import Facts
     from vitjax.reporting.examples import Predictions
@@ -57,14 +59,22 @@ def gather(workdir: Path) -> "Facts":
     from vitjax.training.setup import load
 
     folder, trained = RunFolder(workdir), vitjax.load(workdir)
+    evaluation = _evaluation(folder)
+    predictions = Predictions.read(workdir / "predictions.npz")
+    split = load(trained.config, print).splits["test"]
+    if not np.array_equal(split.labels, predictions.labels):
+        raise ValueError(
+            f"{workdir / 'predictions.npz'} is not of the images in the run's test split; run "
+            f"python -m vitjax.evaluate --workdir={workdir} again"
+        )
     return Facts(
         run=folder.read("config.json", "config"),
         changes=changes(trained.config),
         dataset=folder.read("dataset.json", "name"),
         lines=folder.metrics(),
-        evaluation=_evaluation(folder),
-        predictions=Predictions.read(workdir / "predictions.npz"),
-        images=load(trained.config, print).splits["test"].images,
+        evaluation=evaluation,
+        predictions=predictions,
+        images=split.images,
         model=trained.model,
         variables=trained.variables,
         preprocess=trained.preprocess,
