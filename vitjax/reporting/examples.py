@@ -28,6 +28,13 @@ class Predictions(NamedTuple):
         probabilities, labels, ids, class_names = arrays
         return cls(probabilities, labels, ids.astype(str), tuple(map(str, class_names)))
 
+    def write(self, path: Path) -> None:
+        """Writes predictions.npz whole or not at all."""
+        partial = path.with_name(path.name + ".tmp")
+        with partial.open("wb") as file:
+            np.savez(file, **dict(zip(self._fields, map(np.asarray, self), strict=True)))
+        partial.replace(path)
+
     @property
     def predicted(self) -> np.ndarray:
         """The most probable class of each image [N]."""
