@@ -2,7 +2,7 @@
 
 python -m vitjax.report --workdir=runs/digits
 
-The page needs no network. `python -m vitjax.evaluate` comes first.
+The page needs no network. The run is evaluated first, where that was not done yet.
 """
 
 import json
@@ -82,14 +82,14 @@ def gather(workdir: Path) -> "Facts":
 
 
 def _evaluation(folder: "RunFolder") -> dict[str, Any]:
-    """Returns eval.json; raises ValueError where training alone has written it so far."""
+    """Returns eval.json; evaluates the run where only training has written it so far."""
+    from vitjax.evaluation import evaluate
+
     evaluation = folder.evaluation() or {}
-    if "confusion_matrix" not in evaluation:
-        raise ValueError(
-            f"{folder.path} is not evaluated yet; first run "
-            f"python -m vitjax.evaluate --workdir={folder.path}"
-        )
-    return evaluation
+    if "confusion_matrix" in evaluation and (folder.path / "predictions.npz").exists():
+        return evaluation
+    print(f"evaluating {folder.path}", flush=True)
+    return evaluate(folder.path)
 
 
 def changes(config: "ConfigDict") -> list[tuple[str, str, str]]:

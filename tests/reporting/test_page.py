@@ -156,6 +156,12 @@ def test_files_lie_beside_the_page_and_old_ones_are_gone(tmp_path):
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "report").touch()
+    with pytest.raises(ValueError, match=r"report is a file; move it away"):
+        write(tmp_path / "report", "text", [])
+
+
 @pytest.fixture
 def console(tmp_path):
     """Opens a page from a file in a browser: its text -> (DOM, lines of the console)."""

@@ -9,11 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from facts import evaluation
 from runs import REPO, environment, main
-
-import vitjax
-from vitjax.training.setup import load
 
 
 def report(*args, code=0):
@@ -24,26 +20,11 @@ def report(*args, code=0):
     return done.stdout, done.stderr
 
 
-def evaluate(workdir):
-    """Writes a run's predictions, and an eval.json whose calibration is made up."""
-    trained = vitjax.load(workdir)
-    test = load(trained.config, print).splits["test"]
-    probabilities = trained.predict(test.images)
-    matrix = np.zeros((probabilities.shape[1],) * 2, int)
-    np.add.at(matrix, (test.labels, probabilities.argmax(axis=1)), 1)
-    written = json.loads((workdir / "eval.json").read_text())
-    whole = {**evaluation(trained.class_names, matrix), **written}
-    (workdir / "eval.json").write_text(json.dumps(whole))
-    arrays = dict(labels=test.labels, ids=test.ids, class_names=trained.class_names)
-    np.savez(workdir / "predictions.npz", probabilities=probabilities, **arrays)
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A short run on digits, with its report."""
     workdir = tmp_path_factory.mktemp("runs") / "digits"
     main("--config=configs/vit_digits.py:debug", f"--workdir={workdir}")
-    evaluate(workdir)
     report(f"--workdir={workdir}", "--num_mistakes=3", "--images=digits/1787,digits/4")
     return workdir
 
@@ -96,11 +77,13 @@ def test_predictions_of_other_images_are_refused(run, tmp_path):
     assert "predictions.npz is not of the images" in error
 
 
-def test_what_training_alone_wrote_is_not_enough(run, tmp_path):
+def test_run_is_evaluated_once(run, tmp_path):
     workdir = copied(run, tmp_path)
-    (workdir / "eval.json").write_text('{"accuracy": 0.5}')
-    _, error = report(f"--workdir={workdir}", code=1)
-    assert f"first run python -m vitjax.evaluate --workdir={workdir}" in error
+    out, _ = report(f"--workdir={workdir}")
+    assert "evaluating" not in out
+    (workdir / "predictions.npz").unlink()
+    out, _ = report(f"--workdir={workdir}")
+    assert f"evaluating {workdir}" in out
 
 
 @pytest.mark.parametrize("made", [False, True])
@@ -118,7 +101,6 @@ def test_report_of_real_digits_is_small_and_quick(model_name, real_data, tmp_pat
     options = [f"--config.model_name={model_name}", "--config.num_epochs=1"]
     options.append(f"--config.data.data_dir={real_data('tfds')}")
     main("--config=configs/vit_light.py:mnist", f"--workdir={tmp_path}", *options)
-    evaluate(tmp_path)
     start = time.perf_counter()
     report(f"--workdir={tmp_path}")
     assert time.perf_counter() - start < 60
