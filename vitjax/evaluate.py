@@ -4,8 +4,8 @@ python -m vitjax.evaluate --workdir=runs/digits
 python -m vitjax.evaluate --workdir=runs/digits --split=valid
 python -m vitjax.evaluate --workdir=runs/cats --data=folder --data_dir=DIR
 
-It writes eval.json and predictions.npz into the run's folder; on anything but the run's own test split
-with a hyphen and the name of the split or of the data.
+It writes eval.json and predictions.npz into the run's folder; on anything but the run's own test
+split with a hyphen and the name of the split or of the data.
 """
 
 from absl import flags

@@ -51,43 +51,48 @@ def evaluate(
             f"{workdir} is not trained to its end, and the test split is for what is chosen; "
             "finish it with the command in its config.json, or use --split=valid"
         )
-    own = None if source.name else own_data(trained, source, say)
-    other = other_data(trained, source, say) if source.name else None
-    chosen = _split(other or own, split)
+    if source.name:
+        dataset, own = other_data(trained, source, say), _own_data_if_there(trained, say)
+    else:
+        dataset = own = own_data(trained, source, say)
+    chosen = _split(dataset, split)
     logits = trained.logits(chosen.images)
     if not np.isfinite(logits).all():
         raise ValueError(f"step {trained.step} of {workdir} gives NaN or infinity on {split}")
-    if own is None:
-        own = _own_data_if_there(trained, say)
-    temperature = _temperature(trained, own)
-    if temperature is None:
-        say("no validation split of the run's own data: no temperature")
-    probabilities = softmax(logits).astype(np.float32)
+    predictions = Predictions(
+        softmax(logits).astype(np.float32), chosen.labels, chosen.ids, trained.class_names
+    )
     found = {
-        "accuracy": float((probabilities.argmax(axis=1) == chosen.labels).mean()),
-        "num_examples": len(chosen),
-        **scores(probabilities, chosen.labels, trained.class_names),
-        "calibration": calibration(logits, chosen.labels, temperature),
+        **scores(predictions.probabilities, chosen.labels, trained.class_names),
+        "calibration": calibration(logits, chosen.labels, _temperature(trained, own, say)),
     }
+    head: dict[str, Any] = {
+        "split": split,
+        "data_name": dataset.name,
+        "step": trained.step,
+        "accuracy": float((predictions.predicted == chosen.labels).mean()),
+        "num_examples": len(chosen),
+    }
+    if own_test:
+        head = _as_trained(folder, head["accuracy"], say)
+    elif dataset is own:
+        head["loss"] = _loss(trained.config, own, logits, chosen.labels)
     label = "-".join(filter(None, (source.label, "" if split == "test" else split)))
     ending = f"-{label}" if label else ""
-    if own_test:
-        before = folder.read("eval.json", "accuracy")
-        if abs(before["accuracy"] - found["accuracy"]) > 0.002:
-            say(
-                f"warning: training measured an accuracy of {before['accuracy']:.4f}, now it is "
-                f"{found['accuracy']:.4f}: another device, or other data?"
-            )
-        kept = ("accuracy", "num_examples")  # training's, at the top of the file
-        found = before | {key: value for key, value in found.items() if key not in kept}
-    else:
-        if own is not None and other is None:
-            found["loss"] = _loss(trained.config, own, logits, chosen.labels)
-        found = {"split": split, "data_name": (other or own).name, "step": trained.step} | found
-    arrays = Predictions(probabilities, chosen.labels, chosen.ids, trained.class_names)
-    arrays.write(folder.path / f"predictions{ending}.npz")
-    folder.write(f"eval{ending}.json", found)
-    return found
+    predictions.write(folder.path / f"predictions{ending}.npz")
+    folder.write(f"eval{ending}.json", head | found)
+    return head | found
+
+
+def _as_trained(folder: RunFolder, accuracy: float, say: Say) -> dict[str, Any]:
+    """Returns eval.json as it stands; says so if its accuracy is another one."""
+    before = folder.read("eval.json", "accuracy")
+    if abs(before["accuracy"] - accuracy) > 0.002:
+        say(
+            f"warning: training measured an accuracy of {before['accuracy']:.4f}, now it is "
+            f"{accuracy:.4f}: another device, or other data?"
+        )
+    return before
 
 
 def predictions(workdir: str | Path, say: Say = print) -> Predictions:
@@ -164,8 +169,7 @@ def _own_data_if_there(trained: Trained, say: Say) -> Dataset | None:
         return None
 
 
-def _split(dataset: Dataset | None, name: str) -> Split:
-    assert dataset is not None
+def _split(dataset: Dataset, name: str) -> Split:
     if name not in dataset.splits:
         raise ValueError(
             f"{dataset.name} has no split {name}; choose --split from {', '.join(dataset.splits)}"
@@ -173,9 +177,10 @@ def _split(dataset: Dataset | None, name: str) -> Split:
     return dataset.splits[name]
 
 
-def _temperature(trained: Trained, own: Dataset | None) -> float | None:
+def _temperature(trained: Trained, own: Dataset | None, say: Say) -> float | None:
     """Returns the temperature that fits validation; None without a validation split."""
     if own is None or "valid" not in own.splits:
+        say("no validation split of the run's own data: no temperature")
         return None
     valid = own.splits["valid"]
     return fit_temperature(trained.logits(valid.images), valid.labels)

@@ -189,7 +189,7 @@ def _find_step(folder: RunFolder, step: str | int, select_by: str) -> int:
         return best_epoch(kept, select_by).get("step", steps[-1])
     if step not in steps:
         raise ValueError(
-            f"step {step!r} has no checkpoint in {folder.path}; choose best, last or one of "
+            f"step {step} has no checkpoint in {folder.path}; choose best, last or one of "
             f"{', '.join(map(str, steps))}"
         )
     return int(step)

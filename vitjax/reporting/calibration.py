@@ -76,7 +76,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     for _ in range(40):  # halvings, to 1e-11
         middle = (low + high) / 2
         expected = (softmax(logits * np.exp(middle)) * logits).sum(axis=1).mean()
-        low, high = (middle, high) if expected < of_truth else (low, middle)
+        low, high = (middle, high) if expected <= of_truth else (low, middle)
     return float(np.exp(-(low + high) / 2))
 
 

@@ -4,7 +4,7 @@ import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +32,8 @@ class Predictions(NamedTuple):
         """Writes predictions.npz whole or not at all."""
         partial = path.with_name(path.name + ".tmp")
         with partial.open("wb") as file:
-            np.savez(file, **dict(zip(self._fields, map(np.asarray, self), strict=True)))
+            arrays: Any = dict(zip(self._fields, map(np.asarray, self), strict=True))
+            np.savez(file, **arrays)
         partial.replace(path)
 
     @property
