@@ -59,6 +59,7 @@ def test_import_is_light(module):
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
-def test_the_command_line_does_not_import_jax_for_help():
-    code = "import sys, vitjax.main; print('jax' in sys.modules)"
+@pytest.mark.parametrize("module", ["vitjax.main", "vitjax.report"])
+def test_the_command_line_does_not_import_jax_for_help(module):
+    code = f"import sys, {module}; print('jax' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"

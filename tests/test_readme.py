@@ -45,7 +45,8 @@ def in_checkout(tmp_path):
 def test_commands_are_those_below():
     heads = [" ".join(line.split()[:3]) for line in commands()]
     train, list_rows = "python -m vitjax.main", "python -m vitjax.published"
-    assert heads == [train, "pytest", train, list_rows, train]
+    report = "python -m vitjax.report"
+    assert heads == [train, "pytest", train, report, list_rows, train]
 
 
 def test_install_commands_name_this_package_and_its_extras():
@@ -62,14 +63,16 @@ def test_main_job_reaches_the_promised_accuracy(tmp_path):
     assert json.loads(result.read_text())["accuracy"] >= 0.97
 
 
-def test_run_with_a_workdir(tmp_path):
+def test_run_with_a_workdir_and_its_report(tmp_path):
     out = shell(commands()[2], in_checkout(tmp_path))
     assert "epoch 20/20" in out
     assert (tmp_path / "runs" / "digits" / "eval.json").exists()
+    shell(commands()[3], tmp_path)
+    assert (tmp_path / "runs" / "digits" / "report" / "index.html").exists()
 
 
 def test_one_published_row(tmp_path):
-    assert "4,719,368" in shell(commands()[3], in_checkout(tmp_path))
+    assert "4,719,368" in shell(commands()[4], in_checkout(tmp_path))
 
 
 def test_published_section_is_the_commands_output(tmp_path):
@@ -85,7 +88,7 @@ def test_own_data(tmp_path):
         for i in range(100):
             pixels = random.randint(0, 255, (40, 30 + i % 7, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "images" / label / f"{i}.jpg")
-    line = commands()[4].replace("DIR", "images") + " --config.num_epochs=2"
+    line = commands()[5].replace("DIR", "images") + " --config.num_epochs=2"
     assert "images of 32x32x3, 2 classes" in shell(line, in_checkout(tmp_path))
 
 

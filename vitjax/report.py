@@ -2,12 +2,12 @@
 
 python -m vitjax.report --workdir=runs/digits
 
-The page needs no network. The test split is evaluated first where that was not done yet.
+The page needs no network. The run is evaluated first, where that was not done yet.
 """
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
     from vitjax.reporting.contents import Facts
+    from vitjax.training.run_folder import RunFolder
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 NUM_MISTAKES = flags.DEFINE_integer("num_mistakes", 24, "Mistakes to show.", lower_bound=0)
@@ -49,6 +50,8 @@ def main() -> int:
 
 def gather(workdir: Path) -> "Facts":
     """Reads a run's files, its model and its test images."""
+    import numpy as np
+
     import vitjax
     from vitjax.reporting.contents import Facts
     from vitjax.reporting.examples import Predictions
@@ -56,18 +59,37 @@ def gather(workdir: Path) -> "Facts":
     from vitjax.training.setup import load
 
     folder, trained = RunFolder(workdir), vitjax.load(workdir)
+    evaluation = _evaluation(folder)
+    predictions = Predictions.read(workdir / "predictions.npz")
+    split = load(trained.config, print).splits["test"]
+    if not np.array_equal(split.labels, predictions.labels):
+        raise ValueError(
+            f"{workdir / 'predictions.npz'} is not of the images in the run's test split; run "
+            f"python -m vitjax.evaluate --workdir={workdir} again"
+        )
     return Facts(
         run=folder.read("config.json", "config"),
         changes=changes(trained.config),
         dataset=folder.read("dataset.json", "name"),
         lines=folder.metrics(),
-        evaluation=folder.read("eval.json", "confusion_matrix"),
-        predictions=Predictions.read(workdir / "predictions.npz"),
-        images=load(trained.config, print).splits["test"].images,
+        evaluation=evaluation,
+        predictions=predictions,
+        images=split.images,
         model=trained.model,
         variables=trained.variables,
         preprocess=trained.preprocess,
     )
+
+
+def _evaluation(folder: "RunFolder") -> dict[str, Any]:
+    """Returns eval.json; evaluates the run where only training has written it so far."""
+    from vitjax.evaluation import evaluate
+
+    evaluation = folder.evaluation() or {}
+    if "confusion_matrix" in evaluation and (folder.path / "predictions.npz").exists():
+        return evaluation
+    print(f"evaluating {folder.path}", flush=True)
+    return evaluate(folder.path)
 
 
 def changes(config: "ConfigDict") -> list[tuple[str, str, str]]:

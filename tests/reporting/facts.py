@@ -21,7 +21,10 @@ def facts(model_name="vit", num_classes=3, wrong=5, **changes):
     sizes = SIZES.get(model_name, dict(num_layers=2, hidden_dim=16, mlp_dim=8))
     model = models.create(model_name, num_classes, **sizes, **changes)
     images = random.randint(0, 256, (40, 8, 8, 3), np.uint8)
-    variables = model.init(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32))
+    variables = jax.tree.map(
+        lambda leaf: random.randn(*leaf.shape).astype(leaf.dtype),
+        models.abstract_variables(model, (8, 8, 3)),
+    )
     labels = np.arange(40, dtype=np.int32) % num_classes
     predicted = np.where(np.arange(40) < wrong, (labels + 1) % num_classes, labels)
     probabilities = np.full((40, num_classes), 0.1 / (num_classes - 1), np.float32)

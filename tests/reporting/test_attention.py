@@ -87,10 +87,16 @@ def test_without_class_token_all_queries_count_alike():
     np.testing.assert_array_equal(pooled_maps(weights, (2, 2)), [[6, 7], [8, 9]])
 
 
-def test_maps_have_the_shape_of_the_patches():
-    maps = attention_maps(*built("vit"), IMAGES)
+@pytest.mark.parametrize("name", ["vit", "linformer"])
+def test_maps_are_made_from_the_weights(name):
+    model, variables = built(name)
+    weights = attention_weights(model, variables, IMAGES)
+    maps = attention_maps(model, variables, IMAGES)
     assert maps.heads.shape == (3, 2, 2, 2, 3)
-    assert maps.rollout.shape == (3, 2, 3)
+    np.testing.assert_allclose(
+        maps.heads[2, 1], weights[1, 2, :, 0, 1:].reshape(2, 2, 3), atol=1e-6
+    )
+    np.testing.assert_allclose(maps.rollout[2], rollout(weights)[2, 0, 1:].reshape(2, 3), atol=1e-6)
 
 
 def test_mixer_is_refused():

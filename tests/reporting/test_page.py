@@ -8,13 +8,13 @@ import subprocess
 
 import numpy as np
 import pytest
-from facts import NAMES, facts
+from facts import NAMES, evaluation, facts, line
 
 from vitjax.reporting.contents import sections
 from vitjax.reporting.page import page, write
-from vitjax.reporting.run_sections import headline
+from vitjax.reporting.run_sections import headline, training_section
+from vitjax.reporting.scores import calibration_section
 
-NONE = np.zeros(0, int)
 VOID = {"meta", "img"}
 KINDS = {
     "vit": dict(),
@@ -132,10 +132,16 @@ def test_sections_say_what_holds(kind, words):
 
 
 def test_without_validation_there_is_no_temperature():
-    made_up = facts()
-    made_up.evaluation["calibration"] |= dict(temperature=None, ece_scaled=None, nll_scaled=None)
-    text = page("Title", [], sections(made_up, 0, NONE))
+    of = evaluation(NAMES, np.eye(3, dtype=int))
+    of["calibration"] |= dict(temperature=None, ece_scaled=None, nll_scaled=None)
+    text = page("Title", [], [calibration_section(of)])
     assert "no validation split to fit it on" in text
+
+
+def test_one_epoch_is_no_course():
+    text = Page(page("Title", [], [training_section([line(1)], best_epoch=1)]))
+    said = text.all("figcaption")[0][1]
+    assert said == "Loss over 1 epoch: train 1, valid 2. Epoch 1 was evaluated."
 
 
 def test_files_lie_beside_the_page_and_old_ones_are_gone(tmp_path):
@@ -148,6 +154,12 @@ def test_files_lie_beside_the_page_and_old_ones_are_gone(tmp_path):
     assert not names & {"mistake_99.png", "mistake_03.png", "index.html.tmp"}
     for path in tmp_path.glob("*.png"):
         assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "report").touch()
+    with pytest.raises(ValueError, match=r"report is a file; move it away"):
+        write(tmp_path / "report", "text", [])
 
 
 @pytest.fixture

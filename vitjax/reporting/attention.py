@@ -20,11 +20,19 @@ class AttentionMaps(NamedTuple):
 
 
 def attention_maps(model: nn.Module, variables: Any, images: np.ndarray) -> AttentionMaps:
-    """Returns the maps of normalised images [B, H, W, C]; ValueError as `attention_weights`."""
-    weights = attention_weights(model, variables, images)
+    """Returns the maps of normalised images [B, H, W, C]; ValueError as `attention_weights`.
+
+    Images are taken one after the other: weights among N tokens fill memory as N squared.
+    """
+    _check(model)
     grid = patch_grid(model, images.shape[1:3])
-    by_image = np.moveaxis(weights, 1, 0)  # [B, L, H, N, N]
-    return AttentionMaps(pooled_maps(by_image, grid), pooled_maps(rollout(weights), grid))
+
+    def of_one(variables: Any, image: jax.Array) -> tuple[jax.Array, jax.Array]:
+        weights = jnp.stack(_weights_of_layers(model, variables, image[None]))
+        return pooled_maps(weights[:, 0], grid), pooled_maps(rollout(weights)[0], grid)
+
+    program = jax.jit(lambda v, x: jax.lax.map(functools.partial(of_one, v), x))
+    return AttentionMaps(*map(np.asarray, program(variables, jnp.asarray(images))))
 
 
 def attention_weights(model: nn.Module, variables: Any, images: np.ndarray) -> np.ndarray:
@@ -34,13 +42,17 @@ def attention_weights(model: nn.Module, variables: Any, images: np.ndarray) -> n
     shared out among the N tokens in proportion to the size of their entries in the key projection.
     Raises ValueError for a model without attention among all patches.
     """
+    _check(model)
+    layers = jax.jit(functools.partial(_weights_of_layers, model))
+    return np.stack(layers(variables, jnp.asarray(images)))
+
+
+def _check(model: nn.Module) -> None:
     if not isinstance(model, ViT | Linformer):
         raise ValueError(
             f"{type(model).__name__} has no attention among all patches; attention maps are for "
             "ViT and Linformer"
         )
-    layers = jax.jit(functools.partial(_weights_of_layers, model))
-    return np.stack(layers(variables, jnp.asarray(images)))
 
 
 def _weights_of_layers(model: nn.Module, variables: Any, images: jax.Array) -> list[jax.Array]:
@@ -72,13 +84,13 @@ def _over_tokens(weights: jax.Array, path: tuple[str, ...], variables: Any) -> j
     return jnp.einsum("bhnk,mk->bhnm", weights, size / size.sum(axis=0))
 
 
-def rollout(weights: np.ndarray) -> np.ndarray:
+def rollout(weights: Any) -> Any:
     """Weights [L, B, H, N, N] -> [B, N, N], how much of each input token ends in each output.
 
     Attention rollout (https://arxiv.org/abs/2005.00928): the product over layers of the mean over
     heads, averaged with the identity for the skip connection.
     """
-    mixed = (weights.mean(axis=2) + np.eye(weights.shape[-1])) / 2
+    mixed = (weights.mean(axis=2) + np.eye(weights.shape[-1], dtype=weights.dtype)) / 2
     return functools.reduce(lambda below, layer: layer @ below, mixed)
 
 
@@ -88,7 +100,7 @@ def patch_grid(model: nn.Module, size: tuple[int, ...]) -> tuple[int, int]:
     return size[0] // patch_size, size[1] // patch_size
 
 
-def pooled_maps(weights: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+def pooled_maps(weights: Any, grid: tuple[int, int]) -> Any:
     """Weights [..., N, N] -> [..., R, C]: what is pooled for the head looks at.
 
     That is the class token, which comes first, if there is one; else the mean of all tokens.

@@ -46,9 +46,10 @@ class Predictions(NamedTuple):
         places = {name: index for index, name in enumerate(self.ids)}
         unknown = [name for name in ids if name not in places]
         if unknown:
+            first, last = str(self.ids[0]), str(self.ids[-1])
             raise ValueError(
-                f"no image {unknown[0]!r}; ids are as in predictions.npz, from {self.ids[0]!r} to "
-                f"{self.ids[-1]!r}"
+                f"no image {unknown[0]!r}; ids are as in predictions.npz, from {first!r} to "
+                f"{last!r}"
             )
         return np.array([places[name] for name in ids], int)
 

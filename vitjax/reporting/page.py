@@ -53,6 +53,8 @@ def page(title: str, opening: Iterable[Html], sections: Sequence[Section]) -> st
 
 def write(folder: Path, text: str, sections: Sequence[Section]) -> None:
     """Writes index.html and the pictures, each whole or not at all; removes older pictures."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; move it away, the report is a folder of that name")
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
