@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,3 +30,20 @@ def real_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of seconds, for tests that do not change it."""
+    from vitjax.cli import load_config
+    from vitjax.training.loop import train_and_evaluate
+
+    workdir = tmp_path_factory.mktemp("digits") / "run"
+    train_and_evaluate(load_config("configs/vit_digits.py:debug"), workdir, lambda text: None)
+    return workdir
+
+
+@pytest.fixture
+def own_run(digits_run: Path, tmp_path: Path) -> Path:
+    """A copy of that run, to be changed."""
+    return shutil.copytree(digits_run, tmp_path / "own_run")

@@ -13,18 +13,23 @@ import orbax.checkpoint as ocp
 REPO = Path(__file__).parents[1]
 
 
-def command(*args):
-    return [sys.executable, "-m", "vitjax.main", *map(str, args)]
+def command(*args, module="vitjax.main"):
+    return [sys.executable, "-m", module, *map(str, args)]
 
 
 def environment(**changes):
     return os.environ | {"PYTHONPATH": str(REPO)} | changes
 
 
-def main(*args, code=0, cwd=REPO, **env):
-    """Runs vitjax.main and returns (stdout, stderr); its exit code must be `code`."""
+def main(*args, module="vitjax.main", code=0, cwd=REPO, stdin="", **env):
+    """Runs a command and returns (stdout, stderr); its exit code must be `code`."""
     done = subprocess.run(
-        command(*args), capture_output=True, text=True, env=environment(**env), cwd=cwd
+        command(*args, module=module),
+        capture_output=True,
+        text=True,
+        env=environment(**env),
+        cwd=cwd,
+        input=stdin,
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout, done.stderr

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,7 +46,8 @@ def in_checkout(tmp_path):
 def test_commands_are_those_below():
     heads = [" ".join(line.split()[:3]) for line in commands()]
     train, list_rows = "python -m vitjax.main", "python -m vitjax.published"
-    assert heads == [train, "pytest", train, list_rows, train]
+    using = [f"python -m vitjax.{name}" for name in ("evaluate", "predict", "compare", "report")]
+    assert heads == [train, "pytest", train, *using, list_rows, train]
 
 
 def test_install_commands_name_this_package_and_its_extras():
@@ -62,14 +64,25 @@ def test_main_job_reaches_the_promised_accuracy(tmp_path):
     assert json.loads(result.read_text())["accuracy"] >= 0.97
 
 
-def test_run_with_a_workdir(tmp_path):
+def test_run_with_a_workdir_and_what_is_done_with_it(tmp_path):
     out = shell(commands()[2], in_checkout(tmp_path))
     assert "epoch 20/20" in out
     assert (tmp_path / "runs" / "digits" / "eval.json").exists()
+    runs = tmp_path / "runs"
+    assert "macro_mean" in shell(commands()[3], tmp_path)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "image.png")
+    said = shell(commands()[4].replace("IMAGE", "image.png"), tmp_path)
+    assert said.startswith("image.png  ")
+    assert said.count("%") == 3
+    shutil.copytree(runs / "digits", runs / "other")
+    assert "McNemar" in shell(commands()[5], tmp_path)
+    assert (tmp_path / "comparison.png").exists()
+    shell(commands()[6], tmp_path)
+    assert (tmp_path / "runs" / "digits" / "report" / "index.html").exists()
 
 
 def test_one_published_row(tmp_path):
-    assert "4,719,368" in shell(commands()[3], in_checkout(tmp_path))
+    assert "4,719,368" in shell(commands()[7], in_checkout(tmp_path))
 
 
 def test_published_section_is_the_commands_output(tmp_path):
@@ -85,7 +98,7 @@ def test_own_data(tmp_path):
         for i in range(100):
             pixels = random.randint(0, 255, (40, 30 + i % 7, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "images" / label / f"{i}.jpg")
-    line = commands()[4].replace("DIR", "images") + " --config.num_epochs=2"
+    line = commands()[8].replace("DIR", "images") + " --config.num_epochs=2"
     assert "images of 32x32x3, 2 classes" in shell(line, in_checkout(tmp_path))
 
 

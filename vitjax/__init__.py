@@ -1,3 +1,18 @@
 """vitjax: small and efficient image classifiers in JAX and Flax."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vitjax.trained import load, predict
+
+__all__ = ["load", "predict"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what needs JAX when it is asked for, so that the command line starts at once."""
+    if name in __all__:
+        from vitjax import trained
+
+        return getattr(trained, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

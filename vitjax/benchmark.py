@@ -2,7 +2,7 @@
 
 python -m vitjax.benchmark --suite=seeds --peers --json=seeds.json
 python -m vitjax.benchmark --config=configs/vit_mnist.py --config.data.data_dir=DIR
-python -m vitjax.benchmark --suite=attention
+python -m vitjax.benchmark --suite=attention --plot=attention.png
 
 Suites run on random images. --peers needs the extra [bench]; vitjax and PyTorch take turns in one
 run, so that their ratio holds on a busy machine, where an absolute time means little. --markdown
@@ -29,6 +29,9 @@ ONLY = flags.DEFINE_list(
 PEERS = flags.DEFINE_bool("peers", False, "Measure PyTorch on the same work as well.")
 ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns that each trainer takes.", lower_bound=1)
 JSON = flags.DEFINE_string("json", None, "File that the results are written to.")
+PLOT = flags.DEFINE_string(
+    "plot", None, "PNG file for a figure of --suite=attention's step times and memory."
+)
 MARKDOWN = flags.DEFINE_bool("markdown", False, "Print README's section, and measure nothing.")
 
 
@@ -39,10 +42,13 @@ def main() -> int:
 
         print(markdown())
         return 0
+    if PLOT.value and SUITE.value != "attention":
+        raise ValueError(f"--plot is for --suite=attention; --suite={SUITE.value} was given")
     from vitjax.benchmarking import run
 
     if SUITE.value == "attention":
         results = run.attention(ONLY.value, ROUNDS.value, _say)
+        _plot(results)
     else:
         results = run.seeds(ONLY.value, PEERS.value, ROUNDS.value, _say)
     _write({"suite": SUITE.value, **results})
@@ -62,13 +68,29 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
+def _plot(results: dict[str, Any]) -> None:
+    if PLOT.value is None:
+        return
+    from vitjax.reporting.figures import png
+    from vitjax.reporting.scaling import scaling_picture
+
+    picture = scaling_picture(results["points"], results["hardware"])
+    _replace(Path(PLOT.value), png(picture.figure))
+    print(picture.alt)
+
+
 def _write(results: dict[str, Any]) -> None:
     if JSON.value is None:
         return
     command = shlex.join(["python", "-m", "vitjax.benchmark", *sys.argv[1:]])
-    path = Path(JSON.value)
+    text = json.dumps({"command": command, **results}, indent=1) + "\n"
+    _replace(Path(JSON.value), text.encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
     partial = path.with_name(path.name + ".tmp")
-    partial.write_text(json.dumps({"command": command, **results}, indent=1) + "\n")
+    partial.write_bytes(content)
     partial.replace(path)
     print(f"written to {path}")
 

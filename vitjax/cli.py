@@ -42,26 +42,31 @@ def run_with_config(main: Callable[["ConfigDict", Path], None], default_config: 
     _run(lambda: main(FLAGS.config, Path(source.partition(":")[0])), parse)
 
 
-def run(main: Callable[..., int], max_arguments: int = 0) -> None:
-    """Runs `main(*arguments)`, which returns the exit code, on a command line without a config.
+def run(main: Callable[[], int]) -> None:
+    """Runs `main()`, which returns the exit code, on a command line without a config.
 
     Says what is wrong in one line; the environment variable VITJAX_TRACEBACK=1 shows tracebacks.
     """
-    _run(lambda *arguments: sys.exit(main(*arguments)), _parse_plain, max_arguments)
+    _run(lambda: sys.exit(main()), _parse_plain)
 
 
-def _run(
-    main: Callable[..., None],
-    parse: Callable[[Sequence[str]], list[str]],
-    max_arguments: int = 0,
-) -> None:
+def run_with_words(main: Callable[[list[str]], int]) -> None:
+    """As `run`, of a `main` that takes the words of the command line that are no options."""
+    _start(lambda argv: sys.exit(main(list(argv[1:]))), _parse_plain)
+
+
+def _run(main: Callable[[], None], parse: Callable[[Sequence[str]], list[str]]) -> None:
     def guarded(argv: Sequence[str]) -> None:
-        arguments = argv[1:]
-        if len(arguments) > max_arguments:
-            unexpected = arguments[max_arguments]
-            raise ValueError(f"unexpected argument {unexpected!r}; options begin with --")
-        main(*arguments)
+        if len(argv) > 1:
+            raise ValueError(f"unexpected argument {argv[1]!r}; options begin with --")
+        main()
 
+    _start(guarded, parse)
+
+
+def _start(
+    guarded: Callable[[Sequence[str]], None], parse: Callable[[Sequence[str]], list[str]]
+) -> None:
     logging.set_verbosity(logging.ERROR)  # Orbax and TFDS chat at the levels below
     app.run(lambda argv: _one_line(guarded, argv), flags_parser=lambda argv: _one_line(parse, argv))
 
@@ -73,6 +78,7 @@ def _asks_for_help(argv: Sequence[str]) -> bool:
 def _parse_plain(argv: Sequence[str]) -> list[str]:
     """Parses argv; leaves with code 0 after showing help, where absl's is 1."""
     if not _asks_for_help(argv):
+        FLAGS.set_gnu_getopt(True)  # options may stand behind words
         return FLAGS(argv)
     with contextlib.suppress(SystemExit):
         FLAGS(argv)

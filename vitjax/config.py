@@ -37,6 +37,9 @@ def default(model_name: str = "vit") -> ConfigDict:
     config.optim = _optimizer_options()
     config.finetune = _finetune_options()
     config.schedule = _schedule_options()
+    config.log = ConfigDict()  # besides metrics.jsonl
+    config.log.tensorboard = False  # event files in the run's folder; needs the extra [log]
+    config.log.wandb = False  # Weights & Biases, set up by its own variables; extra [wandb]
     return config.lock()  # so that a misspelt option is an error
 
 

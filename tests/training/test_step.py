@@ -9,6 +9,7 @@ from flax import linen as nn
 from tiny import CLASSES, MESH, SEED, WEIGHTS, Softmax, data, recipe
 
 from vitjax.data.order import Order
+from vitjax.training import step
 from vitjax.training.diagnose import first_bad_layer
 from vitjax.training.sharding import check_batch_size
 from vitjax.training.step import Programs, evaluate, train_step
@@ -114,3 +115,9 @@ def test_names_the_first_layer_that_overflows():
 def test_batch_must_split_evenly(batch, parts):
     with pytest.raises(ValueError, match=rf"config\.data\.batch_size={batch} is not divisible"):
         check_batch_size(batch, parts, MESH)
+
+
+def test_a_jaxlib_without_the_compile_option_does_without(monkeypatch):
+    monkeypatch.setattr(step, "_CPU_OPTIONS", {"xla_cpu_no_such_option": "1"})
+    (double,) = step.aot((jax.jit(lambda x: 2 * x), (1.0,)))
+    assert double(3.0) == 6.0

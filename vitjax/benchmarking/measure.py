@@ -13,6 +13,7 @@ from vitjax.benchmarking.ours import Ours
 from vitjax.benchmarking.worker import Worker
 
 COMPILED = "compiled"  # the peer whose epoch is not timed: its loader is that of the other
+_AUGMENTED = "augmented"
 _TURN_SECONDS = 0.5  # of steps in one turn: long beside what starting and waiting cost
 _MATMUL_SIZES = {"cpu": 2048}  # of the square matrices; elsewhere 8192
 
@@ -46,17 +47,24 @@ def measure(
 ) -> dict[str, Any]:
     """Returns what one model takes by vitjax, and how many times longer by each of `peers`.
 
-    `peak` is the device's matmul_peak. Everything is run once before it is timed.
+    A step is timed without augmentation, which peers do in their loaders; epochs have it. `peak` is
+    the device's matmul_peak. Everything is run once before it is timed.
     """
     recipe = ours.recipe
     compile_seconds = ours.compile()
-    trainers: dict[str, Trainer] = {"vitjax": ours, **peers}
+    plain = ours.plain()
+    trainers: dict[str, Trainer] = {"vitjax": plain, **peers}
+    if plain is not ours:
+        plain.compile_once()
+        trainers[_AUGMENTED] = ours
     steps = in_turn(
         {name: _turn(trainer, recipe.steps_per_epoch) for name, trainer in trainers.items()}, rounds
     )
-    epochs = in_turn(
-        {name: t.epoch for name, t in trainers.items() if name != COMPILED}, epoch_rounds
-    )
+    epoch_trainers: dict[str, Trainer] = {
+        "vitjax": ours,
+        **{n: p for n, p in peers.items() if n != COMPILED},
+    }
+    epochs = in_turn({name: t.epoch for name, t in epoch_trainers.items()}, epoch_rounds)
     macs = models.num_macs(recipe.model, recipe.image_shape)
     step = summary(steps["vitjax"])
     flops = 3 * 2 * macs * recipe.batch_size / step["median"]  # backward is twice the forward
@@ -68,6 +76,7 @@ def measure(
         "train_images": recipe.num_examples,
         "compile_seconds": compile_seconds,
         "step_seconds": step,
+        "augmentation_share": ratio(steps.get(_AUGMENTED, steps["vitjax"]), steps["vitjax"]) - 1,
         "images_per_second": recipe.batch_size / step["median"],
         "flops_per_second": flops,
         "share_of_matmul_peak": flops / peak,

@@ -1,6 +1,7 @@
 """A case of the suite trained by vitjax, on random data, stage by stage."""
 
 import contextlib
+import dataclasses
 import shutil
 import tempfile
 import time
@@ -18,6 +19,7 @@ from vitjax.benchmarking.suite import Case
 from vitjax.data import resident
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Split
+from vitjax.data.resident import Resident
 from vitjax.training import losses, memory, optim
 from vitjax.training.sharding import make_mesh, replicated
 from vitjax.training.step import Programs, Recipe, aot
@@ -47,11 +49,10 @@ def make_recipe(case: Case, dtype: Any) -> Recipe:
 class Ours:
     """The compiled programs of one recipe, ready to be timed."""
 
-    def __init__(self, recipe: Recipe, train: Split, test: Split):
+    def __init__(self, recipe: Recipe, train: Resident, test: Resident):
         self.recipe, self._mesh = recipe, make_mesh()
         self._programs = Programs(recipe, self._mesh)
-        on_devices = replicated(self._mesh)
-        self._train_data, self._test_data = (resident.put(s, on_devices) for s in (train, test))
+        self._train_data, self._test_data = train, test
         self._state = self._programs.init(SEED)
         self._order = self._programs.epoch_order(SEED, np.int32(0))
         self._train: Any = None
@@ -65,7 +66,21 @@ class Ours:
             Split(*random_split(case, count, seed), np.arange(count).astype(str))
             for seed, count in enumerate((case.num_train, case.num_test))
         )
-        return cls(make_recipe(case, dtype), train, test)
+        return cls.of_splits(make_recipe(case, dtype), train, test)
+
+    @classmethod
+    def of_splits(cls, recipe: Recipe, train: Split, test: Split) -> "Ours":
+        """Returns the programs of a recipe, with its data put on the devices."""
+        on_devices = replicated(make_mesh())
+        return cls(recipe, *(resident.put(split, on_devices) for split in (train, test)))
+
+    def plain(self) -> "Ours":
+        """Returns the same without augmentation: itself, where it has none."""
+        none = Augmentation()
+        if self.recipe.augmentation == none:
+            return self
+        recipe = dataclasses.replace(self.recipe, augmentation=none)
+        return Ours(recipe, self._train_data, self._test_data)
 
     def compile(self) -> dict[str, float]:
         """Compiles training and evaluation; returns the seconds it took without and with a cache.

@@ -52,7 +52,8 @@ def config(options: Any, rounds: int, say: Say) -> dict[str, Any]:
     setup = prepare(options, say)
     peak = matmul_peak(setup.recipe.model.dtype)
     splits = setup.dataset.splits
-    ours = Ours(setup.recipe, splits["train"], splits["valid" if "valid" in splits else "test"])
+    held_out = splits["valid" if "valid" in splits else "test"]
+    ours = Ours.of_splits(setup.recipe, splits["train"], held_out)
     say(header(_facts(), peak))
     epoch_rounds = min(rounds, _EPOCH_ROUNDS)
     result = measure(ours, {}, rounds=rounds, epoch_rounds=epoch_rounds, peak=peak)

@@ -22,8 +22,8 @@ def case_line(name: str, result: Mapping[str, Any]) -> str:
         f"{result['batch_size']}, {result['dtype']}",
         f"  step {_range(step)}, {result['images_per_second']:,.0f} images/s, "
         f"{100 * result['share_of_matmul_peak']:.0f} % of the matmul peak, "
-        f"{peak / 2**20:,.0f} MiB; compiling {compiled['cold']:.1f} s, "
-        f"{compiled['cached']:.1f} s from the cache",
+        f"{peak / 2**20:,.0f} MiB; augmentation adds {100 * result['augmentation_share']:.0f} %",
+        f"  compiling {compiled['cold']:.1f} s, {compiled['cached']:.1f} s from the cache",
         f"  epoch of {result['train_images']:,} images {_range(result['epoch_seconds'])}",
     ]
     for peer, facts in result["peers"].items():

@@ -46,8 +46,13 @@ class ReadOptions:
             )
 
 
-def to_array(image: "Image.Image", size: int | None, channels: int, fit: str) -> np.ndarray:
-    """An opened image -> uint8 [H, W, C]; ValueError for 32-bit pixels."""
+def to_array(
+    image: "Image.Image", size: int | tuple[int, int] | None, channels: int, fit: str
+) -> np.ndarray:
+    """An opened image -> uint8 [H, W, C]; ValueError for 32-bit pixels.
+
+    `size` is the side of a square or (height, width), in pixels; None keeps the image's own.
+    """
     from PIL import Image
 
     mode = "L" if channels == 1 else "RGB"
@@ -57,12 +62,13 @@ def to_array(image: "Image.Image", size: int | None, channels: int, fit: str) ->
         raise ValueError(f"has 32-bit pixels (mode {image.mode}), expected 8 bits")
     if image.mode != mode:
         image = image.convert(mode)
-    if size is not None and image.size != (size, size):
+    height, width = (size, size) if isinstance(size, int) else size or image.size[::-1]
+    if image.size != (width, height):
         if fit == "center_crop":
-            left, top = (_offset(length, size) for length in image.size)
-            image = image.crop((left, top, left + size, top + size))  # pads with 0
+            left, top = _offset(image.size[0], width), _offset(image.size[1], height)
+            image = image.crop((left, top, left + width, top + height))  # pads with 0
         else:
-            image = image.resize((size, size), Image.Resampling.BILINEAR)  # antialiased
+            image = image.resize((width, height), Image.Resampling.BILINEAR)  # antialiased
     width, height = image.size
     return np.frombuffer(image.tobytes(), np.uint8).reshape(height, width, channels)
 

@@ -87,21 +87,12 @@ def _list_split(
     folder: Path, class_names: list[str], must_have_all: bool
 ) -> tuple[list[str], list[int]]:
     """Paths and labels of one split, by class and then by name."""
-    from PIL import Image
-
-    extensions = {ext for ext, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     paths: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(class_names):
         if not (folder / name).is_dir():
             continue
-        files = sorted(
-            entry.path
-            for entry in os.scandir(folder / name)
-            if entry.is_file()
-            and not entry.name.startswith(".")
-            and os.path.splitext(entry.name)[1].lower() in extensions
-        )
+        files = image_files(folder / name)
         if must_have_all and not files:
             raise ValueError(
                 f"{folder / name} holds no image, expected some for this class; fill or remove "
@@ -110,6 +101,20 @@ def _list_split(
         paths += files
         labels += [label] * len(files)
     return paths, labels
+
+
+def image_files(folder: Path) -> list[str]:
+    """Paths of the images in a folder, by name: no hidden files, nor what is none by extension."""
+    from PIL import Image
+
+    extensions = {ext for ext, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    return sorted(
+        entry.path
+        for entry in os.scandir(folder)
+        if entry.is_file()
+        and not entry.name.startswith(".")
+        and os.path.splitext(entry.name)[1].lower() in extensions
+    )
 
 
 def _some(names: list[str]) -> str:

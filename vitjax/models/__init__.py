@@ -6,7 +6,13 @@ from typing import Any
 from flax import linen as nn
 
 from vitjax.models.attention import LinformerAttention, SelfAttention
-from vitjax.models.count import abstract_params, abstract_variables, num_macs, num_params
+from vitjax.models.count import (
+    abstract_params,
+    abstract_variables,
+    macs_by_module,
+    num_macs,
+    num_params,
+)
 from vitjax.models.layers import Block, Encoder, Head, Linear, Mlp, PatchStem
 from vitjax.models.linformer import Linformer
 from vitjax.models.mixer import Mixer
@@ -36,6 +42,7 @@ __all__ = [
     "abstract_variables",
     "create",
     "defaults",
+    "macs_by_module",
     "num_macs",
     "num_params",
 ]

@@ -1,6 +1,8 @@
 """Parameters and multiply-accumulates of a model, without computing anything."""
 
+import collections
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -30,29 +32,37 @@ def num_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
     Counts every matrix product and convolution in the traced program (attention included), and
     nothing else.
     """
+    return sum(macs_by_module(model, image_shape).values())
+
+
+def macs_by_module(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, int]:
+    """Returns the counts of `num_macs` by the path of the module, as in its parameters' tree."""
     variables = abstract_variables(model, image_shape)
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     jaxpr = jax.make_jaxpr(model.apply)(variables, images)
-    return _macs(jaxpr.jaxpr)
+    counts: dict[str, int] = collections.Counter()
+    for scope, count in _macs(jaxpr.jaxpr, ""):
+        counts[scope.partition("/")[2]] += count  # without the model's own name
+    return dict(counts)
 
 
-def _macs(jaxpr: Any) -> int:
-    total = 0
+def _macs(jaxpr: Any, outer: str) -> Iterator[tuple[str, int]]:
+    """Yields each product's scope, which flax names after the module, and its count."""
     for eqn in jaxpr.eqns:
+        scope = "/".join(filter(None, (outer, str(eqn.source_info.name_stack))))
         if eqn.primitive.name == "dot_general":
             (contracted, _), _ = eqn.params["dimension_numbers"]
             depth = math.prod(eqn.invars[0].aval.shape[axis] for axis in contracted)
-            total += depth * math.prod(eqn.outvars[0].aval.shape)
+            yield scope, depth * math.prod(eqn.outvars[0].aval.shape)
         elif eqn.primitive.name == "conv_general_dilated":
             spec = eqn.params["dimension_numbers"].rhs_spec  # (out channels, in channels, *window)
             kernel = eqn.invars[1].aval.shape
             depth = math.prod(kernel[axis] for axis in spec[1:])
-            total += depth * math.prod(eqn.outvars[0].aval.shape)
+            yield scope, depth * math.prod(eqn.outvars[0].aval.shape)
         for inner in jax.tree.leaves(
             list(eqn.params.values()), is_leaf=lambda p: hasattr(p, "eqns") or hasattr(p, "jaxpr")
         ):
             if hasattr(inner, "jaxpr"):
                 inner = inner.jaxpr
             if hasattr(inner, "eqns"):
-                total += _macs(inner)
-    return total
+                yield from _macs(inner, scope)

@@ -6,7 +6,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from vitjax.pretrained.convert import Arrays
-from vitjax.training.checkpoint import read_step
+from vitjax.training import checkpoint
 from vitjax.training.finetune import merge
 from vitjax.training.run_folder import RunFolder
 
@@ -24,7 +24,11 @@ def read(path: Path) -> Arrays:
     """
     folder = RunFolder(path)
     result = folder.evaluation()
-    state = read_step(folder.checkpoints, result["step"] if result else None)
-    params = merge(state["params"], state["ema_params"] or {})
+    steps = checkpoint.saved_steps(folder.checkpoints)
+    if not steps:
+        raise ValueError(f"{path} has no checkpoint yet")
+    step = result["step"] if result else steps[-1]
+    state = checkpoint.read(folder.checkpoints, step, ("params", "ema_params", "model_state"))
+    params = merge(state["params"], state["ema_params"])
     variables = {"params": params, **state["model_state"]}
     return {name: np.asarray(x) for name, x in flatten_dict(variables, sep="/").items()}

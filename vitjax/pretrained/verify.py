@@ -23,12 +23,12 @@ LIBRARY = flags.DEFINE_enum("library", "transformers", ["transformers", "timm"],
 FINETUNE = flags.DEFINE_bool("finetune", False, "Also train a step, save and load again.")
 
 
-def main(*names: str) -> int:
+def main(names: list[str]) -> int:
     """Runs the command; returns its exit code."""
     from vitjax.pretrained import reference
 
-    if not names:
-        raise ValueError(f"expected NAME, one of {', '.join(reference.NAMES)}")
+    if len(names) != 1:
+        raise ValueError(f"expected one NAME, of {', '.join(reference.NAMES)}")
     cli.use_compile_cache()
     with tempfile.TemporaryDirectory() as folder:
         worst = compare(names[0], LIBRARY.value, Path(folder))
@@ -147,4 +147,4 @@ def finetune(name: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, max_arguments=1)
+    cli.run_with_words(main)

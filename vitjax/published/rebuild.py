@@ -57,12 +57,13 @@ def _count(
         image_shape = (input_size, input_size, image_shape[-1])
     model = models.create(model_name, num_classes, **dict(options))
     params = models.abstract_params(model, image_shape)
-    counts = [models.num_params(p) for p in (params, split(params, train_only)[0])]
+    total = models.num_params(params)
+    trained = models.num_params(split(params, train_only)[0])
     if isinstance(model, PatchClassifier):
-        return Counts(*counts, layer_macs(model, image_shape))
+        return Counts(total, trained, layer_macs(model, image_shape))
     below_head = models.num_macs(model.clone(num_classes=0), image_shape)
     head = models.num_macs(model, image_shape) - below_head
-    return Counts(*counts, {"features": below_head, "head": head})
+    return Counts(total, trained, {"features": below_head, "head": head})
 
 
 def tool_macs(row: Row, counts: Counts | None) -> dict[str, Any] | None:

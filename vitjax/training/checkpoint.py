@@ -41,7 +41,7 @@ class Checkpoints:
         self._folder = folder.absolute()
         self._say = on_status
         self._keep = _Keep()
-        for step in self._steps_on_disk():
+        for step in saved_steps(self._folder):
             self._verify(step)
         self._manager = ocp.CheckpointManager(
             self._folder,
@@ -112,7 +112,7 @@ class Checkpoints:
         with self._writing():
             self._manager.wait_until_finished()
         if jax.process_index() == 0:
-            for step in self._steps_on_disk():
+            for step in saved_steps(self._folder):
                 self._seal(step)
 
     @contextlib.contextmanager
@@ -129,12 +129,6 @@ class Checkpoints:
         self.wait()
         self._manager.close()
 
-    def _steps_on_disk(self) -> list[int]:
-        if not self._folder.is_dir():
-            return []
-        steps = (p for p in self._folder.iterdir() if p.name.isdigit() and p.is_dir())
-        return sorted(int(p.name) for p in steps)
-
     def _seal(self, step: int) -> None:
         path = self._folder / str(step) / MANIFEST
         if not path.exists():
@@ -145,17 +139,8 @@ class Checkpoints:
     def _verify(self, step: int) -> None:
         """Sets a step aside whose files are not those of its manifest."""
         folder = self._folder / str(step)
-        path = folder / MANIFEST
-        if not path.exists():  # killed between writing and sealing: Orbax's commit was atomic
-            return
-        try:
-            expected = json.loads(path.read_text())
-        except ValueError:
-            expected = {MANIFEST: "unreadable"}
-        found = _hashes(folder)
-        wrong = sorted(k for k in expected | found if expected.get(k) != found.get(k))
-        if wrong:
-            self._say(f"checkpoint {folder} is damaged ({wrong[0]} changed) and set aside")
+        if wrong := _changed_file(folder):
+            self._say(f"checkpoint {folder} is damaged ({wrong} changed) and set aside")
             self._set_aside(step)
 
     def _set_aside(self, step: int) -> None:
@@ -165,23 +150,46 @@ class Checkpoints:
         (self._folder / str(step)).rename(damaged)
 
 
-def read_step(folder: Path, step: int | None = None) -> Any:
-    """Returns the state of `step`, or of the newest, as nested dicts of arrays on the host.
+def saved_steps(folder: Path) -> list[int]:
+    """Returns the steps that have a checkpoint in a folder, oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and p.is_dir())
 
-    Needs no model. Raises ValueError where it is absent or cannot be read.
+
+def read(folder: Path, step: int, names: Sequence[str]) -> dict[str, Any]:
+    """Returns parts of the state of `step` as trees of NumPy arrays, and changes nothing on disk.
+
+    So a run can be read while it trains. A part that was None or empty is {}. Raises ValueError
+    for a damaged checkpoint.
     """
-    steps = sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and p.is_dir())
-    if not steps or step not in (None, *steps):
-        raise ValueError(f"{folder} has no checkpoint{'' if step is None else f' of step {step}'}")
-    path = folder.absolute() / str(step or steps[-1]) / "default"
-    reader = ocp.PyTreeCheckpointer()
+    path = folder.absolute() / str(step)
+    if wrong := _changed_file(path):
+        raise ValueError(f"checkpoint {path} is damaged ({wrong} changed); load another step")
     try:
-        tree = dict(reader.metadata(path).item_metadata.tree)
-        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
-        return reader.restore(path, restore_args=as_numpy)
+        handler = ocp.PyTreeCheckpointHandler()
+        saved = handler.metadata(path / "default").tree
+        wanted = {name: saved[name] for name in names if saved.get(name)}
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
+        arguments = ocp.args.PyTreeRestore(wanted, restore_args=as_numpy, partial_restore=True)
+        found = handler.restore(path / "default", args=arguments)
     except Exception as error:  # Orbax raises bare Exceptions for damaged files
         reason = str(error).strip().split("\n")[0][:200]
-        raise ValueError(f"checkpoint {path.parent} cannot be read: {reason}") from error
+        raise ValueError(f"checkpoint {path} cannot be read: {reason}") from error
+    return {name: found.get(name, {}) for name in names}
+
+
+def _changed_file(folder: Path) -> str | None:
+    """Returns a file of a checkpoint that is not as its manifest says; None without any."""
+    path = folder / MANIFEST
+    if not path.exists():  # killed between writing and sealing: Orbax's commit was atomic
+        return None
+    try:
+        expected = json.loads(path.read_text())
+    except ValueError:
+        expected = {MANIFEST: "unreadable"}
+    found = _hashes(folder)
+    return min((k for k in expected | found if expected.get(k) != found.get(k)), default=None)
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -22,8 +22,9 @@ from vitjax.training.checkpoint import Checkpoints
 from vitjax.training.diagnose import first_bad_layer
 from vitjax.training.initial import LoadWeights, initial_state
 from vitjax.training.interrupt import Interrupted, SignalWatch
+from vitjax.training.logs import Logs, check_installed
 from vitjax.training.progress import EpochBar, Say, epoch_line, result_table, timed
-from vitjax.training.run_folder import RunFolder
+from vitjax.training.run_folder import RunFolder, best_epoch
 from vitjax.training.setup import Setup, prepare
 from vitjax.training.sharding import replicated
 from vitjax.training.state import TrainState
@@ -52,6 +53,7 @@ def train_and_evaluate(
         say(f"the run in {workdir} is finished")
         say(result_table(result, workdir))
         return result
+    check_installed(**config.log)
     setup = prepare(config, say)
     programs = Programs(setup.recipe, setup.mesh)
     weights = "" if folder.has_checkpoints() else config.finetune.weights
@@ -68,6 +70,7 @@ def train_and_evaluate(
                 result = run.test()
             finally:
                 run.checkpoints.close()
+                run.logs.close()
         folder.write("eval.json", result)
     say(result_table(result, workdir))
     return result
@@ -102,6 +105,8 @@ class Run:
             say(f"resuming at step {int(restored.step)}")
         self._history = self._kept_history()
         self.checkpoints.best_step = self._best(self._history).get("step")
+        step = int(self._state.step)
+        self.logs = Logs(folder.path, step, to_json(config), **config.log)
 
     def _kept_history(self) -> list[dict[str, Any]]:
         """Returns the epochs before the restored step, without the score of a best one lost."""
@@ -130,6 +135,7 @@ class Run:
             self._history.append(line)
             best = self._best(self._history) is line
             self._folder.append_metrics(line)
+            self.logs.write(line["step"], {k: v for k, v in line.items() if k != "step"})
             self.checkpoints.save(line["step"], self._state, best=best)
             self._say(epoch_line(line, self._config.num_epochs, best))
             if self._finished(epoch + 1):
@@ -145,6 +151,8 @@ class Run:
         if int(state.step) != best["step"]:
             state = self.checkpoints.restore_step(best["step"], state)
         metrics = self._programs.evaluate(state.variables, self._data["test"])
+        measured = {f"test_{name}": value for name, value in metrics.compute().items()}
+        self.logs.write(self._history[-1]["step"], measured)
         names = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "step", "epoch")
         return {
             "split": "test",
@@ -225,15 +233,10 @@ class Run:
             "seconds": seconds + time.perf_counter() - started,
         }
 
-    def _score(self, line: Mapping[str, Any]) -> tuple[float, float]:
-        """Orders epochs: by accuracy and then loss, or by loss alone; higher is better."""
-        by_loss = self._config.select_by == "loss"
-        return (0.0 if by_loss else line["valid_accuracy"]), -line["valid_loss"]
-
     def _best(self, lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Returns the line of the best epoch, the first of equals; {} without validation."""
-        scored = (e for e in lines if "valid_loss" in e and e["step"] not in self._lost)
-        return max(scored, key=self._score, default={})
+        """Returns the line of the best epoch that is not lost; {} without validation."""
+        kept = [line for line in lines if line["step"] not in self._lost]
+        return best_epoch(kept, self._config.select_by)
 
     def _finished(self, num_epochs: int) -> bool:
         """Whether nothing is left to train after `num_epochs` whole epochs."""

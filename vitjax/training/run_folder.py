@@ -6,14 +6,20 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 # Do not change a result; dataset.json tells other data apart.
-_FREE_KEYS = ("steps_per_call", "data.data_dir", "data.image_root")
+_FREE_KEYS = (
+    "steps_per_call",
+    "data.data_dir",
+    "data.image_root",
+    "log.tensorboard",
+    "log.wandb",
+)
 
 
 class RunFolder:
@@ -139,6 +145,18 @@ class RunFolder:
         partial = path.with_name(path.name + ".tmp")
         partial.write_text(text)
         partial.replace(path)
+
+
+def best_epoch(lines: Sequence[Mapping[str, Any]], select_by: str) -> Mapping[str, Any]:
+    """Returns the line of the best epoch on validation, the first of equals; {} without any.
+
+    Best is by "accuracy" and then loss, or by "loss" alone.
+    """
+
+    def score(line: Mapping[str, Any]) -> tuple[float, float]:
+        return (0.0 if select_by == "loss" else line["valid_accuracy"]), -line["valid_loss"]
+
+    return max((line for line in lines if "valid_loss" in line), key=score, default={})
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,151 @@
+"""The benchmark measures what it says; its figures come from its files."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import pytest
+from runs import REPO, environment
+
+from vitjax import cli, models
+from vitjax.benchmarking import attention, measure, tables
+from vitjax.benchmarking.ours import make_recipe
+from vitjax.benchmarking.suite import SEEDS
+from vitjax.benchmarking.worker import PeerError, Worker
+
+CONFIGS = {  # of the suite's models
+    "vit_mnist": "vit_mnist.py",
+    "vit_light": "vit_light.py:mnist",
+    "mixer_mnist": "mixer_mnist.py",
+    "vit_cifar100_4p4l": "vit_cifar100.py:4p4l",
+    "vit_cifar100_4p8l": "vit_cifar100.py:4p8l",
+    "vit_galaxy_110421": "vit_galaxy_zoo2.py:110421",
+    "linformer_galaxy_arxiv": "linformer_galaxy_zoo2.py:arXiv",
+}
+STARTS = ("stem", "kernel_init", "qkv_init", "out_init", "embedding_std", "clone_layers")
+
+
+def benchmark(*args, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "vitjax.benchmark", *args],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=REPO,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_suite_trains_what_the_configs_train(name):
+    """All options that change the step's work are equal; how parameters begin may differ."""
+    config, case = cli.load_config(f"configs/{CONFIGS[name]}"), SEEDS[name]
+    theirs = dict(config.model)
+    ours = models.defaults(case.model_name) | case.options
+    for option in STARTS:
+        theirs.pop(option, None)
+        ours.pop(option, None)
+    assert ours == theirs
+    assert (case.batch_size, case.optimizer) == (config.data.batch_size, config.optim.name)
+    assert case.optimizer_options["learning_rate"] == config.optim.learning_rate
+    assert {k: config.data.augment[k] for k in case.augment} == dict(case.augment)
+
+
+def test_every_case_is_a_config_or_for_gpus():
+    assert set(CONFIGS) == {name for name, case in SEEDS.items() if not case.gpu_only}
+    recipe = make_recipe(SEEDS["vit_base_224"], jnp.bfloat16)
+    params = models.abstract_params(recipe.model, recipe.image_shape)
+    assert models.num_params(params) == 85_804_808
+
+
+def test_turns_alternate_and_the_first_does_not_count():
+    calls = []
+    clock = iter(range(100))
+
+    def trainer(name):
+        def turn():
+            calls.append(name)
+            return float(next(clock))
+
+        return turn
+
+    said = measure.in_turn({"a": trainer("a"), "b": trainer("b")}, rounds=2)
+    assert calls == ["a", "b"] * 3
+    assert said == {"a": [2.0, 4.0], "b": [3.0, 5.0]}
+    assert measure.ratio(said["b"], said["a"]) == (3 / 2 + 5 / 4) / 2
+    assert measure.summary([3.0, 1.0, 2.0]) == {"median": 2.0, "low": 1.0, "high": 3.0}
+
+
+def point(tokens, vit, linformer):
+    def of(seconds):
+        return {"step_seconds": {"median": seconds}, "peak_bytes": {"predicted": 2**20}}
+
+    return {"tokens": tokens, "batch_size": 1, "vit": of(vit), "linformer": of(linformer)}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ([(1, 2), (2, 2), (4, 3), (9, 4)], 300),
+        ([(3, 2), (1, 2), (4, 3), (9, 4)], 300),  # faster, slower, faster for good
+        ([(1, 2), (2, 3), (3, 4), (4, 5)], None),
+    ],
+)
+def test_where_linear_attention_begins_to_pay(seconds, expected):
+    points = [point(100 * (i + 1), *pair) for i, pair in enumerate(seconds)]
+    assert attention.crossing(points) == expected
+
+
+def test_measures_a_model_of_the_suite(tmp_path):
+    path = tmp_path / "out.json"
+    out, _ = benchmark("--only=vit_light", "--rounds=1", f"--json={path}")
+    assert "vit_light: 1,994 parameters, 163,152 MACs, batch 32" in out
+    written = json.loads(path.read_text())
+    assert written["command"].startswith("python -m vitjax.benchmark --only=vit_light --rounds=1")
+    result = written["results"]["vit_light"]
+    flops = 6 * 163_152 * 32 / result["step_seconds"]["median"]
+    assert result["flops_per_second"] == pytest.approx(flops)
+    assert result["share_of_matmul_peak"] == pytest.approx(flops / written["matmul_peak"])
+    assert result["compile_seconds"]["cached"] < result["compile_seconds"]["cold"]
+
+
+def test_measures_a_config():
+    out, _ = benchmark("--config=configs/vit_digits.py:debug", "--rounds=1")
+    assert "vit: 73,162 parameters" in out
+
+
+def test_measures_attention(tmp_path):
+    path = tmp_path / "out.json"
+    out, _ = benchmark("--suite=attention", "--only=8", "--rounds=1", f"--json={path}")
+    assert "| 65 |" in out
+    assert json.loads(path.read_text())["points"][0]["tokens"] == 65
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--only=vit_lite",), "--only=vit_lite is not in the suite, which has vit_mnist, vit_li"),
+        (("--suite=fast",), "value should be one of <seeds|attention"),
+        (("--config=configs/vit_digits.py", "--peers"), "--peers works with --suite=seeds"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(args, message):
+    _, error = benchmark(*args, code=2 if "--suite=fast" in args else 1)
+    assert message in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is here")
+def test_a_missing_peer_is_said():
+    case = SEEDS["vit_light"].on("cpu")
+    with pytest.raises(PeerError, match=r"PyTorch ended.*pip install 'vitjax\[bench\]'"):
+        Worker(case, compiled=False, num_threads=1, num_workers=0)
+
+
+def test_readme_holds_what_the_command_prints():
+    begin, end = "<!-- begin: python -m vitjax.benchmark --markdown -->", "<!-- end -->"
+    section = (REPO / "README.md").read_text().split(begin)[1].split(end)[0]
+    assert section.strip() == tables.markdown().strip()

@@ -1,0 +1,85 @@
+"""python -m vitjax.evaluate on a finished run."""
+
+import json
+
+import numpy as np
+import pytest
+import runs
+from sklearn import datasets, metrics
+
+from vitjax.evaluation import Source, evaluate
+
+
+def quiet(text):
+    del text
+
+
+def test_the_command_adds_to_eval_json_and_writes_predictions(own_run):
+    before = json.loads((own_run / "eval.json").read_text())
+    out, _ = runs.main(f"--workdir={own_run}", module="vitjax.evaluate")
+    after = json.loads((own_run / "eval.json").read_text())
+    assert {key: after[key] for key in before} == before
+    assert f"{before['accuracy']:.4f}" in out
+    with np.load(own_run / "predictions.npz") as file:
+        arrays = dict(file)
+    assert arrays["probabilities"].dtype == np.float32
+    assert arrays["labels"].dtype == np.int32
+    assert len(set(arrays["ids"])) == before["num_examples"]
+    predicted = arrays["probabilities"].argmax(axis=1)
+    assert metrics.accuracy_score(arrays["labels"], predicted) == before["accuracy"]
+    recall = metrics.recall_score(arrays["labels"], predicted, average="macro", zero_division=0)
+    assert after["macro_mean"]["recall"] == pytest.approx(recall)
+    assert after["calibration"]["temperature"] > 0
+
+
+def test_evaluating_twice_gives_the_same(own_run):
+    assert evaluate(own_run, say=quiet) == evaluate(own_run, say=quiet)
+
+
+def test_validation_gives_what_training_measured(own_run):
+    found = evaluate(own_run, "valid", say=quiet)
+    trained = json.loads((own_run / "eval.json").read_text())
+    assert found["accuracy"] == pytest.approx(trained["valid_accuracy"])
+    assert found["loss"] == pytest.approx(trained["valid_loss"], rel=1e-5)
+    assert (own_run / "eval-valid.json").exists()
+    assert (own_run / "predictions-valid.npz").exists()
+
+
+def other(path, names):
+    digits = datasets.load_digits()
+    labels = digits.target[:400]
+    images = (digits.images[:400] * 15.9).astype(np.uint8)
+    order = [names.index(str(label)) if str(label) in names else 0 for label in labels]
+    np.savez(path, train_images=images, train_labels=order, class_names=names)
+    return Source("npz", str(path))
+
+
+def test_other_data_with_the_classes_in_another_order(own_run, tmp_path):
+    names = [str(i) for i in range(10)]
+    found = evaluate(own_run, source=other(tmp_path / "a.npz", names), say=quiet)
+    turned = evaluate(own_run, source=other(tmp_path / "b.npz", names[::-1]), say=quiet)
+    assert (own_run / "eval-npz-a.json").exists()
+    assert turned["accuracy"] == pytest.approx(found["accuracy"], abs=0.2)
+    assert sum(c["support"] for c in turned["per_class"].values()) == turned["num_examples"]
+
+
+def test_other_classes_are_named(own_run, tmp_path):
+    names = [*(str(i) for i in range(9)), "cat"]
+    with pytest.raises(ValueError, match="it lacks 9; the run lacks cat"):
+        evaluate(own_run, source=other(tmp_path / "a.npz", names), say=quiet)
+
+
+def test_changed_data_are_refused(own_run):
+    edited = json.loads((own_run / "config.json").read_text())
+    edited["config"]["data"]["max_examples"] = 200
+    (own_run / "config.json").write_text(json.dumps(edited))
+    with pytest.raises(ValueError, match=r"is not what .* was trained on: images"):
+        evaluate(own_run, say=quiet)
+
+
+def test_the_test_split_waits_for_the_end_of_training(own_run):
+    (own_run / "eval.json").unlink()
+    _, err = runs.main(f"--workdir={own_run}", module="vitjax.evaluate", code=1)
+    assert "not trained to its end" in err
+    assert evaluate(own_run, "valid", say=quiet)["num_examples"] > 0
+    assert not (own_run / "eval.json").exists()

@@ -1,0 +1,71 @@
+"""python -m vitjax.predict on files of all kinds."""
+
+import json
+
+import numpy as np
+import pytest
+import runs
+from PIL import Image
+
+import vitjax
+
+PIXELS = np.random.RandomState(0).randint(0, 256, (40, 50, 4), np.uint8)
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder with an RGBA, a gray and a damaged image, a text and a hidden file."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.fromarray(PIXELS).save(folder / "a.png")
+    Image.fromarray(PIXELS[..., 0]).save(folder / "b.jpg")
+    (folder / "c.png").write_bytes((folder / "a.png").read_bytes()[:500])
+    (folder / "notes.txt").write_text("no image")
+    (folder / ".hidden.png").write_text("no image")
+    return folder
+
+
+def predict(run, *args, **options):
+    return runs.main(f"--workdir={run}", *args, module="vitjax.predict", **options)
+
+
+def test_a_folder_with_a_damaged_file(digits_run, images):
+    out, err = predict(digits_run, images, "--json", "--top=2", code=1)
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [entry["image"] for entry in found] == [str(images / "a.png"), str(images / "b.jpg")]
+    expected = vitjax.predict(digits_run, [images / "a.png", images / "b.jpg"], top=2)
+    for entry, classes in zip(found, expected, strict=True):
+        assert [c["class"] for c in entry["predictions"]] == [name for name, _ in classes]
+        values = [c["probability"] for c in entry["predictions"]]
+        assert values == pytest.approx([p for _, p in classes], rel=1e-4)
+    (line,) = err.splitlines()
+    assert line.startswith(f"error: {images / 'c.png'}: ")
+
+
+def test_names_from_standard_input(digits_run, images):
+    out, _ = predict(digits_run, "-", stdin=f"{images / 'a.png'}\n\n{images / 'b.jpg'}\n")
+    assert [line.split("  ")[0] for line in out.splitlines()] == [
+        str(images / "a.png"),
+        str(images / "b.jpg"),
+    ]
+    assert out.count("%") == 10
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((), "no image given"),
+        (("missing.png",), "error: missing.png: No such file or directory"),
+        (("x.png", "--step=7"), "step 7 has no checkpoint"),
+    ],
+)
+def test_wrong_arguments(digits_run, args, message):
+    _, err = predict(digits_run, *args, code=1)
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_attention_is_drawn(digits_run, images, tmp_path):
+    predict(digits_run, images / "b.jpg", f"--attention={tmp_path / 'out.png'}")
+    with Image.open(tmp_path / "out.png") as picture:
+        assert min(picture.size) > 300

@@ -1,0 +1,139 @@
+"""A run's folder as a function from images to classes."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import runs
+from PIL import Image
+
+import vitjax
+from vitjax.cli import load_config
+from vitjax.config import use_model
+from vitjax.training.loop import train_and_evaluate
+from vitjax.training.setup import load
+
+
+def images_of_test(trained):
+    return load(trained.config, lambda text: None).splits["test"]
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_predictions_have_the_accuracy_that_training_measured(digits_run):
+    trained = vitjax.load(digits_run)
+    split = images_of_test(trained)
+    probabilities = trained.predict(split.images)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    result = json.loads((digits_run / "eval.json").read_text())
+    assert (probabilities.argmax(axis=1) == split.labels).mean() == result["accuracy"]
+    assert trained.step == result["step"]
+
+
+def test_averaged_parameters_are_loaded_where_the_run_kept_them(digits_run):
+    trained = vitjax.load(digits_run, "last")
+    as_trained = runs.newest_params(digits_run)["head"]["logits"]["kernel"]
+    assert trained.variables["params"]["head"]["logits"]["kernel"].shape == as_trained.shape
+    assert not np.allclose(trained.variables["params"]["head"]["logits"]["kernel"], as_trained)
+
+
+def test_preprocessing_is_that_of_training(digits_run):
+    trained = vitjax.load(digits_run)
+    images = images_of_test(trained).images[:2]
+    by_hand = (images / 255 - np.float64(trained.mean)) / np.float64(trained.std)
+    np.testing.assert_allclose(trained.preprocess(images), by_hand, rtol=1e-5, atol=1e-6)
+
+
+def test_images_are_enlarged_to_what_the_model_sees_and_batch_statistics_come_along(tmp_path):
+    config = load_config("configs/vit_digits.py:debug")
+    use_model(config, "resnet")
+    config.model.update(stage_sizes=(1,), width=4)
+    config.data.update(image_size=0, input_size=16)
+    config.num_epochs = 1
+    result = train_and_evaluate(config, tmp_path / "run", lambda text: None)
+    trained = vitjax.load(tmp_path / "run")
+    split = images_of_test(trained)
+    assert trained.preprocess(split.images[:3]).shape == (3, 16, 16, 1)
+    assert set(trained.variables) == {"params", "batch_stats"}
+    found = (trained.predict(split.images).argmax(axis=1) == split.labels).mean()
+    assert found == result["accuracy"]
+
+
+def test_any_step_with_a_checkpoint_can_be_loaded(digits_run):
+    steps = runs.steps(digits_run)
+    assert [vitjax.load(digits_run, step).step for step in steps] == steps
+    assert vitjax.load(digits_run, "last").step == steps[-1]
+
+
+def test_images_of_any_kind_and_size_are_fitted(digits_run, tmp_path):
+    pixels = np.random.RandomState(0).randint(0, 256, (50, 40, 4), np.uint8)
+    Image.fromarray(pixels, "RGBA").save(tmp_path / "image.png")
+    gray = pixels[:32, :32, 0]
+    images = [tmp_path / "image.png", Image.fromarray(pixels[..., :3]), gray, gray[..., None]]
+    found = vitjax.predict(digits_run, images, top=3)
+    assert [len(classes) for classes in found] == [3] * 4
+    assert found[0] == found[1]  # the alpha channel was dropped, as in training
+    assert found[2] == found[3]
+    for classes in found:
+        assert [p for _, p in classes] == sorted((p for _, p in classes), reverse=True)
+
+
+def test_an_array_that_is_no_image_is_refused(digits_run):
+    with pytest.raises(ValueError, match=r"an image of float64 \[8, 8\], expected uint8"):
+        vitjax.predict(digits_run, [np.zeros((8, 8))])
+
+
+def test_images_of_another_shape_are_refused(digits_run):
+    with pytest.raises(ValueError, match=r"shape \[8, 8, 1\], expected \[32, 32, 1\]"):
+        vitjax.load(digits_run).predict(np.zeros((1, 8, 8, 1), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda run: (run / "config.json").unlink(), r"there is no file .*config\.json"),
+        (lambda run: (run / "config.json").write_text("{"), r"config\.json is damaged"),
+        (lambda run: (run / "checkpoints").rename(run / "gone"), "has no checkpoint yet"),
+        (
+            lambda run: edit(run / "dataset.json", class_names=["a", "b"]),
+            r"head\.logits\.bias has the shape \[10\] in the checkpoint and \[2\] by config",
+        ),
+    ],
+)
+def test_an_incomplete_run_says_what_it_lacks(own_run, spoil, message):
+    spoil(own_run)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        vitjax.load(own_run)
+
+
+def test_no_folder():
+    with pytest.raises(FileNotFoundError, match="there is no folder nowhere"):
+        vitjax.load("nowhere")
+
+
+def test_unknown_step_names_those_there_are(digits_run):
+    steps = ", ".join(map(str, runs.steps(digits_run)))
+    with pytest.raises(ValueError, match=f"choose best, last or one of {steps}"):
+        vitjax.load(digits_run, 1)
+
+
+def test_a_damaged_checkpoint_is_refused_and_stays_where_it_is(own_run):
+    step = runs.steps(own_run)[-1]
+    file = max((own_run / "checkpoints" / str(step)).rglob("*"), key=lambda p: p.stat().st_size)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    before = sorted(own_run.rglob("*"))
+    with pytest.raises(ValueError, match=rf"{step} is damaged \(.* changed\); load another step"):
+        vitjax.load(own_run, "last")
+    assert sorted(own_run.rglob("*")) == before
+
+
+def test_import_of_vitjax_does_not_import_jax():
+    code = "import sys, vitjax; print('jax' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"

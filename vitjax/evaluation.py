@@ -1,0 +1,193 @@
+"""A trained run measured on a split of its data, or on other data of the same classes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from vitjax.data.dataset import Dataset, Split
+from vitjax.data.source import NAMES
+from vitjax.reporting.calibration import calibration, fit_temperature, softmax
+from vitjax.reporting.classification import scores
+from vitjax.reporting.examples import Predictions
+from vitjax.trained import Trained, load
+from vitjax.training import setup
+from vitjax.training.run_folder import RunFolder
+
+Say = Callable[[str], None]
+
+
+class Source(NamedTuple):
+    """Where images come from, as config.data says it; "" means as in the run."""
+
+    name: str = ""  # of another data set
+    data_dir: str = ""
+    image_root: str = ""
+    label_column: str = ""
+
+    @property
+    def label(self) -> str:
+        """What files on another data set are called after."""
+        folder = f"-{Path(self.data_dir).stem}" if self.name in NAMES and self.data_dir else ""
+        return self.name.replace("/", "_") + folder
+
+
+def evaluate(
+    workdir: str | Path, split: str = "test", source: Source | None = None, say: Say = print
+) -> dict[str, Any]:
+    """Measures the best epoch of a run, writes eval.json and predictions.npz, returns the former.
+
+    Those names are of the run's own test split; others have the split's or the data's name behind
+    a hyphen. What training wrote in eval.json stays. Raises ValueError or OSError in one line.
+    """
+    source = source or Source()
+    trained, folder = load(workdir), RunFolder(Path(workdir))
+    own_test = split == "test" and not source.name
+    if own_test and folder.evaluation() is None:
+        raise ValueError(
+            f"{workdir} is not trained to its end, and the test split is for what is chosen; "
+            "finish it with the command in its config.json, or use --split=valid"
+        )
+    if source.name:
+        dataset, own = other_data(trained, source, say), _own_data_if_there(trained, say)
+    else:
+        dataset = own = own_data(trained, source, say)
+    chosen = _split(dataset, split)
+    logits = trained.logits(chosen.images)
+    if not np.isfinite(logits).all():
+        raise ValueError(f"step {trained.step} of {workdir} gives NaN or infinity on {split}")
+    predictions = Predictions(
+        softmax(logits).astype(np.float32), chosen.labels, chosen.ids, trained.class_names
+    )
+    found = {
+        **scores(predictions.probabilities, chosen.labels, trained.class_names),
+        "calibration": calibration(logits, chosen.labels, _temperature(trained, own, say)),
+    }
+    head: dict[str, Any] = {
+        "split": split,
+        "data_name": dataset.name,
+        "step": trained.step,
+        "accuracy": float((predictions.predicted == chosen.labels).mean()),
+        "num_examples": len(chosen),
+    }
+    if own_test:
+        head = _as_trained(folder, head["accuracy"], say)
+    elif dataset is own:
+        head["loss"] = _loss(trained.config, own, logits, chosen.labels)
+    label = "-".join(filter(None, (source.label, "" if split == "test" else split)))
+    ending = f"-{label}" if label else ""
+    predictions.write(folder.path / f"predictions{ending}.npz")
+    folder.write(f"eval{ending}.json", head | found)
+    return head | found
+
+
+def _as_trained(folder: RunFolder, accuracy: float, say: Say) -> dict[str, Any]:
+    """Returns eval.json as it stands; says so if its accuracy is another one."""
+    before = folder.read("eval.json", "accuracy")
+    if abs(before["accuracy"] - accuracy) > 0.002:
+        say(
+            f"warning: training measured an accuracy of {before['accuracy']:.4f}, now it is "
+            f"{accuracy:.4f}: another device, or other data?"
+        )
+    return before
+
+
+def predictions(workdir: str | Path, say: Say = print) -> Predictions:
+    """Returns what a run says of its test split, evaluating it where that was not done yet."""
+    path = Path(workdir) / "predictions.npz"
+    if not path.exists():
+        say(f"evaluating {workdir}")
+        evaluate(workdir, say=say)
+    return Predictions.read(path)
+
+
+def own_data(trained: Trained, source: Source, say: Say) -> Dataset:
+    """Reads the data that a run was trained on, wherever it lies now; ValueError if it differs."""
+    config = trained.config.copy_and_resolve_references()
+    _move(config, source)
+    dataset = setup.load(config, say)
+    facts = RunFolder(trained.workdir).read("dataset.json", "num_examples")
+    sizes = {name: len(split) for name, split in dataset.splits.items()}
+    now = [list(dataset.class_names), list(dataset.image_shape), sizes]
+    then = [facts["class_names"], facts["image_shape"], facts["num_examples"]]
+    for what, new, old in zip(("classes", "image shape", "images"), now, then, strict=True):
+        if new != old:
+            raise ValueError(
+                f"{dataset.name} is not what {trained.workdir} was trained on: {what} {new}, "
+                f"then {old}; change --data_dir, or name other data with --data"
+            )
+    return dataset
+
+
+def other_data(trained: Trained, source: Source, say: Say) -> Dataset:
+    """Reads another data set, images made to the run's shape and labels to its classes."""
+    config = trained.config.copy_and_resolve_references()
+    config.data.update(name=source.name, data_dir="", image_root="", max_examples=0)
+    _move(config, source)
+    height, width, channels = trained.image_shape
+    config.data.channels = channels
+    config.data.image_size = height if height == width else 0
+    dataset = setup.load(config, say)
+    if dataset.image_shape != trained.image_shape:
+        raise ValueError(
+            f"{dataset.name} has images of {dataset.image_shape}, the run of {trained.image_shape}"
+        )
+    ours, theirs = trained.class_names, dataset.class_names
+    if set(ours) != set(theirs):
+        parts = {
+            "it lacks": [name for name in ours if name not in theirs],
+            "the run lacks": [name for name in theirs if name not in ours],
+        }
+        told = "; ".join(
+            f"{what} {', '.join(names[:5])}" + (f" and {len(names) - 5} more" * (len(names) > 5))
+            for what, names in parts.items()
+            if names
+        )
+        raise ValueError(f"the classes of {dataset.name} are not those of the run: {told}")
+    place = np.array([ours.index(name) for name in theirs], np.int32)
+    splits = {
+        name: Split(split.images, place[split.labels], split.ids)
+        for name, split in dataset.splits.items()
+    }
+    return Dataset(dataset.name, ours, splits)
+
+
+def _move(config: ConfigDict, source: Source) -> None:
+    """Reads from where `source` says."""
+    given = source._replace(name="")._asdict()
+    config.data.update({option: value for option, value in given.items() if value})
+
+
+def _own_data_if_there(trained: Trained, say: Say) -> Dataset | None:
+    try:
+        return own_data(trained, Source(), say)
+    except (ValueError, OSError) as error:
+        say(f"the run's own data cannot be read: {error}")
+        return None
+
+
+def _split(dataset: Dataset, name: str) -> Split:
+    if name not in dataset.splits:
+        raise ValueError(
+            f"{dataset.name} has no split {name}; choose --split from {', '.join(dataset.splits)}"
+        )
+    return dataset.splits[name]
+
+
+def _temperature(trained: Trained, own: Dataset | None, say: Say) -> float | None:
+    """Returns the temperature that fits validation; None without a validation split."""
+    if own is None or "valid" not in own.splits:
+        say("no validation split of the run's own data: no temperature")
+        return None
+    valid = own.splits["valid"]
+    return fit_temperature(trained.logits(valid.images), valid.labels)
+
+
+def _loss(config: ConfigDict, dataset: Dataset, logits: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the loss of training, with its label smoothing and class weights."""
+    targets = np.eye(dataset.num_classes, dtype=np.float32)[labels]
+    losses, weights = setup.make_loss(config, dataset)(jnp.asarray(logits), jnp.asarray(targets))
+    return float(np.asarray(losses, float).sum() / np.asarray(weights, float).sum())

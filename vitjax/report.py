@@ -1,0 +1,110 @@
+"""Writes what a run learned as one page, W/report/index.html, with its figures beside it.
+
+python -m vitjax.report --workdir=runs/digits
+
+The page needs no network. The run is evaluated first, where that was not done yet.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from vitjax import cli
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from vitjax.reporting.contents import Facts
+    from vitjax.training.run_folder import RunFolder
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+NUM_MISTAKES = flags.DEFINE_integer("num_mistakes", 24, "Mistakes to show.", lower_bound=0)
+NUM_MAPS = flags.DEFINE_integer("num_maps", 6, "Images to show attention on.", lower_bound=0)
+IMAGES = flags.DEFINE_list(
+    "images", [], "Show attention on these images, named as in predictions.npz's ids."
+)
+
+
+def main() -> int:
+    """Runs the command."""
+    cli.use_compile_cache()
+    from vitjax.reporting.contents import sections
+    from vitjax.reporting.examples import rights_and_mistakes
+    from vitjax.reporting.page import page, write
+    from vitjax.reporting.run_sections import headline
+
+    workdir = Path(WORKDIR.value)
+    facts = gather(workdir)
+    if IMAGES.value:
+        chosen = facts.predictions.find(IMAGES.value)
+    else:
+        chosen = rights_and_mistakes(facts.predictions, NUM_MAPS.value)
+    parts = sections(facts, NUM_MISTAKES.value, chosen)
+    title = f"{type(facts.model).__name__} on {facts.dataset['name']}"
+    write(workdir / "report", page(title, [headline(facts.evaluation)], parts), parts)
+    print(f"written to {workdir / 'report' / 'index.html'}")
+    return 0
+
+
+def gather(workdir: Path) -> "Facts":
+    """Reads a run's files, its model and its test images."""
+    import numpy as np
+
+    import vitjax
+    from vitjax.reporting.contents import Facts
+    from vitjax.reporting.examples import Predictions
+    from vitjax.training.run_folder import RunFolder
+    from vitjax.training.setup import load
+
+    folder, trained = RunFolder(workdir), vitjax.load(workdir)
+    evaluation = _evaluation(folder)
+    predictions = Predictions.read(workdir / "predictions.npz")
+    split = load(trained.config, print).splits["test"]
+    if not np.array_equal(split.labels, predictions.labels):
+        raise ValueError(
+            f"{workdir / 'predictions.npz'} is not of the images in the run's test split; run "
+            f"python -m vitjax.evaluate --workdir={workdir} again"
+        )
+    return Facts(
+        run=folder.read("config.json", "config"),
+        changes=changes(trained.config),
+        dataset=folder.read("dataset.json", "name"),
+        lines=folder.metrics(),
+        evaluation=evaluation,
+        predictions=predictions,
+        images=split.images,
+        model=trained.model,
+        variables=trained.variables,
+        preprocess=trained.preprocess,
+    )
+
+
+def _evaluation(folder: "RunFolder") -> dict[str, Any]:
+    """Returns eval.json; evaluates the run where only training has written it so far."""
+    from vitjax.evaluation import evaluate
+
+    evaluation = folder.evaluation() or {}
+    if "confusion_matrix" in evaluation and (folder.path / "predictions.npz").exists():
+        return evaluation
+    print(f"evaluating {folder.path}", flush=True)
+    return evaluate(folder.path)
+
+
+def changes(config: "ConfigDict") -> list[tuple[str, str, str]]:
+    """Returns (option, default, value) of what differs from the model's defaults, as JSON."""
+    from vitjax.config import default, to_json
+    from vitjax.training.run_folder import flatten
+
+    defaults = flatten(to_json(default(config.model_name)))
+    chosen = flatten(to_json(config))
+    return [
+        (key, json.dumps(defaults.get(key)), json.dumps(value))
+        for key, value in chosen.items()
+        if value != defaults.get(key)
+    ]
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,96 @@
+"""Which images of a split to show, and how."""
+
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Predictions(NamedTuple):
+    """What a model says of a split, as in predictions.npz."""
+
+    probabilities: np.ndarray  # float32 [N, K]
+    labels: np.ndarray  # int [N]
+    ids: np.ndarray  # str [N], what to call each image
+    class_names: tuple[str, ...]  # [K]
+
+    @classmethod
+    def read(cls, path: Path) -> "Predictions":
+        """Reads predictions.npz; raises OSError or ValueError if it is absent or damaged."""
+        try:
+            with np.load(path) as file:
+                arrays = [file[name] for name in cls._fields]
+        except (KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is damaged; delete it to have it made anew") from error
+        probabilities, labels, ids, class_names = arrays
+        return cls(probabilities, labels, ids.astype(str), tuple(map(str, class_names)))
+
+    def write(self, path: Path) -> None:
+        """Writes predictions.npz whole or not at all."""
+        partial = path.with_name(path.name + ".tmp")
+        with partial.open("wb") as file:
+            arrays: Any = dict(zip(self._fields, map(np.asarray, self), strict=True))
+            np.savez(file, **arrays)
+        partial.replace(path)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The most probable class of each image [N]."""
+        return self.probabilities.argmax(axis=1)
+
+    def find(self, ids: Sequence[str]) -> np.ndarray:
+        """Returns the indices of images; raises ValueError for an id that is none."""
+        places = {name: index for index, name in enumerate(self.ids)}
+        unknown = [name for name in ids if name not in places]
+        if unknown:
+            first, last = str(self.ids[0]), str(self.ids[-1])
+            raise ValueError(
+                f"no image {unknown[0]!r}; ids are as in predictions.npz, from {first!r} to "
+                f"{last!r}"
+            )
+        return np.array([places[name] for name in ids], int)
+
+    def truth_and_predicted(self, index: int) -> tuple[str, str]:
+        """Returns the names of an image's class and of the predicted one."""
+        predicted = self.probabilities[index].argmax()
+        return self.class_names[self.labels[index]], self.class_names[predicted]
+
+    def caption(self, index: int) -> str:
+        """Returns what the model says of an image, in words."""
+        truth, predicted = self.truth_and_predicted(index)
+        verdict = "recognised" if truth == predicted else f"taken for {predicted}"
+        probability = self.probabilities[index].max()
+        return f"{truth}, {verdict} with {probability:.1%} ({self.ids[index]})"
+
+
+def most_confident_mistakes(predictions: Predictions, limit: int) -> np.ndarray:
+    """Returns the indices of at most `limit` wrong predictions, the most probable first."""
+    predicted = predictions.predicted
+    wrong = np.flatnonzero(predicted != predictions.labels)
+    order = np.argsort(-predictions.probabilities[wrong, predicted[wrong]], kind="stable")
+    return wrong[order[:limit]]
+
+
+def rights_and_mistakes(predictions: Predictions, limit: int) -> np.ndarray:
+    """Returns the indices of at most `limit` images: first right ones, then mistakes, half each.
+
+    Of the right ones the first of each class, of the mistakes the most confident.
+    """
+    mistakes = most_confident_mistakes(predictions, limit // 2)
+    right = np.flatnonzero(predictions.predicted == predictions.labels)
+    _, first = np.unique(predictions.labels[right], return_index=True)
+    return np.concatenate([right[first][: limit - len(mistakes)], mistakes])
+
+
+def thumbnail(image: np.ndarray, size: int = 96) -> bytes:
+    """Returns an image, uint8 [H, W, C], as a PNG file of at most `size` pixels a side."""
+    from PIL import Image
+
+    picture = Image.fromarray(image.squeeze(axis=2) if image.shape[2] == 1 else image)
+    picture.thumbnail((size, size))
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return file.getvalue()

@@ -1,0 +1,78 @@
+"""Copies of metrics.jsonl for TensorBoard and Weights & Biases, where asked for.
+
+The only importer of tensorboardX and wandb.
+"""
+
+import importlib
+import importlib.util
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def check_installed(*, tensorboard: bool, wandb: bool) -> None:
+    """Raises ValueError if a log is wanted whose library is not installed."""
+    for wanted, library, option, extra in (
+        (tensorboard, "tensorboardX", "tensorboard", "log"),
+        (wandb, "wandb", "wandb", "wandb"),
+    ):
+        if wanted and importlib.util.find_spec(library) is None:
+            raise ValueError(
+                f"config.log.{option} needs {library}: pip install '.[{extra}]' in the checkout, "
+                "or leave the option out"
+            )
+
+
+class Logs:
+    """Where the numbers of epochs go besides metrics.jsonl."""
+
+    def __init__(
+        self,
+        folder: Path,
+        step: int,
+        config: Mapping[str, Any],
+        *,
+        tensorboard: bool,
+        wandb: bool,
+    ):
+        """Goes on at `step`: what an earlier process logged after it is superseded."""
+        self._tensorboard: Any = None
+        self._wandb: Any = None
+        if tensorboard:
+            from tensorboardX import SummaryWriter
+
+            self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        if wandb:
+            import wandb as library
+
+            self._wandb = library.init(
+                id=_run_id(folder / "wandb_id"),
+                name=folder.name,
+                dir=str(folder),
+                config=dict(config),
+                resume="allow",
+            )
+
+    def write(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Adds numbers, named train_loss and so on, at `step`."""
+        if self._tensorboard:
+            for name, value in numbers.items():
+                self._tensorboard.add_scalar(name, value, step)
+            self._tensorboard.flush()
+        if self._wandb:
+            self._wandb.log(dict(numbers), step=step)
+
+    def close(self) -> None:
+        """Waits until all is written."""
+        if self._tensorboard:
+            self._tensorboard.close()
+        if self._wandb:
+            self._wandb.finish()
+
+
+def _run_id(path: Path) -> str:
+    """Returns the id that a run had before, or else a new one, which it keeps."""
+    if not path.exists():
+        path.write_text(uuid.uuid4().hex[:8])
+    return path.read_text()
