@@ -1,0 +1,179 @@
+"""Files of weights: what is wrong with one is said in a line; what is right loads exactly."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+from golden import GOLDENS
+from runs import main
+
+from vitjax.pretrained import files, source
+from vitjax.pretrained.catalog import CATALOG
+from vitjax.pretrained.run import read
+
+ENTRY = CATALOG["swin_t_in1k"]
+ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3)}
+
+
+def safetensors():
+    header = json.dumps({"a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}).encode()
+    return len(header).to_bytes(8, "little") + header + ARRAYS["a"].tobytes()
+
+
+def npz():
+    buffer = io.BytesIO()
+    np.savez(buffer, **ARRAYS)
+    return buffer.getvalue()
+
+
+def torch_file(content):
+    """A file as torch.save writes it, around any pickle."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("archive/data.pkl", content)
+    return buffer.getvalue()
+
+
+class Harm:
+    """What runs code where an ordinary pickle is read."""
+
+    def __reduce__(self):
+        return eval, ("1 / 0",)
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.safetensors", safetensors), ("a.npz", npz)])
+def test_whole_files_are_read(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content())
+    (array,) = files.read(tmp_path / name).values()
+    np.testing.assert_array_equal(array, ARRAYS["a"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("cut.safetensors", safetensors()[:-8], "cut.safetensors is no whole safetensors file"),
+        ("text.safetensors", b"not weights\n", "text.safetensors is no whole safetensors file"),
+        ("empty.safetensors", b"", "empty.safetensors is no whole safetensors file"),
+        ("cut.npz", npz()[:-60], "cut.npz is no whole npz file"),
+        ("text.npz", b"not weights\n", "text.npz is no whole npz file"),
+        ("weights.txt", b"", "weights.txt has no known kind of weights"),
+        ("model.pth", torch_file(pickle.dumps({})), "set --config.finetune.allow_pickle=true"),
+    ],
+)
+def test_damaged_files_and_pickles_are_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        files.read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not weights", "is damaged, or no file of torch.save since 1.6"),
+        (torch_file(pickle.dumps({"a": Harm()})), r"builtins\.eval"),
+        (torch_file(b"\x80\x02junk"), "is damaged"),
+        (torch_file(pickle.dumps([1, 2])), "model.pth"),
+    ],
+)
+def test_an_allowed_pickle_gives_arrays_or_an_error(tmp_path, content, message):
+    (tmp_path / "model.pth").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        files.read(tmp_path / "model.pth", allow_pickle=True)
+
+
+def test_what_is_written_is_read_exactly(tmp_path):
+    path = tmp_path / "a.safetensors"
+    arrays = {"a": np.random.RandomState(0).randn(3, 4).astype(np.float32).T, "b": np.int64(3)}
+    files.write(path, arrays, {})
+    for name, array in files.read(path).items():
+        np.testing.assert_array_equal(array, arrays[name])
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("no/such/file.npz", "neither a file, nor a folder, nor a name of the catalogue"),
+        ("resnet18_in1", "resnet18_in1k"),
+        ("hub:nobody", "should be hub:OWNER/REPO or hub:OWNER/REPO/FILE"),
+    ],
+)
+def test_a_source_that_is_none(given, message):
+    with pytest.raises(ValueError, match=message):
+        source.find(given)
+
+
+def test_a_folder_gives_its_one_file_of_weights(tmp_path):
+    with pytest.raises(ValueError, match="has no file of weights"):
+        source.find(str(tmp_path))
+    (tmp_path / "flax.npz").write_bytes(npz())
+    assert source.find(str(tmp_path)).path == tmp_path / "flax.npz"
+    (tmp_path / "other.npz").write_bytes(npz())
+    with pytest.raises(ValueError, match=r"has 2 files of weights \(flax.npz, other.npz\)"):
+        source.find(str(tmp_path))
+    (tmp_path / "model.safetensors").write_bytes(safetensors())
+    assert source.find(str(tmp_path)).path == tmp_path / "model.safetensors"
+
+
+def test_no_way_to_the_hub_is_one_line(tmp_path):
+    pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
+    _, error = main(
+        "--config=configs/vit_digits.py:debug", f"--workdir={tmp_path / 'run'}",
+        "--config.finetune.weights=hub:owner/repo/model.npz",
+        code=1, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path),
+    )  # fmt: skip
+    assert error.count("\n") == 1
+    assert "cannot fetch owner/repo/model.npz" in error
+    assert "HF_HUB_OFFLINE is set" in error
+
+
+def test_a_run_begins_with_the_exported_weights_of_another(digits_run, tmp_path):
+    file = tmp_path / "digits.safetensors"
+    export = "vitjax.pretrained.export"
+    out, _ = main(f"--workdir={digits_run}", f"--output={file}", module=export)
+    assert f"{file}: " in out
+    before = read(digits_run)
+    exported = files.read(file)
+    assert exported.keys() == before.keys()
+    for name, array in before.items():
+        np.testing.assert_array_equal(exported[name], array)
+    config = json.loads((digits_run / "config.json").read_text())["config"]
+    model = {k: v for k, v in config["model"].items() if isinstance(v, int | float | str)}
+    out, _ = main(
+        "--config=configs/vit_digits.py:debug", f"--workdir={tmp_path / 'run'}",
+        f"--config.finetune.weights={file}", "--config.finetune.train_only=head",
+        *(f"--config.model.{name}={value}" for name, value in model.items()),
+    )  # fmt: skip
+    assert f"weights   {file}: {len(before)} arrays of" in out
+    after = read(tmp_path / "run")
+    same = {name for name in before if np.array_equal(before[name], after[name])}
+    assert same == {name for name in before if not name.startswith("params/head/")}
+
+
+def test_weights_of_another_architecture_end_a_run_before_it_begins(tmp_path):
+    weights = f"--config.finetune.weights={GOLDENS / 'torchvision_resnet.pth'}"
+    workdir = tmp_path / "run"
+    _, error = main(
+        "--config=configs/vit_digits.py:debug", f"--workdir={workdir}", weights,
+        "--config.finetune.allow_pickle=true", code=1,
+    )  # fmt: skip
+    assert error.count("\n") == 1
+    assert "ResNet" in error
+
+
+def test_a_file_with_another_sha256_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    path.write_bytes(npz())
+    right = hashlib.sha256(npz()).hexdigest()
+    monkeypatch.setattr(source, "_fetch", lambda repo, file: path)
+    for known in (None, right):
+        monkeypatch.setitem(CATALOG, "swin_t_in1k", dataclasses.replace(ENTRY, sha256=known))
+        assert source.find("swin_t_in1k").path == path
+    monkeypatch.setitem(CATALOG, "swin_t_in1k", dataclasses.replace(ENTRY, sha256="0" * 64))
+    with pytest.raises(ValueError, match=f"has the sha256 {right}, expected 0000"):
+        source.find("swin_t_in1k")
