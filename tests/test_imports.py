@@ -12,7 +12,7 @@ ALLOWED = {  # folder: the parts of vitjax that it may import besides itself
     "models": set(),
     "data": set(),
     "training": {"config", "data", "models"},
-    "pretrained": {"cli", "config", "data", "models", "training"},
+    "pretrained": {"cli", "config", "data", "models", "trained", "training"},
     "reporting": {"models"},
     "published": {"cli", "config", "data", "models", "training"},
     "benchmarking": {"data", "models", "training"},

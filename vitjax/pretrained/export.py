@@ -2,8 +2,8 @@
 
 python -m vitjax.pretrained.export --workdir=runs/digits --output=digits.safetensors
 
-The file is a value of --config.finetune.weights, and loads exactly. Of a finished run it has the
-best epoch, else the newest; where parameters were averaged, the averages.
+The file is a value of --config.finetune.weights, and loads exactly. It has the best epoch on
+validation; where parameters were averaged, the averages.
 """
 
 from pathlib import Path

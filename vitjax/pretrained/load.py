@@ -4,6 +4,7 @@ from typing import Any
 
 from flax import linen as nn
 
+from vitjax import models
 from vitjax.pretrained import files, run, source
 from vitjax.pretrained.catalog import Entry
 from vitjax.pretrained.fit import fit
@@ -40,12 +41,26 @@ def load_weights(
     return variables
 
 
+# Options that change what is computed, but no array's shape.
+_SHAPELESS = (
+    "activation",
+    "norm",
+    "norm_epsilon",
+    "num_heads",
+    "pool",
+    "position_on_class_token",
+    "skip",
+)
+
+
 def _differences(entry: Entry, model: nn.Module, image_shape: tuple[int, int, int]) -> list[str]:
     """Says where the model is not what the weights were trained in."""
+    trained_with = models.defaults(entry.model_name) | dict(entry.options)
     notes = [
-        f"warning: trained with config.model.{option}={value!r}, here {getattr(model, option)!r}"
-        for option, value in entry.options.items()
-        if getattr(model, option) != value
+        f"warning: trained with config.model.{option}={trained_with[option]!r}, "
+        f"here {getattr(model, option)!r}"
+        for option in _SHAPELESS
+        if option in trained_with and getattr(model, option) != trained_with[option]
     ]
     if image_shape[:2] != (entry.input_size, entry.input_size):
         size = "x".join(map(str, image_shape[:2]))

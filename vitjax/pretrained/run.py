@@ -5,10 +5,8 @@ from pathlib import Path
 import numpy as np
 from flax.traverse_util import flatten_dict
 
+from vitjax import trained
 from vitjax.pretrained.convert import Arrays
-from vitjax.training import checkpoint
-from vitjax.training.finetune import merge
-from vitjax.training.run_folder import RunFolder
 
 
 def is_run(path: Path) -> bool:
@@ -17,18 +15,9 @@ def is_run(path: Path) -> bool:
 
 
 def read(path: Path) -> Arrays:
-    """Returns the arrays by path of a run's best epoch or, before its end, of its newest one.
+    """Returns the arrays by path of a run's best epoch, as evaluation uses them.
 
-    They are what evaluation uses: averaged parameters where the run has them. Raises ValueError
-    where there is nothing to read.
+    Raises FileNotFoundError or ValueError where there is nothing to read.
     """
-    folder = RunFolder(path)
-    result = folder.evaluation()
-    steps = checkpoint.saved_steps(folder.checkpoints)
-    if not steps:
-        raise ValueError(f"{path} has no checkpoint yet")
-    step = result["step"] if result else steps[-1]
-    state = checkpoint.read(folder.checkpoints, step, ("params", "ema_params", "model_state"))
-    params = merge(state["params"], state["ema_params"])
-    variables = {"params": params, **state["model_state"]}
-    return {name: np.asarray(x) for name, x in flatten_dict(variables, sep="/").items()}
+    variables = flatten_dict(dict(trained.load(path).variables), sep="/")
+    return {name: np.asarray(x) for name, x in variables.items()}

@@ -1,0 +1,97 @@
+"""Weights by the names that a user gives them, and what is said of them."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+from golden import GOLDENS, fresh, load
+from runs import REPO, environment
+from safetensors.numpy import save_file
+
+from vitjax import models
+from vitjax.config import debug, default
+from vitjax.pretrained import catalog, files, source
+from vitjax.pretrained.load import load_weights
+from vitjax.training.loop import train_and_evaluate
+
+SHAPE = (12, 8, 3)
+
+
+def said_of(weights):
+    """What is said when timm's small ViT is loaded by a name."""
+    model = models.create(
+        "vit", 5, patch_size=4, hidden_dim=16, num_layers=2, num_heads=2, mlp_dim=64
+    )
+    said = []
+    load_weights(str(weights), fresh(model, SHAPE), model, SHAPE, said.append)
+    return said
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file(load("timm_vit")["tensors"], path)
+    return path
+
+
+def test_a_file_or_its_folder(file):
+    assert said_of(file) == [f"weights   {file}: 32 arrays of timm's ViT"]
+    folder = file.parent
+    assert said_of(folder) == [f"weights   {folder}: 32 arrays of timm's ViT in {file}"]
+
+
+def test_a_run_begins_with_the_weights_of_another(tmp_path):
+    config = debug(default("vit"))
+    config.num_epochs = 1
+    config.model.update(patch_size=8, hidden_dim=16, mlp_dim=16)
+    train_and_evaluate(config, tmp_path / "run", lambda _: None)
+    config.finetune.weights = str(tmp_path / "run")
+    said = []
+    train_and_evaluate(config, tmp_path / "next", said.append, load_weights)
+    assert any(line.endswith("arrays of vitjax") for line in said)
+
+
+def test_a_file_of_the_hub_is_taken_from_its_cache_without_a_network(tmp_path):
+    repository = tmp_path / "hub" / "models--own--repo"
+    snapshot = repository / "snapshots" / "0"
+    for folder in (snapshot, repository / "refs"):
+        folder.mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0")
+    (snapshot / "model.safetensors").touch()
+    code = "from vitjax.pretrained.source import find; print(find('hub:own/repo').path)"
+    env = environment(HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1")
+    command = [sys.executable, "-c", code]
+    found = subprocess.check_output(command, cwd=REPO, env=env, text=True).strip()
+    assert found == str(snapshot / "model.safetensors")
+
+
+def test_a_model_that_computes_otherwise_than_the_weights_expect_is_warned_of(file, monkeypatch):
+    entry = dataclasses.replace(catalog.CATALOG["vit_ti_augreg"], options={"activation": "relu"})
+    monkeypatch.setitem(catalog.CATALOG, "vit_ti_augreg", entry)
+    monkeypatch.setattr(source, "_fetch", lambda repo, name: file)
+    assert [line.strip() for line in said_of("vit_ti_augreg")[1:]] == [
+        "warning: trained with config.model.activation='relu', here 'gelu'",
+        "warning: trained with config.model.norm_epsilon=1e-06, here 1e-05",
+        "warning: trained with config.model.num_heads=3, here 2",
+        "trained on images of 224 pixels, here 12x8",
+    ]
+
+
+@pytest.mark.parametrize("entry", catalog.CATALOG.values(), ids=lambda entry: entry.name)
+def test_the_catalogue_names_models_with_their_options(entry):
+    assert models.create(entry.model_name, 10, **entry.options) is not None
+    assert entry.name in catalog.table()
+
+
+def test_the_catalogue_is_listed_without_jax():
+    code = "import sys, vitjax.pretrained.catalog; print('jax' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+@pytest.mark.parametrize("length", [0, 100, 20_000])
+def test_a_truncated_file_of_torch(length, tmp_path):
+    path = tmp_path / "file.pth"
+    path.write_bytes((GOLDENS / "torchvision_resnet.pth").read_bytes()[:length])
+    with pytest.raises(ValueError, match=r"is damaged, or no file of torch\.save since 1\.6"):
+        files.read(path, allow_pickle=True)
