@@ -18,7 +18,6 @@ from vitjax.models.names import choose
 from vitjax.pretrained import files
 
 NUM_CLASSES = 100
-LIBRARIES = ("transformers", "timm")
 _VITS = {
     "vit_ti": (192, 3, 12),
     "vit_s": (384, 6, 12),
