@@ -62,12 +62,17 @@ class RunFolder:
                 "--workdir, or the data it began with"
             )
 
-    def create(self, config: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        """Makes the folder and writes config.json with `facts`, unless a run began here before."""
+    def create(
+        self, config: Mapping[str, Any], facts: Mapping[str, Any], command: str = ""
+    ) -> None:
+        """Makes the folder and writes config.json with `facts`, unless a run began here before.
+
+        `command` is what would begin such a run; "": what began this process.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not (self.path / "config.json").exists():
-                command = shlex.join(["python", "-m", "vitjax.main", *sys.argv[1:]])
+                command = command or shlex.join(["python", "-m", "vitjax.main", *sys.argv[1:]])
                 self.write("config.json", {"config": config, "command": command, **facts})
         except OSError as error:
             raise ValueError(

@@ -128,20 +128,24 @@ def input_shape(input_size: int, image_shape: tuple[int, int, int]) -> tuple[int
 
 def load(config: ConfigDict, say: Say) -> Dataset:
     """Reads the data set that the config names."""
+    return data.load(**load_options(config), on_status=say)
+
+
+def load_options(config: ConfigDict) -> dict[str, Any]:
+    """Returns what decides which data are read, as data.load takes it."""
     options = config.data
-    return data.load(
-        options.name,
-        data_dir=options.data_dir or None,
-        image_root=options.image_root or None,
-        image_size=options.image_size or None,
-        channels=options.channels or None,
-        fit=options.fit,
-        max_examples=options.max_examples or None,
-        label_column=options.label_column,
-        valid_fraction=options.valid_fraction,
-        split_seed=options.split_seed,
-        on_status=say,
-    )
+    return {
+        "name": options.name,
+        "data_dir": options.data_dir or None,
+        "image_root": options.image_root or None,
+        "image_size": options.image_size or None,
+        "channels": options.channels or None,
+        "fit": options.fit,
+        "max_examples": options.max_examples or None,
+        "label_column": options.label_column,
+        "valid_fraction": options.valid_fraction,
+        "split_seed": options.split_seed,
+    }
 
 
 def compute_dtype(name: str) -> jnp.dtype:

@@ -1,4 +1,4 @@
-"""Where arrays lie: batches, or a sweep's members, are split over the devices; all else is on each."""
+"""Where arrays lie: batches, or members of a sweep, are split over the devices; the rest is not."""
 
 from typing import Any
 
