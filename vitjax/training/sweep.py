@@ -97,9 +97,10 @@ class _Sweep:
     ):
         self._members, self._command, self._load_weights = members, command, load_weights
         self._say = say
-        self.folder, self.mesh = SweepFolder(workdir), make_mesh(axis="member")
+        self.folder, self._groups = SweepFolder(workdir), groups(members)
+        largest = None if jax.process_count() > 1 else max(map(len, self._groups))
+        self.mesh = make_mesh(jax.devices()[:largest], axis="member")
         self._max_bytes = max_bytes or memory_of_device(self.mesh)
-        self._groups = groups(members)
         self._split: dict[int, list[_Part]] = {}
         self._compiled: dict[tuple[str, ...], Group] = {}  # by the names of its members
 
