@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from vitjax import cli, models
-from vitjax.config import check, default, nearest_keys, use_model
+from vitjax.config import check, debug, default, nearest_keys, use_model
 from vitjax.data.augment import Augmentation
 
 REPO = Path(__file__).parents[1]
@@ -90,6 +90,13 @@ def test_debug_shrinks():
     assert config.data.max_examples == 256
 
 
+@pytest.mark.parametrize("name", ["resnet50", "swin_l"])
+def test_debug_shrinks_stages(name):
+    config = debug(default(name))
+    assert config.model.stage_sizes == (1, 1, 1, 1)
+    check(config)
+
+
 def test_configs_are_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cli.load_config("configs/vit_mnist.py").data.name == "mnist"
@@ -116,6 +123,35 @@ def test_use_model_keeps_shared_options():
     assert config.model.hidden_dim == 24
     assert config.model.pool == "mean"
     assert "num_heads" not in config.model
+
+
+def test_use_model_takes_a_variant_with_its_sizes():
+    config = default("vit")
+    config.model.update(hidden_dim=24, dropout_rate=0.1)
+    use_model(config, "vit_s")
+    assert (config.model_name, config.model.hidden_dim) == ("vit_s", 384)
+    assert config.model.dropout_rate == 0.1
+    use_model(config, "resnet50")
+    assert config.model.block == "bottleneck"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("stage_sizes", (2, 0, 2, 2)),
+        ("stage_sizes", ()),
+        ("num_heads", (3, 6, "a", 24)),
+        ("window_size", 0),
+        ("mlp_ratio", 0),
+        ("drop_path_rate", 1.0),
+    ],
+)
+def test_out_of_range_for_swin(key, value):
+    config = default("swin_t")
+    check(config)
+    config.model[key] = value
+    with pytest.raises(ValueError, match=rf"config\.model\.{key}="):
+        check(config)
 
 
 @pytest.mark.parametrize(

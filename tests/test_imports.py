@@ -13,11 +13,12 @@ ALLOWED = {  # folder: the parts of vitjax that it may import besides itself
     "data": set(),
     "training": {"config", "data", "models"},
     "published": {"cli", "config", "models", "training"},
+    "benchmarking": {"data", "models", "training"},
 }
 ONLY_IN = {  # library: the only file that imports it
     "tensorflow_datasets": {"data/tfds.py"},
     "orbax": {"training/checkpoint.py"},
-    "sklearn": {"data/digits.py"},
+    "torch": {"benchmarking/peers.py"},
     "tqdm": {"training/progress.py"},
 }
 

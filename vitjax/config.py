@@ -142,10 +142,16 @@ def galaxy_zoo2(config: ConfigDict) -> ConfigDict:
 
 
 def debug(config: ConfigDict) -> ConfigDict:
-    """Shrinks a run to seconds: 2 epochs, 2 layers, 256 examples of each split, small batches."""
+    """Shrinks a run to seconds: 2 epochs, 2 layers, 256 examples of each split, small batches.
+
+    A model of stages keeps one block of each.
+    """
     config.num_epochs = 2
     config.schedule.warmup_epochs = min(config.schedule.warmup_epochs, 1.0)
-    config.model.num_layers = min(config.model.num_layers, 2)
+    if "stage_sizes" in config.model:
+        config.model.stage_sizes = (1,) * len(config.model.stage_sizes)
+    else:
+        config.model.num_layers = min(config.model.num_layers, 2)
     config.data.max_examples = 256
     if config.data.valid_fraction:  # enough for one image of each of 100 classes
         config.data.valid_fraction = max(config.data.valid_fraction, 0.25)
@@ -183,6 +189,10 @@ _AT_LEAST_1 = (
     "model.patch_size",
     "model.hidden_dim",
     "model.num_layers",
+    "model.stage_sizes",
+    "model.width",
+    "model.window_size",
+    "model.mlp_ratio",
     "model.num_heads",
     "model.head_dim",
     "model.mlp_dim",
@@ -228,15 +238,16 @@ def check(config: ConfigDict) -> None:
     """Raises ValueError for the first option outside its range."""
     flat = {key: value for key, value in flatten(config).items() if value is not None}
     for key, value in flat.items():
-        if key in _AT_LEAST_1 and not value >= 1:
+        if key in _AT_LEAST_1 and not _at_least_1(value):
             raise ValueError(f"config.{key}={value} should be at least 1")
         if key in _AT_LEAST_0 and not 0 <= value < float("inf"):
             raise ValueError(f"config.{key}={value} should be at least 0")
-        if (key in _BELOW_1 or key.endswith("dropout_rate")) and not 0 <= value < 1:
+        is_rate = key in _BELOW_1 or key.endswith(("dropout_rate", "drop_path_rate"))
+        if is_rate and not 0 <= value < 1:
             raise ValueError(f"config.{key}={value} should be at least 0 and below 1")
         if key in _CHOICES and value not in _CHOICES[key]:
             raise ValueError(f"config.{key}={value!r} should be one of {_CHOICES[key]}")
-    widths = config.model.head_hidden_dims
+    widths = flat.get("model.head_hidden_dims", ())
     if not all(isinstance(width, int) and width > 0 for width in widths):
         raise ValueError(f"config.model.head_hidden_dims={widths} should be whole numbers above 0")
     if not 0 < config.finetune.layer_decay <= 1:
@@ -250,6 +261,12 @@ def check(config: ConfigDict) -> None:
         raise ValueError(
             f"config.optim.learning_rate={config.optim.learning_rate} should be above 0"
         )
+
+
+def _at_least_1(value: Any) -> bool:
+    """Whether a number, or each of the numbers of a tuple that has any, is at least 1."""
+    values = value if isinstance(value, tuple | list) else (value,)
+    return bool(values) and all(isinstance(v, int | float) and v >= 1 for v in values)
 
 
 def nearest_keys(key: str, config: ConfigDict) -> Sequence[str]:

@@ -63,20 +63,85 @@ ROWS = {
     "seed 004, 8p4l": ("vit", CIFAR, 100, seed_004(8, 4), 1_395_940),
     "seed 004, 8p8l": ("vit", CIFAR, 100, seed_004(8, 8), 2_584_036),
 }  # fmt: skip
+VARIANTS = {  # on 224x224 images in colour: (classes, parameters, those of the head)
+    "vit_ti": (1000, 5_717_416, 193_000),
+    "vit_s": (1000, 22_050_664, 385_000),
+    "vit_b": (8, 85_804_808, 6_152),
+    "vit_l": (1000, 304_326_632, 1_025_000),
+    "resnet18": (100, 11_227_812, 51_300),
+    "resnet34": (1000, 21_797_672, 513_000),
+    "resnet50": (1000, 25_557_032, 2_049_000),
+    "swin_t": (100, 27_596_254, 76_900),
+    "swin_s": (100, 48_914_158, 76_900),
+    "swin_b": (1000, 87_768_224, 1_025_000),
+    "swin_l": (100, 195_149_176, 153_700),
+}
+MORE_CLASSES = [
+    ("vit_b", 10, 85_806_346), ("vit_b", 100, 85_875_556), ("resnet18", 8, 11_180_616),
+    ("resnet18", 10, 11_181_642), ("resnet18", 1000, 11_689_512), ("resnet50", 8, 23_524_424),
+    ("swin_t", 1000, 28_288_354),
+]  # fmt: skip
+FEATURES = {  # without a head: (parameters, width)
+    "vit_b": (85_798_656, 768),
+    "resnet18": (11_176_512, 512),
+    "swin_t": (27_519_354, 768),
+}
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_num_params(row):
     name, image_shape, num_classes, options, expected = ROWS[row]
     model = models.create(name, num_classes, **options)
-    params = models.abstract_params(model, image_shape)
-    assert models.num_params(params) == expected
+    assert models.num_params(models.abstract_params(model, image_shape)) == expected
+    assert output_shape(model, image_shape) == (2, num_classes)
+
+
+def output_shape(model, image_shape):
+    """Of two images."""
     images = jax.ShapeDtypeStruct((2, *image_shape), "float32")
-    assert jax.eval_shape(model.apply, {"params": params}, images).shape == (2, num_classes)
+    return jax.eval_shape(model.apply, models.abstract_variables(model, image_shape), images).shape
 
 
 def test_every_model_has_a_row():
-    assert {row[0] for row in ROWS.values()} == set(models.MODELS)
+    assert set(VARIANTS) == set(models.VARIANTS)
+    of_variants = {name for name, _ in models.VARIANTS.values()}
+    assert {row[0] for row in ROWS.values()} | of_variants == set(models.MODELS)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_num_params_of_a_variant(name):
+    num_classes, expected, in_head = VARIANTS[name]
+    params = models.abstract_params(models.create(name, num_classes), GALAXY)
+    assert models.num_params(params) == expected
+    assert models.num_params(params["head"]) == in_head
+
+
+@pytest.mark.parametrize(("name", "num_classes", "expected"), MORE_CLASSES)
+def test_num_params_with_other_classes(name, num_classes, expected):
+    params = models.abstract_params(models.create(name, num_classes), GALAXY)
+    assert models.num_params(params) == expected
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_features_without_a_head(name):
+    expected, width = FEATURES[name]
+    model = models.create(name, 0)
+    params = models.abstract_params(model, GALAXY)
+    assert models.num_params(params) == expected
+    assert "head" not in params
+    assert output_shape(model, GALAXY) == (2, width)
+
+
+def test_running_statistics_are_no_parameters():
+    variables = models.abstract_variables(models.create("resnet18", 100), GALAXY)
+    channels = 64 + 4 * 64 + 5 * 128 + 5 * 256 + 5 * 512  # a mean and a variance of each
+    assert models.num_params(variables["batch_stats"]) == 2 * channels
+    assert set(variables) == {"params", "batch_stats"}
+
+
+def test_num_macs_of_resnet18():
+    assert models.num_macs(models.create("resnet18", 0), GALAXY) == 1_813_561_344
+    assert models.num_macs(models.create("resnet18", 100), GALAXY) == 1_813_561_344 + 51_200
 
 
 @pytest.mark.parametrize(

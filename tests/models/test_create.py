@@ -14,20 +14,27 @@ OPTIONS = {
     "vit": SMALL | {"head_hidden_dims": (6,)},
     "linformer": SMALL | {"k_dim": 3},
     "mixer": dict(hidden_dim=8, num_layers=2, mlp_dim=12, tokens_mlp_dim=6),
-}
+    "resnet": dict(width=8, stage_sizes=(1, 2)),
+    "swin": dict(
+        patch_size=2, hidden_dim=8, stage_sizes=(2, 1), num_heads=(1, 2), window_size=2
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", models.MODELS)
 def test_every_parameter_gets_a_gradient(name):
     model = models.create(name, 3, **OPTIONS[name])
     random = np.random.RandomState(0)
-    shapes = models.abstract_params(model, IMAGES.shape[1:])
-    params = jax.tree.map(lambda p: np.float32(0.5 * random.normal(size=p.shape)), shapes)
+    shapes = models.abstract_variables(model, IMAGES.shape[1:])
+    params = jax.tree.map(
+        lambda p: np.float32(0.5 * random.normal(size=p.shape)), shapes.pop("params")
+    )
+    model_state = jax.tree.map(lambda p: np.ones(p.shape, p.dtype), shapes)
 
     @jax.jit
     @jax.grad
     def gradient(params):
-        return jnp.sum(jnp.sin(model.apply({"params": params}, IMAGES)))
+        return jnp.sum(jnp.sin(model.apply({"params": params, **model_state}, IMAGES)))
 
     grads = gradient(params)
     for path, grad in jax.tree.leaves_with_path(grads):
@@ -43,18 +50,26 @@ def test_every_parameter_gets_a_gradient(name):
 @pytest.mark.parametrize("name", models.MODELS)
 def test_usable_alone(name):
     model = models.create(name, 3, **OPTIONS[name])
-    logits, variables = model.init_with_output(jax.random.key(0), IMAGES)
+    logits, variables = jax.jit(model.init_with_output)(jax.random.key(0), IMAGES)
     assert logits.shape == (4, 3)
-    assert set(variables) == {"params"}
+    assert set(variables) == ({"params", "batch_stats"} if name == "resnet" else {"params"})
 
 
-def test_bfloat16_keeps_float32_parameters_and_logits():
-    model = models.create("vit", 3, dtype=jnp.bfloat16, **OPTIONS["vit"])
-    logits, variables = model.init_with_output(jax.random.key(0), IMAGES)
+@pytest.mark.parametrize("name", models.MODELS)
+def test_bfloat16_keeps_float32_parameters_and_logits(name):
+    model = models.create(name, 3, dtype=jnp.bfloat16, **OPTIONS[name])
+    logits, variables = jax.jit(model.init_with_output)(jax.random.key(0), IMAGES)
     assert logits.dtype == jnp.float32
     assert {p.dtype for p in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
-    exact = models.create("vit", 3, **OPTIONS["vit"]).apply(variables, IMAGES)
+    exact = jax.jit(models.create(name, 3, **OPTIONS[name]).apply)(variables, IMAGES)
     np.testing.assert_allclose(logits, exact, atol=0.1)
+    assert np.abs(logits - exact).max() > 1e-5  # computed in bfloat16 indeed
+
+
+def test_a_variant_takes_other_options_besides_its_own():
+    model = models.create("vit_b", 3, patch_size=32)
+    assert (model.patch_size, model.hidden_dim) == (32, 768)
+    assert models.defaults("vit_b")["patch_size"] == 16
 
 
 def test_unknown_model():
@@ -99,6 +114,7 @@ DEVIATIONS = {  # by the formulas of torch.nn.init
     "xavier_normal": (2 / (FAN_IN + FAN_OUT)) ** 0.5,
     "kaiming_uniform": (2 / FAN_IN) ** 0.5,
     "kaiming_normal": (2 / FAN_IN) ** 0.5,
+    "kaiming_normal_fan_out": (2 / FAN_OUT) ** 0.5,
     "trunc_normal": 0.02,
     "orthogonal": FAN_IN**-0.5,
     "sparse": 0.01 * 0.9**0.5,

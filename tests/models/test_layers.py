@@ -188,3 +188,21 @@ def test_dropout_in_each_place_changes_training_alone(rate):
     np.testing.assert_array_equal(model.apply(variables, images), plain)
     trained = model.apply(variables, images, train=True, rngs={"dropout": KEY})
     assert not np.allclose(trained, plain)
+
+
+def test_remat_computes_blocks_again_and_changes_nothing():
+    images = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
+    plain, remat = (
+        models.create("vit", 5, patch_size=4, num_layers=2, mlp_dropout_rate=0.5, remat=remat)
+        for remat in (False, True)
+    )
+    variables = plain.init(jax.random.key(1), images)
+
+    def loss(model):
+        rngs = {"dropout": jax.random.key(2)}
+        return lambda v: jnp.sum(model.apply(v, images, train=True, rngs=rngs) ** 2)
+
+    expected, found = (jax.jit(jax.grad(loss(model)))(variables) for model in (plain, remat))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-4, 1e-4), expected, found)
+    jaxprs = [str(jax.make_jaxpr(jax.grad(loss(model)))(variables)) for model in (plain, remat)]
+    assert jaxprs[1].count("erfc") == 2 * jaxprs[0].count("erfc")

@@ -18,7 +18,7 @@ from vitjax.benchmarking.suite import Case
 from vitjax.data import resident
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Split
-from vitjax.training import losses, optim
+from vitjax.training import losses, memory, optim
 from vitjax.training.sharding import make_mesh, replicated
 from vitjax.training.step import Programs, Recipe, aot
 
@@ -84,8 +84,10 @@ class Ours:
         self._programs = Programs(self.recipe, self._mesh)
         start = time.perf_counter()
         arguments = (self._state, SEED, self._train_data, self._order, np.int32(0))
-        self._train = aot(self._programs.train, *arguments)
-        self._evaluate = aot(self._programs.evaluate, self._state.variables, self._test_data)
+        self._train, self._evaluate = aot(
+            (self._programs.train, arguments),
+            (self._programs.evaluate, (self._state.variables, self._test_data)),
+        )
         return time.perf_counter() - start
 
     def steps(self, count: int) -> float:
@@ -117,13 +119,7 @@ class Ours:
 
     def peak_bytes(self) -> dict[str, int]:
         """Returns the device memory that training needs: predicted, and where known measured."""
-        analysis = self._train.memory_analysis()
-        predicted = (
-            analysis.argument_size_in_bytes
-            + analysis.output_size_in_bytes
-            - analysis.alias_size_in_bytes
-            + analysis.temp_size_in_bytes
-        )
+        predicted = memory.peak_bytes(self._train)
         stats = jax.local_devices()[0].memory_stats() or {}
         measured = stats.get("peak_bytes_in_use")
         return {"predicted": predicted} | ({"measured": measured} if measured else {})

@@ -15,10 +15,10 @@ from vitjax.models.names import check_name
 
 @jax.custom_vjp
 def _product(a: jax.Array, b: jax.Array) -> jax.Array:
-    """a @ b for [B, H, n, k] and [B, H, k, m], float32 sums.
+    """a @ b for [..., n, k] and [..., k, m], float32 sums.
 
     Of the operands of b's gradient it transposes the smaller, where jnp.matmul would transpose the
-    matrix of weights, [B, H, N, N].
+    matrix of weights, [..., N, N].
     """
     return jnp.matmul(a, b, preferred_element_type=jnp.float32)
 
@@ -32,11 +32,11 @@ def _product_backward(
 ) -> tuple[jax.Array, jax.Array]:
     a, b = operands
     gradient = gradient.astype(a.dtype)
-    by_a = jnp.matmul(gradient, b.swapaxes(2, 3))
+    by_a = jnp.matmul(gradient, b.swapaxes(-1, -2))
     if a.size < gradient.size:
-        by_b = jnp.matmul(a.swapaxes(2, 3), gradient)
+        by_b = jnp.matmul(a.swapaxes(-1, -2), gradient)
     else:
-        by_b = jnp.matmul(gradient.swapaxes(2, 3), a).swapaxes(2, 3)
+        by_b = jnp.matmul(gradient.swapaxes(-1, -2), a).swapaxes(-1, -2)
     return by_a, by_b
 
 
@@ -44,17 +44,30 @@ _product.defvjp(_product_forward, _product_backward)
 
 
 class Attend(nn.Module):
-    """softmax(q k^T / sqrt(head_dim)) v, with dropout on the weights."""
+    """softmax(q k^T / sqrt(head_dim) + bias) v, with dropout on the weights."""
 
     dropout_rate: float = 0.0
 
     @nn.compact
-    def __call__(self, q: jax.Array, k: jax.Array, v: jax.Array, *, train: bool) -> jax.Array:
-        """Queries [B, N, H, d], keys and values [B, M, H, d] -> [B, N, H, d]."""
-        q, k, v = (x.transpose(0, 2, *axes) for x, axes in ((q, (1, 3)), (k, (3, 1)), (v, (1, 3))))
-        weights = jax.nn.softmax(_product(q * q.shape[-1] ** -0.5, k)).astype(v.dtype)
+    def __call__(
+        self,
+        q: jax.Array,
+        k: jax.Array,
+        v: jax.Array,
+        bias: jax.Array | None = None,
+        *,
+        train: bool,
+    ) -> jax.Array:
+        """Queries [..., N, H, d], keys and values [..., M, H, d] -> [..., N, H, d].
+
+        The bias has a shape that broadcasts to [..., H, N, M].
+        """
+        q, k, v = q.swapaxes(-3, -2), jnp.moveaxis(k, -3, -1), v.swapaxes(-3, -2)
+        logits = _product(q * q.shape[-1] ** -0.5, k)
+        logits = logits if bias is None else logits + bias
+        weights = jax.nn.softmax(logits).astype(v.dtype)
         weights = Dropout(self.dropout_rate)(weights, train=train)
-        return _product(weights, v).astype(v.dtype).transpose(0, 2, 1, 3)
+        return _product(weights, v).astype(v.dtype).swapaxes(-3, -2)
 
 
 def _head_dim(width: int, num_heads: int, head_dim: int | None, out_proj: bool) -> int:

@@ -18,7 +18,7 @@ class PatchClassifier(nn.Module):
     A subclass says how tokens are mixed (`token_mixer`); all else is an option here.
     """
 
-    num_classes: int
+    num_classes: int  # 0: features, without a head
     patch_size: int = 4  # pixels
     hidden_dim: int = 128  # width of a token
     num_layers: int = 6
@@ -36,6 +36,7 @@ class PatchClassifier(nn.Module):
     activation: str = "gelu"  # gelu (exact) | gelu_tanh | relu | tanh
     kernel_init: str = "xavier_uniform"  # a name in vitjax.models.init.INITS
     clone_layers: bool = False  # all blocks start as copies of the first
+    remat: bool = False  # less memory in training on GPU and TPU, for a third more time
     head_hidden_dims: tuple[int, ...] = ()
     head_activation: str = "gelu"
     head_activate_logits: bool = False
@@ -61,8 +62,9 @@ class PatchClassifier(nn.Module):
             self.hidden_dim,
             self.patch_size,
             self.stem,
-            self.stem_norm,
-            self.norm_epsilon,
+            patch_norm=self.stem_norm,
+            token_norm=self.stem_norm,
+            norm_epsilon=self.norm_epsilon,
             **common,
             name="stem",
         )(images)
@@ -80,7 +82,8 @@ class PatchClassifier(nn.Module):
             dropout_rate=self.dropout_rate,
             dtype=self.dtype,
         )
-        x = Encoder(block, self.num_layers, self.clone_layers, name="encoder")(x, train=train)
+        encoder = Encoder(block, self.num_layers, self.clone_layers, self.remat, name="encoder")
+        x = encoder(x, train=train)
         if self.pool == "cls":
             x = x[:, 0]  # before the norm, which works on each token alone
         if self.final_norm:

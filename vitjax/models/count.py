@@ -8,10 +8,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 
+def abstract_variables(model: nn.Module, image_shape: tuple[int, int, int]) -> Any:
+    """Returns the shapes of all collections, parameters and statistics, for images [H, W, C]."""
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    return jax.eval_shape(model.init, jax.random.key(0), images)
+
+
 def abstract_params(model: nn.Module, image_shape: tuple[int, int, int]) -> Any:
     """Returns the parameters' shapes for images [H, W, C]."""
-    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    return jax.eval_shape(model.init, jax.random.key(0), images)["params"]
+    return abstract_variables(model, image_shape)["params"]
 
 
 def num_params(params: Any) -> int:
@@ -25,9 +30,9 @@ def num_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
     Counts every matrix product and convolution in the traced program (attention included), and
     nothing else.
     """
-    params = abstract_params(model, image_shape)
+    variables = abstract_variables(model, image_shape)
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    jaxpr = jax.make_jaxpr(model.apply)({"params": params}, images)
+    jaxpr = jax.make_jaxpr(model.apply)(variables, images)
     return _macs(jaxpr.jaxpr)
 
 

@@ -1,4 +1,4 @@
-"""The parts that ViT, Mixer and Linformer share."""
+"""The parts that the networks share."""
 
 import functools
 from collections.abc import Callable
@@ -50,13 +50,14 @@ class PatchStem(nn.Module):
 
     Equation 1 of ViT (https://arxiv.org/abs/2010.11929). `stem` is "linear" (kernel [P*P*C, D]) or
     "conv" (kernel [P, P, C, D]): the same function, stored as the published weights store it.
-    `norm` adds a LayerNorm before and after the projection, as vit-pytorch does since 1.0.
+    LayerNorms on each patch and on its token are vit-pytorch's since 1.0; Swin has the latter.
     """
 
     hidden_dim: int
     patch_size: int
     stem: str = "conv"
-    norm: bool = False
+    patch_norm: bool = False
+    token_norm: bool = False
     norm_epsilon: float = 1e-5
     kernel_init: str = "xavier_uniform"
     dtype: Any = jnp.float32
@@ -74,9 +75,9 @@ class PatchStem(nn.Module):
         x = images.reshape(batch, height // p, p, width // p, p, channels)
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, -1, p * p * channels)
         layer_norm = functools.partial(nn.LayerNorm, self.norm_epsilon, dtype=self.dtype)
-        x = layer_norm(name="patch_norm")(x) if self.norm else x
+        x = layer_norm(name="patch_norm")(x) if self.patch_norm else x
         x = self._project(x, channels)
-        return layer_norm(name="token_norm")(x) if self.norm else x
+        return layer_norm(name="token_norm")(x) if self.token_norm else x
 
     def _project(self, x: jax.Array, channels: int) -> jax.Array:
         """Patches [B, N, P*P*C] -> tokens [B, N, D]."""
@@ -121,17 +122,20 @@ class Block(nn.Module):
     norm_epsilon: float = 1e-5
     skip: bool = True
     dropout_rate: float = 0.0  # on what each branch adds
+    drop_path_rate: float = 0.0  # on a branch as a whole, for each example
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Tokens [B, N, D] -> tokens [B, N, D]."""
+        """Tokens [B, ..., D] -> tokens [B, ..., D]."""
         check_name(("pre", "post", "none"), self.norm, "config.model.norm")
         layer_norm = functools.partial(nn.LayerNorm, self.norm_epsilon, dtype=self.dtype)
         for name, layer in (("mixer", self.mixer), ("mlp", self.mlp)):
             y = layer_norm(name=f"{name}_norm")(x) if self.norm == "pre" else x
             y = layer(name=name)(y, train=train)
             y = Dropout(self.dropout_rate)(y, train=train)
+            path = Dropout(self.drop_path_rate, tuple(range(1, y.ndim)), name=f"{name}_drop_path")
+            y = path(y, train=train)
             x = x + y if self.skip else y
             x = layer_norm(name=f"{name}_norm")(x) if self.norm == "post" else x
         return x
@@ -143,15 +147,21 @@ class Encoder(nn.Module):
     block: functools.partial  # maker of a Block
     num_layers: int
     clone_layers: bool = False  # all blocks start as copies of the first, as torch's encoder does
+    remat: bool = False  # compute a block again in the backward pass instead of keeping its inside
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Tokens [B, N, D] -> tokens [B, N, D]."""
+
+        def run(block: nn.Module, x: jax.Array) -> jax.Array:
+            return block(x, train=train)
+
+        run = nn.remat(run) if self.remat else run
         for i in range(self.num_layers):
             block: Layer = self.block
             if self.clone_layers and i > 0 and self.is_initializing():
                 block = self._copy_of_first()
-            x = block(name=f"block_{i}")(x, train=train)
+            x = run(block(name=f"block_{i}"), x)
         return x
 
     def _copy_of_first(self) -> Layer:
@@ -170,7 +180,7 @@ class Encoder(nn.Module):
 class Head(nn.Module):
     """Classifier: hidden layers with activation and dropout, then the logits."""
 
-    num_classes: int
+    num_classes: int  # 0: no logits, the features as they are
     hidden_dims: tuple[int, ...] = ()
     activation: str = "gelu"
     activate_logits: bool = False  # activation and dropout on the logits too, as seed 004 did
@@ -186,6 +196,8 @@ class Head(nn.Module):
         for i, width in enumerate(self.hidden_dims):
             x = activate(linear(width, name=f"hidden_{i}")(x))
             x = Dropout(self.dropout_rate)(x, train=train)
+        if self.num_classes == 0:
+            return x.astype(jnp.float32)
         logits = linear(self.num_classes, name="logits")(x)
         if self.activate_logits:
             logits = Dropout(self.dropout_rate)(activate(logits), train=train)

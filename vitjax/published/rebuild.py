@@ -5,6 +5,7 @@ import functools
 from typing import Any
 
 from vitjax import cli, models
+from vitjax.models.classifier import PatchClassifier
 from vitjax.models.macs import layer_macs
 from vitjax.published.ledger import Row, measured
 
@@ -36,15 +37,24 @@ def build(row: Row) -> Counts | None:
     if row.config is None:
         return None
     config = cli.load_config(row.config)
-    return _count(config.model_name, config.data.name, tuple(config.model.items()))
+    options = tuple(config.model.items())
+    return _count(config.model_name, config.data.name, config.data.input_size, options)
 
 
 @functools.cache
-def _count(model_name: str, data_name: str, options: tuple[tuple[str, Any], ...]) -> Counts:
+def _count(
+    model_name: str, data_name: str, input_size: int, options: tuple[tuple[str, Any], ...]
+) -> Counts:
     image_shape, num_classes = _DATA[data_name]
+    if input_size:
+        image_shape = (input_size, input_size, image_shape[-1])
     model = models.create(model_name, num_classes, **dict(options))
     params = models.abstract_params(model, image_shape)
-    return Counts(models.num_params(params), layer_macs(model, image_shape))
+    if isinstance(model, PatchClassifier):
+        return Counts(models.num_params(params), layer_macs(model, image_shape))
+    below_head = models.num_macs(model.clone(num_classes=0), image_shape)
+    head = models.num_macs(model, image_shape) - below_head
+    return Counts(models.num_params(params), {"features": below_head, "head": head})
 
 
 def tool_macs(row: Row, counts: Counts | None) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from vitjax.config import default, to_json
 from vitjax.data import resident
-from vitjax.training import scores
+from vitjax.training import memory, scores
 from vitjax.training.checkpoint import Checkpoints
 from vitjax.training.diagnose import first_bad_layer
 from vitjax.training.facts import dataset_facts, evaluation, hardware, versions
@@ -85,6 +85,8 @@ class Run:
         self._data = {
             name: resident.put(split, on_devices) for name, split in setup.dataset.splits.items()
         }
+        self._train_steps: Any = None
+        self._validate: Any = None
         self._seed = jax.device_put(np.uint32(config.seed), on_devices)
         self.checkpoints = Checkpoints(folder.checkpoints, say)
         self._lost: set[int] = set()  # steps that cannot be the best any more
@@ -141,22 +143,24 @@ class Run:
 
     def _compile(self) -> None:
         """Compiles what the epochs run, ahead of their bars."""
-        programs, epoch = self._programs, np.int32(0)
-        self._epoch_order = aot(programs.epoch_order, self._seed, epoch)
-        order = self._epoch_order(self._seed, epoch)
+        programs, state = self._programs, self._state
         with timed("compiling", self._say):
-            self._train_steps = aot(
-                programs.train, self._state, self._seed, self._data["train"], order, np.int32(0)
-            )
+            order = programs.epoch_order(self._seed, np.int32(0))
+            train = state, self._seed, self._data["train"], order, np.int32(0)
+            calls: list[tuple[Any, tuple]] = [(programs.train, train)]
             if "valid" in self._data:
-                self._validate = aot(programs.evaluate, self._state.variables, self._data["valid"])
+                calls.append((programs.evaluate, (state.variables, self._data["valid"])))
+            self._train_steps, *rest = aot(*calls)
+            self._validate = rest[0] if rest else None
+        recipe, device = self._setup.recipe, self._setup.mesh.local_devices[0]
+        memory.check_fits(self._train_steps, device, recipe.batch_size, recipe.accumulation_steps)
 
     def _train_epoch(self, epoch: int, signals: SignalWatch) -> tuple[float, float]:
         """Trains to the end of `epoch`; returns the seconds it took and images/s."""
         recipe = self._setup.recipe
         steps = recipe.steps_per_epoch
         begin, end = epoch * steps, (epoch + 1) * steps
-        order = self._epoch_order(self._seed, np.int32(epoch))
+        order = self._programs.epoch_order(self._seed, np.int32(epoch))
         done = at_start = int(self._state.step) - begin
         started = time.perf_counter()
         pace = Pace(self._config.steps_per_call)

@@ -4,7 +4,7 @@ The only `jax.jit` of training, with that of together.py, which runs the same fo
 """
 
 import dataclasses
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -240,6 +240,8 @@ class Programs:
         return evaluate(self.recipe, self.mesh, variables, data)
 
 
-def aot(function: Callable, *args: Any) -> Callable:
-    """Compiles a jitted function for arguments like `args`, ahead of its first call."""
-    return function.lower(*args).compile()  # type: ignore[attr-defined]
+def aot(*calls: tuple[Any, tuple]) -> list[Any]:
+    """Compiles jitted functions, each for arguments like those beside it, ahead of their calls."""
+    lowered = [function.lower(*arguments) for function, arguments in calls]
+    with ThreadPoolExecutor() as pool:  # XLA compiles one program on one core
+        return list(pool.map(lambda program: program.compile(), lowered))

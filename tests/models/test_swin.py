@@ -1,0 +1,115 @@
+"""Swin where Hugging Face's is no reference: maps below a window, what a window sees, errors."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from vitjax import models
+from vitjax.models.swin import WindowAttention
+
+KEY = jax.random.key(0)
+SMALL = dict(patch_size=2, hidden_dim=8, stage_sizes=(2, 2), num_heads=(1, 2), window_size=3)
+
+
+def attention(shape, **options):
+    """A module of 2 heads, random variables for it, and its input [1, H, W, 4]."""
+    module = WindowAttention(num_heads=2, **options)
+    x = jax.random.normal(KEY, (1, *shape, 4))
+    shapes = jax.eval_shape(lambda: module.init(KEY, x, train=False))
+    random = np.random.RandomState(0)
+    return module, jax.tree.map(lambda p: np.float32(random.normal(size=p.shape)), shapes), x
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_a_small_map_is_one_window_with_the_biases_of_its_offsets(shifted):
+    module, variables, x = attention((2, 2), window_size=7, shifted=shifted)
+    params = variables["params"]
+    tokens = np.asarray(x).reshape(4, 4)
+    qkv = (tokens @ params["qkv"]["kernel"] + params["qkv"]["bias"]).reshape(4, 3, 2, 2)
+    q, k, v = np.moveaxis(qkv, 1, 0)
+    table = params["relative_position_bias"].reshape(13, 13, 2)  # offset of row, of column, head
+    bias = np.empty((2, 4, 4))
+    for i, j in np.ndindex(4, 4):
+        bias[:, i, j] = table[i // 2 - j // 2 + 6, i % 2 - j % 2 + 6]
+    weights = softmax(np.einsum("nhd,mhd->hnm", q, k) / np.sqrt(2) + bias, axis=-1)
+    mixed = np.einsum("hnm,mhd->nhd", weights, v).reshape(4, 4)
+    expected = mixed @ params["out"]["kernel"] + params["out"]["bias"]
+    got = module.apply(variables, x, train=False).reshape(4, 4)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def seen(shifted, position):
+    """Which positions of a 4x4 map the output at `position` depends on, in windows of 2."""
+    module, variables, x = attention((4, 4), window_size=2, shifted=shifted)
+    gradient = jax.grad(lambda x: module.apply(variables, x, train=False)[0, *position].sum())(x)
+    return {tuple(map(int, at)) for at in np.argwhere(np.abs(gradient[0]).max(-1) > 0)}
+
+
+@pytest.mark.parametrize(
+    ("shifted", "position", "expected"),
+    [
+        (False, (1, 1), {(0, 0), (0, 1), (1, 0), (1, 1)}),
+        (True, (1, 1), {(1, 1), (1, 2), (2, 1), (2, 2)}),
+        (True, (0, 0), {(0, 0)}),  # the corners meet in one window and do not see each other
+        (True, (3, 0), {(3, 0)}),
+        (True, (0, 2), {(0, 1), (0, 2)}),
+    ],
+)
+def test_what_a_window_sees(shifted, position, expected):
+    assert seen(shifted, position) == expected
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 64), (33, 18)])
+def test_any_image_size_with_the_same_parameters(size):
+    model = models.create("swin", 3, **SMALL)
+    params = models.abstract_params(model, (*size, 3))
+    reference = models.abstract_params(model, (24, 24, 3))
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, reference)
+    images = jax.ShapeDtypeStruct((2, *size, 3), "float32")
+    assert jax.eval_shape(model.apply, {"params": params}, images).shape == (2, 3)
+
+
+def test_drop_path_grows_with_the_depth():
+    model = models.create("swin", 3, **SMALL, drop_path_rate=0.3)
+    images = jax.random.normal(KEY, (64, 6, 6, 1))
+    variables = jax.jit(model.init)(KEY, images[:1])
+
+    @jax.jit
+    def branches(images):
+        _, collected = model.apply(
+            variables, images, train=True, rngs={"dropout": KEY},
+            capture_intermediates=lambda module, _: "drop_path" in str(module.name),
+        )  # fmt: skip
+        return collected["intermediates"]
+
+    dropped = {}
+    for path, branch in jax.tree.leaves_with_path(branches(images)):
+        zero = np.asarray(branch).reshape(64, -1) == 0
+        assert (zero.all(axis=1) == zero.any(axis=1)).all()  # an example's whole branch, or none
+        place = "/".join(key.key for key in path[:2])
+        dropped[place] = dropped.get(place, 0) + zero.all(axis=1).sum()
+    rates = dict(zip(sorted(dropped), (0.0, 0.1, 0.2, 0.3), strict=True))
+    for place, rate in rates.items():
+        assert abs(dropped[place] - 128 * rate) <= 3 * (128 * rate * (1 - rate)) ** 0.5, place
+
+
+def test_drop_path_is_for_training():
+    model = models.create("swin", 3, **SMALL, drop_path_rate=0.3)
+    images = jax.random.normal(KEY, (2, 6, 6, 1))
+    variables = jax.jit(model.init)(KEY, images)
+    plain = jax.jit(models.create("swin", 3, **SMALL).apply)(variables, images)
+    np.testing.assert_array_equal(jax.jit(model.apply)(variables, images), plain)
+
+
+def test_heads_for_each_stage():
+    model = models.create("swin", 3, **SMALL | {"num_heads": (1,)})
+    with pytest.raises(ValueError, match=r"num_heads=\(1,\) and stage_sizes=\(2, 2\) should be eq"):
+        models.abstract_params(model, (8, 8, 3))
+
+
+def test_heads_divide_the_width_of_their_stage():
+    model = models.create("swin", 3, **SMALL | {"num_heads": (1, 3)})
+    with pytest.raises(ValueError, match=r"3 heads do not divide the width 16 of stage 1; change"):
+        models.abstract_params(model, (8, 8, 3))

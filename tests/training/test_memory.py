@@ -1,0 +1,70 @@
+"""The memory of a step is predicted from its program, and too little is said before it runs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from runs import main
+from tiny import MESH, SEED, data, recipe
+
+from vitjax.models import create
+from vitjax.training import memory
+from vitjax.training.step import Programs, aot
+
+
+def compiled_step(parts=1):
+    """The compiled training of a ViT on 16 images of 64x64, in `parts` micro-batches."""
+    model = create("vit", 3, patch_size=4, num_layers=4, hidden_dim=32, mlp_dim=32)
+    programs = Programs(
+        recipe(
+            model,
+            image_shape=(64, 64, 1),
+            num_examples=16,
+            batch_size=16,
+            accumulation_steps=parts,
+        ),
+        MESH,
+    )
+    images = jax.ShapeDtypeStruct((16, 64, 64, 1), jnp.uint8)
+    split = data(16)._replace(images=images)
+    order = programs.epoch_order(SEED, np.int32(0))
+    state = jax.eval_shape(programs.init, SEED)
+    return aot((programs.train, (state, SEED, split, order, np.int32(0))))[0]
+
+
+def test_the_peak_of_a_program_by_hand():
+    arrays = [jax.ShapeDtypeStruct((1000, 1000), jnp.float32)] * 2
+    # An argument of 4 MB that is given up for the result, another, and the product between them.
+    compiled = jax.jit(lambda a, b: jnp.sin(a @ b) @ b, donate_argnums=0).lower(*arrays).compile()
+    assert memory.peak_bytes(compiled) == pytest.approx(12e6, rel=0.05)
+
+
+def test_micro_batches_lower_the_peak():
+    whole = memory.peak_bytes(compiled_step())
+    assert memory.peak_bytes(compiled_step(parts=4)) < 0.6 * whole
+
+
+def test_too_little_memory_is_refused(monkeypatch):
+    monkeypatch.setattr(memory, "limit_bytes", lambda device: 2**20)
+    message = (
+        r"a step on 16 images needs .* GiB, cpu has 0\.000977; raise "
+        r"config\.optim\.accumulation_steps above 1, or lower config\.data\.batch_size"
+    )
+    with pytest.raises(ValueError, match=message):
+        memory.check_fits(compiled_step(), jax.devices()[0], 16, 1)
+
+
+def test_a_run_that_does_not_fit_ends_in_one_line(tmp_path):
+    _, error = main(
+        f"--workdir={tmp_path / 'run'}",
+        "--config.data.image_size=1024",
+        "--config.data.max_examples=64",
+        "--config.data.batch_size=32",
+        "--config.model.patch_size=8",
+        "--config.data.augment.crop_padding=0",
+        "--config.data.augment.rotation_degrees=0",
+        "--config.model.num_layers=1",
+        code=1,
+    )
+    assert "a step on 32 images needs" in error
+    assert "Traceback" not in error

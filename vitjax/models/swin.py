@@ -1,0 +1,195 @@
+"""Swin Transformer (https://arxiv.org/abs/2103.14030): attention in shifted windows."""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vitjax.models import init
+from vitjax.models.attention import Attend
+from vitjax.models.layers import Block, Head, Linear, Mlp, PatchStem
+
+
+class WindowAttention(nn.Module):
+    """Self-attention within windows, with a learned bias for each relative position.
+
+    With `shifted`, windows are displaced by half their size, cyclically; positions that meet in a
+    window only because the image wraps around do not see each other. A map that fits into a window
+    is one window; one that windows do not tile is padded with zeros at the bottom and the right.
+    """
+
+    num_heads: int
+    window_size: int  # positions, square
+    shifted: bool = False
+    qkv_bias: bool = True
+    kernel_init: str = "trunc_normal"
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """[B, H, W, D] -> [B, H, W, D]."""
+        batch, height, width, dim = x.shape
+        window = min(self.window_size, height, width)
+        shift = window // 2 if self.shifted and min(height, width) > self.window_size else 0
+        linear = functools.partial(Linear, kernel_init=self.kernel_init, dtype=self.dtype)
+        x = _pad(x, window)
+        rows, columns = x.shape[1] // window, x.shape[2] // window
+        x = jnp.roll(x, (-shift, -shift), axis=(1, 2)) if shift else x
+        x = x.reshape(batch, rows, window, columns, window, dim).swapaxes(2, 3)
+        x = x.reshape(batch, rows * columns, window**2, dim)
+        qkv = linear(3 * dim, use_bias=self.qkv_bias, name="qkv")(x)
+        heads = (*x.shape[:-1], self.num_heads, dim // self.num_heads)
+        q, k, v = (y.reshape(heads) for y in jnp.split(qkv, 3, axis=-1))
+        bias = self._position_bias(window)
+        if shift:
+            bias = bias + _separation(rows, columns, window, shift)
+        x = linear(dim, name="out")(Attend()(q, k, v, bias, train=train).reshape(x.shape))
+        x = x.reshape(batch, rows, columns, window, window, dim).swapaxes(2, 3)
+        x = x.reshape(batch, rows * window, columns * window, dim)
+        x = jnp.roll(x, (shift, shift), axis=(1, 2)) if shift else x
+        return x[:, :height, :width]
+
+    def _position_bias(self, window: int) -> jax.Array:
+        """Returns what is added to the logits of a window's M positions, [num_heads, M, M]."""
+        side = 2 * self.window_size - 1
+        start = init.by_name("trunc_normal").kernel
+        table = self.param("relative_position_bias", start, (side**2, self.num_heads))
+        positions = np.stack(np.divmod(np.arange(window**2), window))  # [2, M]
+        apart = positions[:, :, None] - positions[:, None] + self.window_size - 1
+        return table[apart[0] * side + apart[1]].transpose(2, 0, 1)
+
+
+def _pad(x: jax.Array, multiple: int) -> jax.Array:
+    """Pads [B, H, W, D] with zeros at the bottom and the right to multiples of `multiple`."""
+    rows, columns = (-n % multiple for n in x.shape[1:3])
+    return jnp.pad(x, [(0, 0), (0, rows), (0, columns), (0, 0)]) if rows or columns else x
+
+
+def _separation(rows: int, columns: int, window: int, shift: int) -> jax.Array:
+    """Returns -inf where two positions of a shifted window are no neighbours, else 0.
+
+    Of shape [rows * columns, 1, M, M]: the M positions of each window.
+    """
+    # The last window of a row (or column) holds its end and, wrapped around, its beginning.
+    row, column = (np.arange(n * window) >= n * window - shift for n in (rows, columns))
+    # Only the last windows have positions of more than one of the four parts.
+    parts = (2 * row[:, None] + column).reshape(rows, window, columns, window).swapaxes(1, 2)
+    part = jnp.asarray(parts.reshape(rows * columns, 1, window**2), jnp.int8)
+    # Compared in the program, which fuses it: as a constant it would be M times larger.
+    return jnp.where(part[..., None] == part[..., None, :], 0.0, -jnp.inf)
+
+
+class PatchMerging(nn.Module):
+    """Makes one token of 2x2, twice as wide."""
+
+    norm_epsilon: float = 1e-5
+    kernel_init: str = "trunc_normal"
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, D] -> [B, H / 2, W / 2, 2 D], rounded up."""
+        x = _pad(x, 2)
+        batch, height, width, dim = x.shape
+        x = x.reshape(batch, height // 2, 2, width // 2, 2, dim)
+        # Down the columns first, as the published weights have it.
+        x = x.transpose(0, 1, 3, 4, 2, 5).reshape(batch, height // 2, width // 2, 4 * dim)
+        x = nn.LayerNorm(self.norm_epsilon, dtype=self.dtype, name="norm")(x)
+        return Linear(
+            2 * dim,
+            use_bias=False,
+            kernel_init=self.kernel_init,
+            dtype=self.dtype,
+            name="reduction",
+        )(x)
+
+
+class Stage(nn.Module):
+    """Patch merging (but in the first stage), then blocks; every second one is shifted."""
+
+    mixer: functools.partial  # maker of a WindowAttention
+    block: functools.partial  # maker of a Block
+    drop_path_rates: tuple[float, ...]  # of each block
+    merging: functools.partial | None  # maker of a PatchMerging
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """[B, H, W, D] -> [B, H, W, D], or [B, H / 2, W / 2, 2 D] with merging."""
+        if self.merging is not None:
+            x = self.merging(name="merging")(x)
+        for i, rate in enumerate(self.drop_path_rates):
+            mixer = functools.partial(self.mixer, shifted=i % 2 == 1)
+            block = self.block(mixer=mixer, drop_path_rate=rate, name=f"block_{i}")
+            x = block(x, train=train)
+        return x
+
+
+class Swin(nn.Module):
+    """Classifier of windows that shift from block to block; by default Swin-T."""
+
+    num_classes: int  # 0: features, without a head
+    patch_size: int = 4  # pixels
+    hidden_dim: int = 96  # width of a token in the first stage; each later stage doubles it
+    stage_sizes: tuple[int, ...] = (2, 2, 6, 2)  # blocks of each stage
+    num_heads: tuple[int, ...] = (3, 6, 12, 24)  # of each stage
+    window_size: int = 7  # tokens
+    mlp_ratio: int = 4  # hidden width of the MLP over the width of a token
+    qkv_bias: bool = True
+    norm_epsilon: float = 1e-5
+    activation: str = "gelu"  # gelu (exact) | gelu_tanh | relu | tanh
+    kernel_init: str = "trunc_normal"  # a name in vitjax.models.init.INITS
+    drop_path_rate: float = 0.0  # of the last block's branches; grows from 0 with the depth
+    dtype: Any = jnp.float32  # of the computation; parameters are float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
+        """Images [B, H, W, C] (normalised floats) -> logits [B, num_classes], float32.
+
+        Any size: a map is padded with zeros to whole patches and windows. With `train=True` and
+        drop_path_rate above 0, `apply` needs `rngs={"dropout": key}`. Raises ValueError where
+        num_heads does not fit the stages.
+        """
+        self._check()
+        common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
+        normed = common | {"norm_epsilon": self.norm_epsilon}
+        x = _pad(images, self.patch_size)
+        grid = x.shape[1] // self.patch_size, x.shape[2] // self.patch_size
+        stem = PatchStem(self.hidden_dim, self.patch_size, token_norm=True, **normed, name="stem")
+        x = stem(x).reshape(len(x), *grid, self.hidden_dim)
+        rates = np.linspace(0, self.drop_path_rate, sum(self.stage_sizes))
+        for i, size in enumerate(self.stage_sizes):
+            dim = self.hidden_dim * 2**i
+            mixer = functools.partial(
+                WindowAttention, self.num_heads[i], self.window_size, qkv_bias=self.qkv_bias
+            )
+            mlp = functools.partial(Mlp, self.mlp_ratio * dim, self.activation, **common)
+            x = Stage(
+                mixer=functools.partial(mixer, **common),
+                block=functools.partial(
+                    Block, mlp=mlp, norm_epsilon=self.norm_epsilon, dtype=self.dtype
+                ),
+                drop_path_rates=tuple(map(float, rates[:size])),
+                merging=functools.partial(PatchMerging, **normed) if i else None,
+                name=f"stage_{i}",
+            )(x, train=train)
+            rates = rates[size:]
+        x = nn.LayerNorm(self.norm_epsilon, dtype=self.dtype, name="final_norm")(x)
+        return Head(self.num_classes, **common, name="head")(jnp.mean(x, axis=(1, 2)), train=train)
+
+    def _check(self) -> None:
+        """Raises ValueError unless there are heads for each stage, which divide its width."""
+        if len(self.num_heads) != len(self.stage_sizes):
+            raise ValueError(
+                f"num_heads={self.num_heads} and stage_sizes={self.stage_sizes} should be equally "
+                "long; change config.model.num_heads or config.model.stage_sizes"
+            )
+        for i, heads in enumerate(self.num_heads):
+            if heads < 1 or self.hidden_dim * 2**i % heads:
+                raise ValueError(
+                    f"num_heads={self.num_heads}: {heads} heads do not divide the width "
+                    f"{self.hidden_dim * 2**i} of stage {i}; change config.model.num_heads or "
+                    "config.model.hidden_dim"
+                )

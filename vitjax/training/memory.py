@@ -1,0 +1,60 @@
+"""What a compiled program needs of a device's memory, and what there is."""
+
+from typing import Any
+
+import jax
+
+
+def peak_bytes(compiled: Any) -> int:
+    """Returns the memory of a device that running a compiled program takes at its peak, predicted.
+
+    Arguments and results that share memory (donated ones) count once.
+    """
+    analysis = compiled.memory_analysis()
+    return (
+        analysis.argument_size_in_bytes
+        + analysis.output_size_in_bytes
+        - analysis.alias_size_in_bytes
+        + analysis.temp_size_in_bytes
+    )
+
+
+def limit_bytes(device: jax.Device) -> int | None:
+    """Returns the memory that programs on `device` may take; on a CPU what the machine has left.
+
+    None where neither can be told.
+    """
+    stats = device.memory_stats() or {}
+    if "bytes_limit" in stats:
+        return int(stats["bytes_limit"])
+    return _available_on_host() if device.platform == "cpu" else None
+
+
+def _available_on_host() -> int | None:
+    try:
+        with open("/proc/meminfo") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return 1024 * int(lines["MemAvailable"].split()[0])
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def check_fits(compiled: Any, device: jax.Device, batch_size: int, parts: int) -> None:
+    """Raises ValueError if a training step needs more memory than `device` has.
+
+    `batch_size` images go through in `parts` micro-batches.
+    """
+    needed, limit = peak_bytes(compiled), limit_bytes(device)
+    if limit is None or needed <= limit:
+        return
+    # XLA's CPU backend drops the barriers that keep what remat computes again from being kept.
+    remat = "" if device.platform == "cpu" else "set config.model.remat=true, "
+    raise ValueError(
+        f"a step on {batch_size} images needs {_gib(needed)} GiB, {device.device_kind} has "
+        f"{_gib(limit)}; raise config.optim.accumulation_steps above {parts}, {remat}or lower "
+        "config.data.batch_size"
+    )
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.3g}"
