@@ -78,8 +78,8 @@ class GroupRun:
     def _compile(self) -> None:
         group, states = self._group, self._group.abstract_states
         self._train_steps = group.train_steps
-        evaluate = self._programs.evaluate
-        self._validate = aot(evaluate, group.values, states, group.data["valid"])
+        validate = group.values, states, group.data["valid"]
+        (self._validate,) = aot((self._programs.evaluate, validate))
 
     def _train_epoch(self, epoch: int, signals: SignalWatch) -> None:
         group, recipe = self._group, self._group.setup.recipe
