@@ -13,6 +13,7 @@ from vitjax.data import resident
 from vitjax.data.dataset import Dataset
 from vitjax.training import members as sweep_members
 from vitjax.training.members import Member
+from vitjax.training.memory import peak_bytes
 from vitjax.training.schedule import Schedule
 from vitjax.training.setup import assemble, make_recipe, make_schedule
 from vitjax.training.sharding import replicated
@@ -84,7 +85,6 @@ class Group:
     @functools.cached_property
     def predicted_bytes(self) -> int:
         """What training takes of each device's memory at its peak."""
-        need = self.train_steps.memory_analysis()
         states = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(self.abstract_states))
         best = 2 * states // self.programs.mesh.size  # the copies of the best epoch, old and new
         others = sum(
@@ -92,14 +92,7 @@ class Group:
             for name, split in self.setup.dataset.splits.items()
             if name != "train"
         )
-        return (
-            need.argument_size_in_bytes
-            + need.output_size_in_bytes
-            - need.alias_size_in_bytes
-            + need.temp_size_in_bytes
-            + best
-            + others
-        )
+        return peak_bytes(self.train_steps) + best + others
 
 
 def memory_of_device(mesh: Mesh) -> int:
