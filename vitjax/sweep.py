@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -45,19 +45,20 @@ def main(config: "ConfigDict", config_file: Path) -> None:
 
     workdir = WORKDIR.value or f"runs/{config_file.stem}-sweep-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
-        run_sweep(
+        ranked = run_sweep(
             config,
             parse_grid(GRID.value, config) if overrides is None else overrides,
             workdir,
             halve=halve,
             max_bytes=int(MEMORY.value * 2**30),
             command=("python", "-m", "vitjax.main", *_config_words(sys.argv[1:])),
+            published=_published,
             say=functools.partial(print, flush=True),
         )
     except Interrupted as error:
         print(f"{error}; go on with the same options and --workdir={workdir}", file=sys.stderr)
         sys.exit(128 + error.signal_number)
-    _show(workdir)
+    _show(ranked, config.select_by, workdir)
 
 
 def _epochs(words: Sequence[str]) -> list[int]:
@@ -88,12 +89,25 @@ def _use_devices() -> None:
         jax.distributed.initialize(COORDINATOR.value, PROCESSES.value, PROCESS.value)
 
 
-def _show(workdir: str) -> None:
-    """Prints the table and writes it and the pictures, from the first process."""
+def _show(ranked: list[dict[str, Any]], select_by: str, workdir: str) -> None:
+    """Prints the table, from the first process."""
     import jax
 
+    from vitjax.training.ranking import table
+
     if jax.process_index() == 0:
-        pass
+        print(table(ranked, select_by))
+        print(f"runs/, best, sweep.json and sweep.csv lie in {workdir}")
+
+
+def _published(config: "ConfigDict") -> float | None:
+    """Returns the accuracy on test, in [0, 1], that is published for a run of this config."""
+    from vitjax.config import to_json
+    from vitjax.published.record import row_of
+
+    row = row_of(to_json(config))
+    percent = row.accuracies.get("test_acc") if row else None
+    return None if percent is None else percent / 100
 
 
 if __name__ == "__main__":

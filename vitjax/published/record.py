@@ -1,5 +1,6 @@
 """From a finished run to a measured row of the ledger."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -43,21 +44,33 @@ def record(workdir: str) -> Path:
     return path
 
 
+def row_of(config: dict[str, Any]) -> Row | None:
+    """Returns the row whose config a run has, as JSON, but for the seed; None: that of no row."""
+    changes, row = _nearest(config)
+    return None if changes else row
+
+
 def _row(config: dict[str, Any], workdir: str) -> Row:
-    """Returns the row whose config the run has, but for the seed."""
-    seed = {"seed": config["seed"]}
-    found = flatten(config)
-    changes, row = min(
-        (
-            (differences(flatten(to_json(cli.load_config(row.config)) | seed), found), row)
-            for row in rows()
-            if row.config is not None
-        ),
-        key=lambda candidate: len(candidate[0]),
-    )
+    changes, row = _nearest(config)
     if changes:
         raise ValueError(
             f"the run in --record={workdir} is that of no row; nearest to {row.family} {row.row}, "
             f"whose {'; '.join(changes)}"
         )
     return row
+
+
+def _nearest(config: dict[str, Any]) -> tuple[list[str], Row]:
+    """Returns the first row that differs the least, and where."""
+    seed, found = {"seed": config["seed"]}, flatten(config)
+    candidates = ((differences(known | seed, found), row) for known, row in _row_configs())
+    return min(candidates, key=lambda candidate: len(candidate[0]))
+
+
+@functools.cache
+def _row_configs() -> list[tuple[dict[str, Any], Row]]:
+    return [
+        (flatten(to_json(cli.load_config(row.config))), row)
+        for row in rows()
+        if row.config is not None
+    ]

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from vitjax.training.initial import LoadWeights
 from vitjax.training.interrupt import SignalWatch
 from vitjax.training.members import Member, groups, members
 from vitjax.training.progress import Say
+from vitjax.training.ranking import as_csv, over_seeds
 from vitjax.training.sharding import make_mesh
 from vitjax.training.sweep_folder import PartFolder, SweepFolder, link_best
 
@@ -42,15 +43,17 @@ def run_sweep(
     max_bytes: int = 0,
     command: Sequence[str] = ("python", "-m", "vitjax.main"),
     load_weights: LoadWeights | None = None,
+    published: Callable[[ConfigDict], float | None] = lambda config: None,
     say: Say = print,
 ) -> list[dict[str, Any]]:
     """Trains a member for each of the `overrides` of `config`, from where `workdir` left off.
 
     Returns the members, best first, as sweep.json holds them. After each epoch in `halve` the worse
     half of those still training, by validation, is dropped. `max_bytes` is what members may take of
-    a device's memory; 0: what it has. `command` is that of a run of `config`. With several
-    processes all call this, and share the file system of `workdir`. Raises ValueError for what
-    does not fit, and Interrupted after SIGTERM or Ctrl-C, with the state saved.
+    a device's memory; 0: what it has. `command` is that of a run of `config`; `published` returns
+    the accuracy on test that is published for a member's config. With several processes all call
+    this, and share the file system of `workdir`. Raises ValueError for what does not fit, and
+    Interrupted after SIGTERM or Ctrl-C, with the state saved.
     """
     found = members(config, overrides)
     _check_halve(halve, found)
@@ -70,7 +73,7 @@ def run_sweep(
             sweep.train(segment, until, signals)
             if until is not None:
                 sweep.halve(segment, until)
-        return sweep.rank()
+        return sweep.rank(published)
 
 
 def _check_halve(halve: Sequence[int], members: Sequence[Member]) -> None:
@@ -185,7 +188,8 @@ class _Sweep:
             run.train(last, signals)
             ended = [i for i in range(len(still)) if run.finished(i) or not run.active[i]]
             self._end(part, run, still, ended, segment, "diverged")
-            self._close(part, segment + 1)
+            _, outcomes = part.folder.done()
+            part.folder.write_done(segment + 1, outcomes)
 
     @contextlib.contextmanager
     def _open(self, part: _Part, still: list[Member], segment: int):
@@ -246,10 +250,6 @@ class _Sweep:
             }
         part.folder.write_done(segments, outcomes)
 
-    def _close(self, part: _Part, segments: int) -> None:
-        _, outcomes = part.folder.done()
-        part.folder.write_done(segments, outcomes)
-
     def halve(self, segment: int, epoch: int) -> None:
         """Drops the worse half of the members still training after `epoch`, by validation."""
         scored: dict[str, tuple[float, float]] = {}
@@ -282,13 +282,14 @@ class _Sweep:
         with self._open(part, trained, segment) as run:
             self._end(part, run, trained, places, segment, "dropped")
 
-    def rank(self) -> list[dict[str, Any]]:
-        """Writes sweep.json and the link to the best; returns the members, best first."""
+    def rank(self, published: Callable[[ConfigDict], float | None]) -> list[dict[str, Any]]:
+        """Writes the results and the link to the best; returns the members, best first."""
         ended = []
         for part in self._all_parts():
             _, outcomes = part.folder.done()
             for member in part.members:
-                facts = {"name": member.name, "overrides": dict(member.overrides)}
+                facts: dict[str, Any] = {"name": member.name, "overrides": dict(member.overrides)}
+                facts["published"] = published(member.config)
                 ended.append(facts | outcomes[member.name])
         select_by = self._members[0].config.select_by
 
@@ -298,7 +299,13 @@ class _Sweep:
             return -_STATUS.index(entry["status"]), *score
 
         ranked = sorted(ended, key=order, reverse=True)
-        self.folder.write("sweep.json", {"select_by": select_by, "members": ranked})
+        result = {
+            "select_by": select_by,
+            "members": ranked,
+            "over_seeds": over_seeds(ranked, select_by),
+        }
+        self.folder.write("sweep.json", result)
+        self.folder.write_text("sweep.csv", as_csv(ranked))
         if jax.process_index() == 0 and ranked[0]["status"] == "finished":
             link_best(self.folder.path, ranked[0]["name"])
         for part in self._all_parts():

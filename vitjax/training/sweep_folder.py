@@ -66,6 +66,14 @@ class SweepFolder:
             self._files.write(name, value)
         processes.wait_for_all(name)
 
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a text file from the first process; then all go on."""
+        if jax.process_index() == 0:
+            partial = self.path / f"{name}.tmp"
+            partial.write_text(text)
+            partial.replace(self.path / name)
+        processes.wait_for_all(name)
+
     def parts(self, number: int) -> list[list[str]] | None:
         """Returns how group `number` was split for memory, as names; None: not yet."""
         if not (self.path / _parts(number)).exists():
