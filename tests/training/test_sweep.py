@@ -53,6 +53,10 @@ def by_name(ranked):
 )
 def test_members_equal_their_own_runs(optimizer, overrides, tmp_path):
     config = small(**{"optim.name": optimizer, "loss.label_smoothing": 0.05})
+    if optimizer == "adam":
+        # The biases of keys change nothing, so their gradients are rounding errors, which Adam
+        # scales up to whole steps; a larger eps leaves them small.
+        config.optim.eps = 1e-4
     ranked = sweep(config, [{}, overrides], tmp_path / "sweep")
     for entry in ranked:
         own = tmp_path / "own" / entry["name"]

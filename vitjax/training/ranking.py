@@ -18,7 +18,8 @@ _MEASURED = (*_VALID, "accuracy", "loss", "train_accuracy", "train_loss")
 def over_seeds(ranked: Sequence[Entry], select_by: str) -> list[dict[str, Any]]:
     """Returns a row for the finished members that differ in their seed alone, the best first.
 
-    What is of validation is the mean; `mean` and `std` (of the sample; None for one member) are of the accuracy on test.
+    What is of validation is the mean; `mean` and `std` (of the sample; None for one member) are
+    those of the accuracy on test.
     """
     alike: dict[str, list[Entry]] = {}
     for entry in ranked:
