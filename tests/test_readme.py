@@ -45,7 +45,8 @@ def in_checkout(tmp_path):
 def test_commands_are_those_below():
     heads = [" ".join(line.split()[:3]) for line in commands()]
     train, list_rows = "python -m vitjax.main", "python -m vitjax.published"
-    assert heads == [train, "pytest", train, list_rows, train]
+    sweep = "python -m vitjax.sweep"
+    assert heads == [train, "pytest", train, sweep, list_rows, train]
 
 
 def test_install_commands_name_this_package_and_its_extras():
@@ -68,8 +69,14 @@ def test_run_with_a_workdir(tmp_path):
     assert (tmp_path / "runs" / "digits" / "eval.json").exists()
 
 
+def test_sweep(tmp_path):
+    out = shell(commands()[3], in_checkout(tmp_path))
+    assert "ranked by loss on validation" in out
+    assert (tmp_path / "runs/rates/best/eval.json").exists()
+
+
 def test_one_published_row(tmp_path):
-    assert "4,719,368" in shell(commands()[3], in_checkout(tmp_path))
+    assert "4,719,368" in shell(commands()[4], in_checkout(tmp_path))
 
 
 def test_published_section_is_the_commands_output(tmp_path):

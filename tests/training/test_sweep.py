@@ -45,7 +45,7 @@ def by_name(ranked):
 
 
 @pytest.mark.parametrize(
-    "optimizer, overrides",
+    ("optimizer", "overrides"),
     [
         ("adam", {"optim.learning_rate": 3e-3, "model.dropout_rate": 0.2, "seed": 1}),
         ("sgd", {"optim.learning_rate": 0.05, "loss.label_smoothing": 0.1, "seed": 2}),
@@ -115,7 +115,7 @@ def test_a_value_that_is_off_is_other_code():
 
 
 @pytest.mark.parametrize(
-    "grid, error",
+    ("grid", "error"),
     [
         ("seed", "expected KEY=VALUE"),
         ("seed=0;seed=1", "has seed twice"),

@@ -14,9 +14,11 @@ from vitjax.training.run_folder import RunFolder, differences, flatten
 def record(workdir: str) -> Path:
     """Writes results/FAMILY-ROW.json for the run in `workdir`, and returns its path.
 
-    Raises ValueError if the run is not finished, or is not that of a row (its seed may differ).
+    Of a sweep it is results/sweep_MODEL_DATA_OPTIONS.json. Raises ValueError if the run is not finished, or is not that of a row (its seed may differ).
     """
     folder = RunFolder(Path(workdir))
+    if (folder.path / "plan.json").exists():
+        return _record_sweep(folder)
     result = folder.evaluation()
     if result is None:
         raise ValueError(f"--record={workdir} is not the folder of a finished run")
@@ -41,6 +43,22 @@ def record(workdir: str) -> Path:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{row.family}-{row.row}.json"
     path.write_text(json.dumps(measured, indent=2) + "\n")
+    return path
+
+
+def _record_sweep(folder: RunFolder) -> Path:
+    """Writes the plan and the outcomes of a finished sweep."""
+    if not (folder.path / "sweep.json").exists():
+        raise ValueError(f"--record={folder.path} is not the folder of a finished sweep")
+    result = json.loads((folder.path / "sweep.json").read_text())
+    plan = json.loads((folder.path / "plan.json").read_text())
+    config = plan["config"]
+    keys = dict.fromkeys(key for member in result["members"] for key in member["overrides"])
+    options = "-".join(key.rsplit(".", 1)[-1] for key in keys)
+    facts = {"hardware": plan["hardware"], "versions": plan["versions"], "halve": plan["halve"]}
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"sweep_{config['model_name']}_{config['data']['name']}_{options}.json"
+    path.write_text(json.dumps(facts | result, indent=1) + "\n")
     return path
 
 
