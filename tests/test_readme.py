@@ -92,7 +92,7 @@ def test_own_data(tmp_path):
         for i in range(100):
             pixels = random.randint(0, 255, (40, 30 + i % 7, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "images" / label / f"{i}.jpg")
-    line = commands()[4].replace("DIR", "images") + " --config.num_epochs=2"
+    line = commands()[5].replace("DIR", "images") + " --config.num_epochs=2"
     assert "images of 32x32x3, 2 classes" in shell(line, in_checkout(tmp_path))
 
 

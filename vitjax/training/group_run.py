@@ -250,7 +250,8 @@ def fresh(group: Group, load_weights: LoadWeights | None, say: Say) -> Progress:
         states = _with_weights(group, states, load_weights, say)
     active = np.arange(group.size) < len(group.members)
     everyone = jax.device_put(np.ones(group.size, bool), programs.sharding)
-    return Progress(np.int32(0), states, programs.select(everyone, states, states), active)
+    best = programs.select(everyone, states, states)
+    return Progress(np.int32(0), states, best, jax.device_put(active, programs.sharding))
 
 
 def _with_weights(group: Group, states: Any, load_weights: LoadWeights | None, say: Say) -> Any:
@@ -277,7 +278,8 @@ def survivors(group: Group, before: Group, saved: Progress) -> Progress:
     places, take = group.padded(kept), group.programs.take
     active = np.array(processes.gather(saved.active))[places]
     active[len(kept) :] = False
-    return Progress(saved.step, take(saved.states, places), take(saved.best, places), active)
+    placed = jax.device_put(active, group.programs.sharding)
+    return Progress(saved.step, take(saved.states, places), take(saved.best, places), placed)
 
 
 def abstract_progress(group: Group) -> Progress:
