@@ -26,6 +26,11 @@ def commands():
     return [line.split("&& ")[-1] for line in lines if line.strip()]
 
 
+def command(name, index=0):
+    """The command line of a module of vitjax; of several, the one at `index`."""
+    return [line for line in commands() if line.startswith(f"python -m vitjax.{name}")][index]
+
+
 def shell(line, cwd):
     env = os.environ | {
         "PYTHONPATH": str(REPO),
@@ -44,10 +49,9 @@ def in_checkout(tmp_path):
 
 
 def test_commands_are_those_below():
-    heads = [" ".join(line.split()[:3]) for line in commands()]
-    train, list_rows = "python -m vitjax.main", "python -m vitjax.published"
-    using = [f"python -m vitjax.{name}" for name in ("evaluate", "predict", "compare", "report")]
-    assert heads == [train, "pytest", train, *using, list_rows, train]
+    heads = [line.split()[:3][-1].removeprefix("vitjax.") for line in commands()]
+    using = ["pretrained", "pretrained.export", "evaluate", "predict", "compare", "report"]
+    assert heads == ["main", "pytest", "main", "sweep", *using, "published", "benchmark", "main"]
 
 
 def test_install_commands_name_this_package_and_its_extras():
@@ -59,30 +63,46 @@ def test_install_commands_name_this_package_and_its_extras():
 
 @pytest.mark.slow
 def test_main_job_reaches_the_promised_accuracy(tmp_path):
-    shell(commands()[0], in_checkout(tmp_path))
+    shell(command("main"), in_checkout(tmp_path))
     (result,) = (tmp_path / "runs").glob("*/eval.json")
     assert json.loads(result.read_text())["accuracy"] >= 0.97
 
 
 def test_run_with_a_workdir_and_what_is_done_with_it(tmp_path):
-    out = shell(commands()[2], in_checkout(tmp_path))
+    out = shell(command("main", 1), in_checkout(tmp_path))
     assert "epoch 20/20" in out
     assert (tmp_path / "runs" / "digits" / "eval.json").exists()
     runs = tmp_path / "runs"
-    assert "macro_mean" in shell(commands()[3], tmp_path)
+    assert "macro_mean" in shell(command("evaluate"), tmp_path)
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "image.png")
-    said = shell(commands()[4].replace("IMAGE", "image.png"), tmp_path)
+    said = shell(command("predict").replace("IMAGE", "image.png"), tmp_path)
     assert said.startswith("image.png  ")
     assert said.count("%") == 3
     shutil.copytree(runs / "digits", runs / "other")
-    assert "McNemar" in shell(commands()[5], tmp_path)
+    assert "McNemar" in shell(command("compare"), tmp_path)
     assert (tmp_path / "comparison.png").exists()
-    shell(commands()[6], tmp_path)
+    shell(command("report"), tmp_path)
     assert (tmp_path / "runs" / "digits" / "report" / "index.html").exists()
+    shell(command("pretrained.export"), tmp_path)
+    assert (tmp_path / "digits.safetensors").exists()
+
+
+def test_sweep(tmp_path):
+    out = shell(command("sweep"), in_checkout(tmp_path))
+    assert "ranked by loss on validation" in out
+    assert (tmp_path / "runs/rates/best/eval.json").exists()
+
+
+def test_the_catalogue(tmp_path):
+    assert "timm/resnet18.tv_in1k" in shell(command("pretrained"), tmp_path)
+
+
+def test_the_benchmark(tmp_path):
+    assert "vit_light: 1,994 parameters" in shell(command("benchmark"), tmp_path)
 
 
 def test_one_published_row(tmp_path):
-    assert "4,719,368" in shell(commands()[7], in_checkout(tmp_path))
+    assert "4,719,368" in shell(command("published"), in_checkout(tmp_path))
 
 
 def test_published_section_is_the_commands_output(tmp_path):
@@ -98,7 +118,7 @@ def test_own_data(tmp_path):
         for i in range(100):
             pixels = random.randint(0, 255, (40, 30 + i % 7, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "images" / label / f"{i}.jpg")
-    line = commands()[8].replace("DIR", "images") + " --config.num_epochs=2"
+    line = command("main", 2).replace("DIR", "images") + " --config.num_epochs=2"
     assert "images of 32x32x3, 2 classes" in shell(line, in_checkout(tmp_path))
 
 
