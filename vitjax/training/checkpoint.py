@@ -45,11 +45,14 @@ class Checkpoints:
         self._folder = folder.absolute()
         self._say = on_status
         self._keep = _Keep()
+        if alone:  # Orbax makes no folder for one process of several
+            self._folder.mkdir(parents=True, exist_ok=True)
         for step in saved_steps(self._folder):
             self._verify(step)
         self._manager = ocp.CheckpointManager(
             self._folder,
             options=ocp.CheckpointManagerOptions(
+                create=not alone,
                 preservation_policy=policies.AnyPreservationPolicy([self._keep]),
                 cleanup_tmp_directories=True,
                 multiprocessing_options=self._processes(),
