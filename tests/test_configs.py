@@ -8,6 +8,7 @@ import pytest
 from vitjax import cli, models
 from vitjax.config import check, debug, default, nearest_keys, use_model
 from vitjax.data.augment import Augmentation
+from vitjax.training.members import members
 
 REPO = Path(__file__).parents[1]
 MNIST, CIFAR, GALAXY = (28, 28, 1), (32, 32, 3), (224, 224, 3)
@@ -192,3 +193,22 @@ def test_out_of_range(key, value):
     config.update_from_flattened_dict({key: value})
     with pytest.raises(ValueError, match=rf"config\.{key}="):
         check(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "name", "count"),
+    [
+        ("vit_light", "", 9),
+        ("mixer_mnist", "", 35),
+        ("mixer_mnist", "losses", 10),
+        ("mixer_mnist", "hyperparameters", 5),
+    ],
+)
+def test_sweeps_have_the_published_members(config, name, count):
+    file = f"configs/{config}.py"
+    assert len(members(cli.load_config(file), cli.load_sweep(file, name))) == count
+
+
+def test_a_wrong_sweep_is_refused():
+    with pytest.raises(ValueError, match="unknown sweep 'rates'; choose --sweep from"):
+        cli.load_sweep("configs/mixer_mnist.py", "rates")

@@ -51,7 +51,7 @@ def in_checkout(tmp_path):
 def test_commands_are_those_below():
     heads = [line.split()[:3][-1].removeprefix("vitjax.") for line in commands()]
     using = ["pretrained", "pretrained.export", "evaluate", "predict", "compare", "report"]
-    assert heads == ["main", "pytest", "main", *using, "published", "benchmark", "main"]
+    assert heads == ["main", "pytest", "main", "sweep", *using, "published", "benchmark", "main"]
 
 
 def test_install_commands_name_this_package_and_its_extras():
@@ -85,6 +85,12 @@ def test_run_with_a_workdir_and_what_is_done_with_it(tmp_path):
     assert (tmp_path / "runs" / "digits" / "report" / "index.html").exists()
     shell(command("pretrained.export"), tmp_path)
     assert (tmp_path / "digits.safetensors").exists()
+
+
+def test_sweep(tmp_path):
+    out = shell(command("sweep"), in_checkout(tmp_path))
+    assert "ranked by loss on validation" in out
+    assert (tmp_path / "runs/rates/best/eval.json").exists()
 
 
 def test_the_catalogue(tmp_path):

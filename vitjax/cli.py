@@ -172,6 +172,19 @@ def load_config(name: str) -> "ConfigDict":
     return config
 
 
+def load_sweep(file: str, name: str) -> list[dict[str, Any]]:
+    """Returns what `sweep(name)` of a config file yields, `sweep()` for ""."""
+    module = _run_file(_find(file))
+    if not hasattr(module, "sweep"):
+        raise ValueError(f'--config={file} defines no sweep(); give --grid="KEY=VALUE,VALUE;..."')
+    try:
+        return [dict(overrides) for overrides in (module.sweep(name) if name else module.sweep())]
+    except ValueError:  # the config's own words
+        raise
+    except Exception as error:  # whatever a user's file may raise
+        raise ValueError(f"sweep() of --config={file} fails: {_where(error, file)}") from error
+
+
 def _run_file(path: Path) -> types.ModuleType:
     """Returns the module of a Python file; raises ValueError with the line that fails."""
     spec = importlib.util.spec_from_file_location("vitjax_config", path)

@@ -16,9 +16,9 @@ from vitjax import models
 from vitjax.config import default
 from vitjax.data.augment import normalise, resize
 from vitjax.data.decode import to_array
-from vitjax.training import checkpoint
+from vitjax.training import checkpoint, scores
 from vitjax.training.finetune import merge
-from vitjax.training.run_folder import RunFolder, best_epoch, flatten
+from vitjax.training.run_folder import RunFolder, flatten
 from vitjax.training.setup import compute_dtype, input_shape
 from vitjax.training.sharding import make_mesh, replicated, split_batch
 
@@ -186,7 +186,7 @@ def _find_step(folder: RunFolder, step: str | int, select_by: str) -> int:
         return steps[-1]
     if step == "best":
         kept = [line for line in folder.metrics() if line["step"] in steps]
-        return best_epoch(kept, select_by).get("step", steps[-1])
+        return scores.best(kept, select_by).get("step", steps[-1])
     if step not in steps:
         raise ValueError(
             f"step {step} has no checkpoint in {folder.path}; choose best, last or one of "

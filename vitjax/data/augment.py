@@ -154,6 +154,11 @@ def _sides(
     return jnp.round(jnp.sqrt(area * shape)), jnp.round(jnp.sqrt(area / shape))
 
 
+def _is_on(strength: Any) -> bool:
+    """Whether an operation is done: a number above 0, a range, or whatever is traced."""
+    return isinstance(strength, jax.Array) or bool(strength)
+
+
 def _is_number(value: Any, low: float, high: float = math.inf) -> bool:
     is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return is_real and math.isfinite(value) and low <= value <= high
@@ -196,6 +201,7 @@ _EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
 class Augmentation:
     """What `config.data.augment` holds: options as plain values, checked here, applied in order.
 
+    A strength may also be a jax.Array, traced or not: such an operation is on, and is not checked.
     Each operation takes its own part of an example's key, so enabling one changes no other's draws.
     """
 
@@ -217,7 +223,7 @@ class Augmentation:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         for name, (expected, is_valid) in _EXPECTED.items():
             value = getattr(self, name)
-            if not is_valid(value):
+            if not (isinstance(value, jax.Array) or is_valid(value)):
                 raise ValueError(f"config.data.augment.{name}={value!r}; expected {expected}.")
 
     def images(
@@ -234,14 +240,17 @@ class Augmentation:
         scale, ratio = self.resized_crop_scale, self.resized_crop_ratio
         ops, magnitude = self.rand_augment_ops, self.rand_augment_magnitude
         chain: tuple[tuple[bool, Callable], ...] = (
-            (self.crop_padding > 0, functools.partial(random_crop, padding=self.crop_padding)),
-            (self.rotation_degrees > 0, functools.partial(rotation, degrees=self.rotation_degrees)),
+            (_is_on(self.crop_padding), functools.partial(random_crop, padding=self.crop_padding)),
+            (
+                _is_on(self.rotation_degrees),
+                functools.partial(rotation, degrees=self.rotation_degrees),
+            ),
             (self.horizontal_flip, horizontal_flip),
             (self.vertical_flip, vertical_flip),
-            (len(scale) > 0, functools.partial(random_resized_crop, scale=scale, ratio=ratio)),
+            (_is_on(scale), functools.partial(random_resized_crop, scale=scale, ratio=ratio)),
             (ops > 0, functools.partial(rand_augment, num_ops=ops, magnitude=magnitude)),
             (
-                self.erasing_probability > 0,
+                _is_on(self.erasing_probability),
                 functools.partial(
                     random_erasing, probability=self.erasing_probability, value=value
                 ),
@@ -267,12 +276,13 @@ class Augmentation:
         Keys [B] (those given to `images` do: the draws differ), images [B, H, W, C] and targets
         [B, K] -> images and targets of the same shapes.
         """
-        if not (self.mixup_alpha or self.cutmix_alpha):
+        mixup, cutmix = _is_on(self.mixup_alpha), _is_on(self.cutmix_alpha)
+        if not (mixup or cutmix):
             return images, targets
         keys = jax.vmap(lambda key: jax.random.fold_in(key, _MIX_STREAM))(keys)
-        if not self.cutmix_alpha:
+        if not cutmix:
             return mix.mixup(keys, images, targets, alpha=self.mixup_alpha)
-        if not self.mixup_alpha:
+        if not mixup:
             return mix.cutmix(keys, images, targets, alpha=self.cutmix_alpha)
         alphas = {"mixup_alpha": self.mixup_alpha, "cutmix_alpha": self.cutmix_alpha}
         return mix.mixup_or_cutmix(keys, images, targets, **alphas)

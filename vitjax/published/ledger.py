@@ -203,9 +203,11 @@ def measured(row: Row, folder: Path = RESULTS) -> dict[str, Any] | None:
     """Returns what a run of vitjax measured for the row, from results/*.json, or None.
 
     Such a file has seed, family, row and accuracies (in percent, by the names of the published
-    ones); all else that it has is passed on.
+    ones); all else that it has is passed on. Records of benchmarks and sweeps lie beside them.
     """
     for path in sorted(folder.glob("*.json")):
+        if path.name.startswith(("benchmark_", "sweep_")):
+            continue
         result = json.loads(path.read_text())
         missing = {"seed", "family", "row", "accuracies"} - set(result)
         if missing:

@@ -1,5 +1,6 @@
 """From a finished run to a measured row of the ledger."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from vitjax.training.run_folder import RunFolder, differences, flatten
 def record(workdir: str) -> Path:
     """Writes results/FAMILY-ROW.json for the run in `workdir`, and returns its path.
 
-    Raises ValueError if the run is not finished, or is not that of a row (its seed may differ).
+    Of a sweep it is results/sweep_MODEL_DATA_OPTIONS.json. Raises ValueError if the run is not
+    finished, or is not that of a row (its seed may differ).
     """
     folder = RunFolder(Path(workdir))
+    if (folder.path / "plan.json").exists():
+        return _record_sweep(folder)
     result = folder.evaluation()
     if result is None:
         raise ValueError(f"--record={workdir} is not the folder of a finished run")
@@ -43,21 +47,49 @@ def record(workdir: str) -> Path:
     return path
 
 
+def _record_sweep(folder: RunFolder) -> Path:
+    """Writes the plan and the outcomes of a finished sweep."""
+    if not (folder.path / "sweep.json").exists():
+        raise ValueError(f"--record={folder.path} is not the folder of a finished sweep")
+    result = json.loads((folder.path / "sweep.json").read_text())
+    plan = json.loads((folder.path / "plan.json").read_text())
+    config = plan["config"]
+    keys = dict.fromkeys(key for member in result["members"] for key in member["overrides"])
+    options = "-".join(key.rsplit(".", 1)[-1] for key in keys)
+    facts = {"hardware": plan["hardware"], "versions": plan["versions"], "halve": plan["halve"]}
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"sweep_{config['model_name']}_{config['data']['name']}_{options}.json"
+    path.write_text(json.dumps(facts | result, indent=1) + "\n")
+    return path
+
+
+def row_of(config: dict[str, Any]) -> Row | None:
+    """Returns the row whose config a run has, as JSON, but for the seed; None: that of no row."""
+    changes, row = _nearest(config)
+    return None if changes else row
+
+
 def _row(config: dict[str, Any], workdir: str) -> Row:
-    """Returns the row whose config the run has, but for the seed."""
-    seed = {"seed": config["seed"]}
-    found = flatten(config)
-    changes, row = min(
-        (
-            (differences(flatten(to_json(cli.load_config(row.config)) | seed), found), row)
-            for row in rows()
-            if row.config is not None
-        ),
-        key=lambda candidate: len(candidate[0]),
-    )
+    changes, row = _nearest(config)
     if changes:
         raise ValueError(
             f"the run in --record={workdir} is that of no row; nearest to {row.family} {row.row}, "
             f"whose {'; '.join(changes)}"
         )
     return row
+
+
+def _nearest(config: dict[str, Any]) -> tuple[list[str], Row]:
+    """Returns the first row that differs the least, and where."""
+    seed, found = {"seed": config["seed"]}, flatten(config)
+    candidates = ((differences(known | seed, found), row) for known, row in _row_configs())
+    return min(candidates, key=lambda candidate: len(candidate[0]))
+
+
+@functools.cache
+def _row_configs() -> list[tuple[dict[str, Any], Row]]:
+    return [
+        (flatten(to_json(cli.load_config(row.config))), row)
+        for row in rows()
+        if row.config is not None
+    ]

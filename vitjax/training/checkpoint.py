@@ -37,18 +37,34 @@ class _Keep:
 class Checkpoints:
     """The checkpoints in one folder, one subfolder a step, each with a sha256 manifest."""
 
-    def __init__(self, folder: Path, on_status: Callable[[str], None] = print):
+    def __init__(
+        self, folder: Path, on_status: Callable[[str], None] = print, *, alone: bool = False
+    ):
+        """Opens a folder; `alone`: for this process only, which asks no other to write along."""
+        self._alone = alone
         self._folder = folder.absolute()
         self._say = on_status
         self._keep = _Keep()
+        if alone:  # Orbax makes no folder for one process of several
+            self._folder.mkdir(parents=True, exist_ok=True)
         for step in saved_steps(self._folder):
             self._verify(step)
         self._manager = ocp.CheckpointManager(
             self._folder,
             options=ocp.CheckpointManagerOptions(
+                create=not alone,
                 preservation_policy=policies.AnyPreservationPolicy([self._keep]),
                 cleanup_tmp_directories=True,
+                multiprocessing_options=self._processes(),
             ),
+        )
+
+    def _processes(self) -> ocp.options.MultiprocessingOptions:
+        if not self._alone or jax.process_count() == 1:
+            return ocp.options.MultiprocessingOptions()
+        me = jax.process_index()
+        return ocp.options.MultiprocessingOptions(
+            primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"alone_{me}"
         )
 
     @property
@@ -111,7 +127,7 @@ class Checkpoints:
         """Waits until the last save is on disk, and seals it with its manifest."""
         with self._writing():
             self._manager.wait_until_finished()
-        if jax.process_index() == 0:
+        if self._alone or jax.process_index() == 0:
             for step in saved_steps(self._folder):
                 self._seal(step)
 

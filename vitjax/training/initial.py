@@ -12,7 +12,7 @@ from vitjax.training.finetune import split
 from vitjax.training.progress import Say, timed
 from vitjax.training.sharding import replicated
 from vitjax.training.state import TrainState
-from vitjax.training.step import Programs
+from vitjax.training.step import Programs, Recipe
 
 # (source, fresh variables, model, image shape, say) -> variables
 LoadWeights = Callable[[str, Any, nn.Module, tuple[int, int, int], Say], Any]
@@ -29,15 +29,22 @@ def initial_state(
         state = programs.init(np.uint32(seed))
     if not weights:
         return state
+    loaded = with_weights(programs.recipe, state, weights, load_weights, say)
+    return jax.device_put(loaded, replicated(programs.mesh))
+
+
+def with_weights(
+    recipe: Recipe, state: TrainState, weights: str, load_weights: LoadWeights | None, say: Say
+) -> TrainState:
+    """Returns a state with the variables that `weights` names; ValueError where none can be had."""
     if load_weights is None:
         raise ValueError(
             f"config.finetune.weights={weights!r} needs someone to load it; pass load_weights to "
             "train_and_evaluate, or use python -m vitjax.main"
         )
-    recipe = programs.recipe
     fresh = {"params": state.params, **state.model_state}
     loaded = load_weights(weights, fresh, recipe.model, recipe.image_shape, say)
-    model_state = dict(jax.device_put(loaded, replicated(programs.mesh)))
+    model_state = dict(loaded)
     params = model_state.pop("params")
     ema_params = state.ema_params
     if ema_params is not None:

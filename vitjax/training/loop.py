@@ -1,36 +1,30 @@
 """A run from its config to its result."""
 
 import math
-import os
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import flax
 import jax
 import numpy as np
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-import vitjax
 from vitjax.config import default, to_json
 from vitjax.data import resident
-from vitjax.training import memory
+from vitjax.training import memory, scores
 from vitjax.training.checkpoint import Checkpoints
 from vitjax.training.diagnose import first_bad_layer
+from vitjax.training.facts import dataset_facts, evaluation, hardware, versions
 from vitjax.training.initial import LoadWeights, initial_state
 from vitjax.training.interrupt import Interrupted, SignalWatch
 from vitjax.training.logs import Logs, check_installed
-from vitjax.training.progress import EpochBar, Say, epoch_line, result_table, timed
-from vitjax.training.run_folder import RunFolder, best_epoch
+from vitjax.training.progress import EpochBar, Pace, Say, epoch_line, result_table, timed
+from vitjax.training.run_folder import RunFolder
 from vitjax.training.setup import Setup, prepare
 from vitjax.training.sharding import replicated
 from vitjax.training.state import TrainState
 from vitjax.training.step import Programs, aot
-
-_CALL_SECONDS = 0.5  # of a compiled call, where the config leaves its length open
 
 
 def train_and_evaluate(
@@ -58,9 +52,9 @@ def train_and_evaluate(
     programs = Programs(setup.recipe, setup.mesh)
     weights = "" if folder.has_checkpoints() else config.finetune.weights
     state = initial_state(programs, config.seed, weights, load_weights, say)
-    folder.create(to_json(config), {"versions": _versions(), "hardware": _hardware(setup.mesh)})
+    folder.create(to_json(config), {"versions": versions(), "hardware": hardware(setup.mesh)})
     with folder.lock():
-        folder.check_dataset(_dataset_facts(setup))
+        folder.check_dataset(dataset_facts(setup))
         for line in _description(config, setup, workdir):
             say(line)
         with SignalWatch(say) as signals:
@@ -153,21 +147,7 @@ class Run:
         metrics = self._programs.evaluate(state.variables, self._data["test"])
         measured = {f"test_{name}": value for name, value in metrics.compute().items()}
         self.logs.write(self._history[-1]["step"], measured)
-        names = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "step", "epoch")
-        return {
-            "split": "test",
-            **metrics.compute(),
-            "num_examples": int(metrics.count),
-            "num_params": self._setup.num_params,
-            "num_trained_params": self._setup.num_trained_params,
-            "num_macs": self._setup.num_macs,
-            **{name: best[name] for name in names if name in best},
-            "num_epochs_run": self._history[-1]["epoch"],
-            "seconds": sum(line["seconds"] for line in self._history),
-            "model_name": self._config.model_name,
-            "data_name": self._config.data.name,
-            "seed": self._config.seed,
-        }
+        return evaluation(metrics, best, self._history, self._setup, self._config)
 
     def _compile(self) -> None:
         """Compiles what the epochs run, ahead of their bars."""
@@ -191,13 +171,13 @@ class Run:
         order = self._programs.epoch_order(self._seed, np.int32(epoch))
         done = at_start = int(self._state.step) - begin
         started = time.perf_counter()
-        per_call = self._config.steps_per_call or 1
+        pace = Pace(self._config.steps_per_call)
         shape = (epoch + 1, self._config.num_epochs, steps, done, recipe.batch_size)
         with EpochBar(*shape) as bar:
             while done < steps:
                 self._leave_if_asked(signals)
                 called = time.perf_counter()
-                stop = min(begin + done + per_call, end)
+                stop = min(begin + done + pace.steps, end)
                 self._state = self._train_steps(
                     self._state, self._seed, self._data["train"], order, np.int32(stop)
                 )
@@ -206,9 +186,7 @@ class Run:
                 seconds = time.perf_counter() - called
                 count, done = stop - begin - done, stop - begin
                 bar.update(count, seconds, self._state.metrics.compute())
-                if not self._config.steps_per_call:
-                    wanted = int(count * _CALL_SECONDS / seconds)
-                    per_call = max(1, min(8 * per_call, wanted))
+                pace.took(count, seconds)
         seconds = time.perf_counter() - started
         return seconds, (steps - at_start) * recipe.batch_size / seconds
 
@@ -234,17 +212,17 @@ class Run:
         }
 
     def _best(self, lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Returns the line of the best epoch that is not lost; {} without validation."""
-        kept = [line for line in lines if line["step"] not in self._lost]
-        return best_epoch(kept, self._config.select_by)
+        """Returns the line of the best epoch whose checkpoint is not lost; {} without any."""
+        kept = (line for line in lines if line["step"] not in self._lost)
+        return scores.best(kept, self._config.select_by)
 
     def _finished(self, num_epochs: int) -> bool:
         """Whether nothing is left to train after `num_epochs` whole epochs."""
-        patience, best = self._config.patience, self._best(self._history)
-        stopped = patience and best and num_epochs - best["epoch"] >= patience
+        patience = self._config.patience
+        stopped = scores.out_of_patience(num_epochs, self._best(self._history), patience)
         if stopped:
             self._say(f"stopping: no better validation in {patience} epochs")
-        return bool(stopped) or num_epochs >= self._config.num_epochs
+        return stopped or num_epochs >= self._config.num_epochs
 
     def _leave_if_asked(self, signals: SignalWatch) -> None:
         if signals.received:
@@ -274,28 +252,6 @@ class Run:
             "config.optim.clip_norm, with another --workdir. "
             + (f"The checkpoint of step {kept[-1]} is kept" if kept else "Nothing was saved yet")
         )
-
-
-def _versions() -> dict[str, str]:
-    return {"vitjax": vitjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
-
-
-def _hardware(mesh: Mesh) -> str:
-    """Returns the devices and the host, as results name them."""
-    host = f"{os.cpu_count()} {platform.machine()} cores"
-    return f"{mesh.size} x {mesh.devices.flat[0].device_kind}, host with {host}"
-
-
-def _dataset_facts(setup: Setup) -> dict[str, Any]:
-    dataset, recipe = setup.dataset, setup.recipe
-    return {
-        "name": dataset.name,
-        "class_names": dataset.class_names,
-        "mean": recipe.mean,
-        "std": recipe.std,
-        "image_shape": dataset.image_shape,
-        "num_examples": {name: len(split.labels) for name, split in dataset.splits.items()},
-    }
 
 
 def _description(config: ConfigDict, setup: Setup, workdir: str | Path) -> list[str]:

@@ -36,7 +36,7 @@ def mean_squared_error(
     return weights * jnp.mean(jnp.square(logits - targets), axis=-1), weights
 
 
-def make_loss(name: str, class_weights: jax.Array, label_smoothing: float) -> Loss:
+def make_loss(name: str, class_weights: jax.Array, label_smoothing: float | jax.Array) -> Loss:
     """Returns (logits, targets) -> (losses, weights); raises ValueError for an unknown name."""
     if name == "cross_entropy":
         return lambda logits, targets: cross_entropy(
@@ -53,13 +53,16 @@ def make_loss(name: str, class_weights: jax.Array, label_smoothing: float) -> Lo
 
 
 def class_weights(
-    weights: str | Sequence[float], labels: np.ndarray, num_classes: int
-) -> np.ndarray:
+    weights: str | Sequence[float] | jax.Array, labels: np.ndarray, num_classes: int
+) -> np.ndarray | jax.Array:
     """Returns a weight for each class, float32 [K].
 
-    "uniform": ones; "balanced": N / (K * examples of the class), as scikit-learn's; or numbers.
-    Raises ValueError for other names, a wrong length or a weight below 0.
+    "uniform": ones; "balanced": N / (K * examples of the class), as scikit-learn's; or numbers, or
+    what this function returned. Raises ValueError for other names, a wrong length or a weight
+    below 0.
     """
+    if isinstance(weights, jax.Array):
+        return weights
     if isinstance(weights, str):
         if weights == "uniform":
             return np.ones(num_classes, np.float32)

@@ -9,6 +9,22 @@ from tqdm import tqdm
 
 Say = Callable[[str], None]
 
+_CALL_SECONDS = 0.5  # of a compiled call, where the config leaves its length open
+
+
+class Pace:
+    """How many steps the next compiled call runs: `steps_per_call`, or half a second's worth."""
+
+    def __init__(self, steps_per_call: int):
+        self._given = steps_per_call
+        self.steps = steps_per_call or 1
+
+    def took(self, steps: int, seconds: float) -> None:
+        """Learns from a call of `steps` that took `seconds`."""
+        if not self._given:
+            wanted = int(steps * _CALL_SECONDS / seconds)
+            self.steps = max(1, min(8 * self.steps, wanted))
+
 
 class EpochBar:
     """A bar over one epoch's steps with loss, accuracy, images/s and the time left."""

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +68,17 @@ class RunFolder:
                 "--workdir, or the data it began with"
             )
 
-    def create(self, config: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        """Makes the folder and writes config.json with `facts`, unless a run began here before."""
+    def create(
+        self, config: Mapping[str, Any], facts: Mapping[str, Any], command: str = ""
+    ) -> None:
+        """Makes the folder and writes config.json with `facts`, unless a run began here before.
+
+        `command` is what would begin such a run; "": what began this process.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not (self.path / "config.json").exists():
-                command = shlex.join(["python", "-m", "vitjax.main", *sys.argv[1:]])
+                command = command or shlex.join(["python", "-m", "vitjax.main", *sys.argv[1:]])
                 self.write("config.json", {"config": config, "command": command, **facts})
         except OSError as error:
             raise ValueError(
@@ -145,18 +150,6 @@ class RunFolder:
         partial = path.with_name(path.name + ".tmp")
         partial.write_text(text)
         partial.replace(path)
-
-
-def best_epoch(lines: Sequence[Mapping[str, Any]], select_by: str) -> Mapping[str, Any]:
-    """Returns the line of the best epoch on validation, the first of equals; {} without any.
-
-    Best is by "accuracy" and then loss, or by "loss" alone.
-    """
-
-    def score(line: Mapping[str, Any]) -> tuple[float, float]:
-        return (0.0 if select_by == "loss" else line["valid_accuracy"]), -line["valid_loss"]
-
-    return max((line for line in lines if "valid_loss" in line), key=score, default={})
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

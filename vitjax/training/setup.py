@@ -34,11 +34,37 @@ class Setup(NamedTuple):
 
 def prepare(config: ConfigDict, say: Say = print) -> Setup:
     """Reads the data and checks that all fits; raises ValueError before anything is compiled."""
-    check(config)
     mesh = make_mesh()
+    check_options(config, mesh)
+    return assemble(config, load(config, say), mesh)
+
+
+def check_options(config: ConfigDict, mesh: Mesh) -> None:
+    """Raises ValueError for what is wrong whatever the data are."""
+    check(config)
     check_batch_size(config.data.batch_size, config.optim.accumulation_steps, mesh)
-    augmentation = Augmentation(**config.data.augment)
-    dataset = load(config, say)
+    Augmentation(**config.data.augment)
+
+
+def assemble(config: ConfigDict, dataset: Dataset, mesh: Mesh) -> Setup:
+    """Returns what a run on `dataset` works on; raises ValueError where they do not fit."""
+    check_data(config, dataset)
+    rate = make_schedule(config, len(dataset.splits["train"].labels))
+    recipe = make_recipe(config, dataset, *normalisation(config, dataset), rate)
+    params = models.abstract_params(recipe.model, recipe.image_shape)
+    return Setup(
+        dataset=dataset,
+        recipe=recipe,
+        mesh=mesh,
+        schedule=rate,
+        num_params=models.num_params(params),
+        num_trained_params=models.num_params(finetune.split(params, recipe.train_only)[0]),
+        num_macs=models.num_macs(recipe.model, recipe.image_shape),
+    )
+
+
+def check_data(config: ConfigDict, dataset: Dataset) -> None:
+    """Raises ValueError for options that do not fit the data."""
     num_examples = len(dataset.splits["train"].labels)
     if config.data.batch_size > num_examples:
         raise ValueError(
@@ -55,42 +81,43 @@ def prepare(config: ConfigDict, say: Say = print) -> Setup:
             f"config.patience={config.patience} needs a validation split; set it to 0 or raise "
             "config.data.valid_fraction"
         )
-    if augmentation.crop_padding >= min(dataset.image_shape[:2]):
+    padding = config.data.augment.crop_padding
+    if padding >= min(dataset.image_shape[:2]):
         raise ValueError(
-            f"config.data.augment.crop_padding={augmentation.crop_padding} should be below the "
-            f"image size of {min(dataset.image_shape[:2])} pixels"
+            f"config.data.augment.crop_padding={padding} should be below the image size of "
+            f"{min(dataset.image_shape[:2])} pixels"
         )
-    model = models.create(
-        config.model_name, dataset.num_classes, dtype=compute_dtype(config.dtype), **config.model
-    )
-    rate = make_schedule(config, num_examples)
-    mean, std = normalisation(config, dataset)
-    recipe = Recipe(
-        model=model,
+
+
+def make_recipe(
+    config: ConfigDict,
+    dataset: Dataset,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    rate: schedule.Schedule,
+) -> Recipe:
+    """Returns what training computes; numbers of the config may be traced, as in a sweep."""
+    return Recipe(
+        model=models.create(
+            config.model_name,
+            dataset.num_classes,
+            dtype=compute_dtype(config.dtype),
+            **config.model,
+        ),
         tx=make_optimizer(config, rate),
         loss=make_loss(config, dataset),
-        augmentation=augmentation,
+        augmentation=Augmentation(**config.data.augment),
         mean=mean,
         std=std,
         image_shape=input_shape(config.data.input_size, dataset.image_shape),
         num_classes=dataset.num_classes,
-        num_examples=num_examples,
+        num_examples=len(dataset.splits["train"].labels),
         batch_size=config.data.batch_size,
         eval_batch_size=config.data.eval_batch_size,
         drop_remainder=config.data.drop_remainder,
         accumulation_steps=config.optim.accumulation_steps,
         ema_decay=config.optim.ema_decay,
         train_only=config.finetune.train_only,
-    )
-    params = models.abstract_params(model, recipe.image_shape)
-    return Setup(
-        dataset=dataset,
-        recipe=recipe,
-        mesh=mesh,
-        schedule=rate,
-        num_params=models.num_params(params),
-        num_trained_params=models.num_params(finetune.split(params, recipe.train_only)[0]),
-        num_macs=models.num_macs(model, recipe.image_shape),
     )
 
 
@@ -101,20 +128,24 @@ def input_shape(input_size: int, image_shape: tuple[int, int, int]) -> tuple[int
 
 def load(config: ConfigDict, say: Say) -> Dataset:
     """Reads the data set that the config names."""
+    return data.load(**load_options(config), on_status=say)
+
+
+def load_options(config: ConfigDict) -> dict[str, Any]:
+    """Returns what decides which data are read, as data.load takes it."""
     options = config.data
-    return data.load(
-        options.name,
-        data_dir=options.data_dir or None,
-        image_root=options.image_root or None,
-        image_size=options.image_size or None,
-        channels=options.channels or None,
-        fit=options.fit,
-        max_examples=options.max_examples or None,
-        label_column=options.label_column,
-        valid_fraction=options.valid_fraction,
-        split_seed=options.split_seed,
-        on_status=say,
-    )
+    return {
+        "name": options.name,
+        "data_dir": options.data_dir or None,
+        "image_root": options.image_root or None,
+        "image_size": options.image_size or None,
+        "channels": options.channels or None,
+        "fit": options.fit,
+        "max_examples": options.max_examples or None,
+        "label_column": options.label_column,
+        "valid_fraction": options.valid_fraction,
+        "split_seed": options.split_seed,
+    }
 
 
 def compute_dtype(name: str) -> jnp.dtype:

@@ -1,4 +1,4 @@
-"""Where arrays lie: batches are split over the devices, all else is on each of them."""
+"""Where arrays lie: batches, or members of a sweep, are split over the devices; the rest is not."""
 
 from typing import Any
 
@@ -7,9 +7,17 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 
-def make_mesh(devices: list[jax.Device] | None = None) -> Mesh:
-    """Returns a mesh of `devices` (default: all, of every process) with the one axis `data`."""
-    return Mesh(np.asarray(devices or jax.devices()), ("data",))
+def make_mesh(devices: list[jax.Device] | None = None, axis: str = "data") -> Mesh:
+    """Returns a mesh of `devices` (default: all, of every process) with one axis.
+
+    Over `data` it splits batches; over `member` it splits the members of a sweep.
+    """
+    return Mesh(np.asarray(devices or jax.devices()), (axis,))
+
+
+def data_shards(mesh: Mesh) -> int:
+    """Returns how many devices share a batch."""
+    return mesh.shape.get("data", 1)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -18,15 +26,18 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def split_batch(mesh: Mesh, batch: Any) -> Any:
-    """Inside a compiled function: splits the first axis of every array over the devices."""
+    """Inside a compiled function: splits the first axis of every array over the axis `data`."""
+    if "data" not in mesh.shape:
+        return batch
     return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec("data")))
 
 
 def check_batch_size(batch_size: int, accumulation_steps: int, mesh: Mesh) -> None:
     """Raises ValueError unless the batch splits evenly over devices and micro-batches."""
-    parts = accumulation_steps * mesh.size
+    shards = data_shards(mesh)
+    parts = accumulation_steps * shards
     if batch_size < 1 or accumulation_steps < 1 or batch_size % parts:
         raise ValueError(
-            f"config.data.batch_size={batch_size} is not divisible by {mesh.size} device(s) times "
+            f"config.data.batch_size={batch_size} is not divisible by {shards} device(s) times "
             f"config.optim.accumulation_steps={accumulation_steps}; change one of them"
         )

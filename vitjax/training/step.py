@@ -1,4 +1,7 @@
-"""What a run compiles: begin, order, train, evaluate. The only `jax.jit` of training."""
+"""What a run compiles: begin, order, train, evaluate.
+
+The only `jax.jit` of training, with that of together.py, which runs the same for many members.
+"""
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +20,7 @@ from vitjax.data.resident import Resident
 from vitjax.training.finetune import merge, split
 from vitjax.training.losses import Loss
 from vitjax.training.metrics import Metrics, batch_metrics
-from vitjax.training.sharding import replicated, split_batch
+from vitjax.training.sharding import data_shards, replicated, split_batch
 from vitjax.training.state import TrainState, init_state
 
 # Leaves long batched products to Eigen: 12 % off a step of attention over 197 tokens.
@@ -162,7 +165,8 @@ def train_step(
 def evaluate(recipe: Recipe, mesh: Mesh, variables: Any, data: Resident) -> Metrics:
     """Returns the metrics over all of `data`, every example counted once."""
     total = len(data.labels)
-    size = -(-min(recipe.eval_batch_size, total) // mesh.size) * mesh.size
+    shards = data_shards(mesh)
+    size = -(-min(recipe.eval_batch_size, total) // shards) * shards
 
     def add_batch(i: jax.Array, metrics: Metrics) -> Metrics:
         indices = split_batch(mesh, i * size + jnp.arange(size))
@@ -176,6 +180,25 @@ def evaluate(recipe: Recipe, mesh: Mesh, variables: Any, data: Resident) -> Metr
         return metrics + batch_metrics(losses, weights, logits, labels, mask)
 
     return jax.lax.fori_loop(0, -(-total // size), add_batch, Metrics.zero())
+
+
+def begin(recipe: Recipe, seed: Any) -> TrainState:
+    """Returns the state before the first step."""
+    return init_state(
+        recipe.model,
+        recipe.tx,
+        seed,
+        recipe.image_shape,
+        train_only=recipe.train_only,
+        ema=recipe.ema_decay > 0,
+    )
+
+
+def order_of(recipe: Recipe, seed: Any, epoch: Any) -> Order:
+    """Returns which examples the batches of an epoch hold."""
+    return order.epoch_order(
+        seed, epoch, recipe.num_examples, recipe.batch_size, recipe.drop_remainder
+    )
 
 
 class Programs:
@@ -192,21 +215,10 @@ class Programs:
         self.evaluate = jax.jit(self._evaluate, out_shardings=out)  # variables, data -> Metrics
 
     def _init(self, seed: jax.Array) -> TrainState:
-        recipe = self.recipe
-        return init_state(
-            recipe.model,
-            recipe.tx,
-            seed,
-            recipe.image_shape,
-            train_only=recipe.train_only,
-            ema=recipe.ema_decay > 0,
-        )
+        return begin(self.recipe, seed)
 
     def _order(self, seed: jax.Array, epoch: jax.Array) -> Order:
-        recipe = self.recipe
-        return order.epoch_order(
-            seed, epoch, recipe.num_examples, recipe.batch_size, recipe.drop_remainder
-        )
+        return order_of(self.recipe, seed, epoch)
 
     def _train(
         self,

@@ -1,0 +1,239 @@
+"""Sweeps: members equal their own runs, ends of every kind, resuming, wrong inputs."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from runs import REPO, environment, newest_params, results
+
+from vitjax.config import default
+from vitjax.training.loop import train_and_evaluate
+from vitjax.training.members import groups, members, parse_grid
+from vitjax.training.ranking import as_csv, over_seeds, table
+from vitjax.training.sweep import run_sweep
+
+
+def small(**changes):
+    """A run of seconds on 120 digits, with dropout and augmentation."""
+    config = default("vit")
+    config.num_epochs = 3
+    config.model.update(patch_size=4, hidden_dim=8, num_layers=1, mlp_dim=16, num_heads=2)
+    config.model.dropout_rate = 0.1
+    config.data.update(name="digits", max_examples=120, batch_size=32)
+    config.data.augment.crop_padding = 1
+    config.optim.learning_rate = 1e-2
+    config.update_from_flattened_dict(changes)
+    return config
+
+
+def quiet(line):
+    del line
+
+
+def sweep(config, overrides, workdir, **options):
+    return run_sweep(config, overrides, workdir, **{"say": quiet} | options)
+
+
+def by_name(ranked):
+    return {entry["name"]: entry for entry in ranked}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "overrides"),
+    [
+        ("adam", {"optim.learning_rate": 3e-3, "model.dropout_rate": 0.2, "seed": 1}),
+        ("sgd", {"optim.learning_rate": 0.05, "loss.label_smoothing": 0.1, "seed": 2}),
+    ],
+)
+def test_members_equal_their_own_runs(optimizer, overrides, tmp_path):
+    config = small(**{"optim.name": optimizer, "loss.label_smoothing": 0.05})
+    if optimizer == "adam":
+        # The biases of keys change nothing, so their gradients are rounding errors, which Adam
+        # scales up to whole steps; a larger eps leaves them small.
+        config.optim.eps = 1e-4
+    ranked = sweep(config, [{}, overrides], tmp_path / "sweep")
+    for entry in ranked:
+        own = tmp_path / "own" / entry["name"]
+        alone = config.copy_and_resolve_references()
+        alone.update_from_flattened_dict(entry["overrides"])
+        result = train_and_evaluate(alone, own, quiet)
+        folder = tmp_path / "sweep" / "runs" / entry["name"]
+        for line, expected in zip(results(folder), results(own), strict=True):
+            assert line == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
+            newest_params(folder),
+            newest_params(own),
+        )
+        assert entry["accuracy"] == result["accuracy"]
+
+
+def test_diverged_member_is_frozen_and_the_others_are_as_without_it(tmp_path):
+    said = []
+    config = small(**{"optim.name": "sgd"})
+    healthy = {"optim.learning_rate": 1e-2}
+    bad = {"optim.learning_rate": 1e30}
+    ends = by_name(sweep(config, [healthy, bad], tmp_path / "both", say=said.append))
+    sweep(config, [healthy, {"optim.learning_rate": 2e-2}], tmp_path / "fine")
+    assert ends["learning_rate=1e+30"]["status"] == "diverged"
+    assert any(line.startswith("diverged  learning_rate=1e+30") for line in said)
+    name = "learning_rate=0.01"
+    assert results(tmp_path / "both/runs" / name) == results(tmp_path / "fine/runs" / name)
+    assert (tmp_path / "both/best").resolve().name == name
+
+
+def test_halving_drops_the_worse_half_and_says_so(tmp_path):
+    said = []
+    grid = [{"optim.learning_rate": rate} for rate in (1e-2, 1e-6, 3e-3, 1e-7)]
+    config = small(select_by="loss")
+    ranked = sweep(config, grid, tmp_path, halve=[1], say=said.append)
+    assert [entry["status"] for entry in ranked] == ["finished"] * 2 + ["dropped"] * 2
+    first = {e["name"]: results(tmp_path / "runs" / e["name"])[0]["valid_loss"] for e in ranked}
+    order = sorted(first, key=first.__getitem__)
+    assert {entry["name"] for entry in ranked[:2]} == set(order[:2])
+    (line,) = (line for line in said if line.startswith("halving"))
+    assert all(name in line for name in order[2:])
+    assert [len(results(tmp_path / "runs" / name)) for name in order] == [3, 3, 1, 1]
+
+
+def test_groups_hold_what_differs_in_values_alone():
+    grid = parse_grid("optim.learning_rate=1e-3,1e-2;data.batch_size=16,32;seed=0,1", small())
+    found = groups(members(small(), grid))
+    assert [len(group) for group in found] == [4, 4]
+    assert [{m.config.data.batch_size for m in group} for group in found] == [{16}, {32}]
+
+
+def test_a_value_that_is_off_is_other_code():
+    grid = [{"model.dropout_rate": rate} for rate in (0.0, 0.1, 0.2)]
+    assert [len(group) for group in groups(members(small(), grid))] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("grid", "error"),
+    [
+        ("seed", "expected KEY=VALUE"),
+        ("seed=0;seed=1", "has seed twice"),
+        ("seed=a", "--grid has seed=a, expected a value of type int"),
+        ("optim.learning_rat=1", "unknown option 'optim.learning_rat'.*did you mean"),
+    ],
+)
+def test_a_wrong_grid_is_refused(grid, error):
+    with pytest.raises(ValueError, match=error):
+        parse_grid(grid, small())
+
+
+def test_equal_members_are_refused():
+    with pytest.raises(ValueError, match="two members of the sweep are both seed=1"):
+        members(small(), [{"seed": 1}, {"seed": 2}, {"seed": 1}])
+
+
+def test_halving_after_the_end_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="--halve=3 should be rising epochs from 1 to 2"):
+        sweep(small(), [{"seed": 0}], tmp_path, halve=[3])
+
+
+def entry(name, seed, accuracy, valid, status="finished"):
+    measured = {"accuracy": accuracy, "valid_accuracy": valid, "valid_loss": 1.0, "epoch": 1}
+    return {"name": name, "status": status, "overrides": {"x.init": name[0], "seed": seed}} | (
+        measured if status == "finished" else {}
+    )
+
+
+RANKED = [entry("a0", 0, 0.9, 0.8), entry("a1", 1, 0.8, 0.6), entry("b0", 0, 0.5, 0.75)]
+
+
+def test_mean_and_deviation_over_seeds():
+    first, second = over_seeds([*RANKED, entry("b1", 1, 0, 0, "diverged")], "accuracy")
+    assert (first["name"], second["name"]) == ("init=b", "init=a")
+    assert (first["num_seeds"], first["std"]) == (1, None)
+    assert second["mean"] == pytest.approx(0.85)
+    assert second["std"] == pytest.approx(0.1 / 2**0.5)
+
+
+def test_table_and_csv_have_a_line_a_member():
+    assert "a1      finished      1  60.00 %  80.00 %" in table(RANKED, "accuracy")
+    heads, first, *_ = as_csv(RANKED).splitlines()
+    assert heads.startswith("name,status,x.init,seed,epoch")
+    assert first.startswith("a0,finished,a,0,1")
+
+
+def command(*args):
+    return [sys.executable, "-m", "vitjax.sweep", "--config=configs/vit_digits.py:debug", *args]
+
+
+def test_wrong_input_is_answered_by_one_line(tmp_path):
+    words = command(f"--workdir={tmp_path}", "--grid=seed=x")
+    done = subprocess.run(words, capture_output=True, text=True, env=environment(), cwd=REPO)
+    assert done.returncode != 0
+    assert "--grid has seed=x" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+GRID = "--grid=optim.learning_rate=1e-3,1e-2;seed=0,1"
+
+
+def run_command(*args):
+    done = subprocess.run(
+        command(*args), capture_output=True, text=True, env=environment(), cwd=REPO
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_killed_and_resumed_ends_as_without(how, tmp_path):
+    options = [GRID, "--config.num_epochs=6", "--config.steps_per_call=1"]
+    killed = subprocess.Popen(
+        command(*options, f"--workdir={tmp_path / 'killed'}"),
+        env=environment(),
+        cwd=REPO,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    name = "learning_rate=0.01,seed=1"
+    line = tmp_path / "killed" / "runs" / name / "metrics.jsonl"
+    until = time.monotonic() + 100
+    while not line.exists() and killed.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    killed.send_signal(how)
+    assert killed.wait(60) != 0
+    run_command(*options, f"--workdir={tmp_path / 'killed'}")
+    run_command(*options, f"--workdir={tmp_path / 'whole'}")
+    for folder in (tmp_path / "whole/runs").iterdir():
+        assert results(tmp_path / "killed/runs" / folder.name) == results(folder)
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_members(tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    words = command(
+        GRID,
+        f"--workdir={tmp_path / 'two'}",
+        f"--coordinator=localhost:{port}",
+        "--num_processes=2",
+    )
+    env = environment(JAX_NUM_CPU_DEVICES="1")
+    both = [
+        subprocess.Popen([*words, f"--process_id={i}"], env=env, cwd=REPO, stderr=subprocess.PIPE)
+        for i in range(2)
+    ]
+    for process in both:
+        _, error = process.communicate(timeout=200)
+        assert process.returncode == 0, error.decode()
+    run_command(GRID, f"--workdir={tmp_path / 'one'}")
+    facts = json.loads((tmp_path / "two/plan.json").read_text())
+    assert facts["hardware"].startswith("2 x cpu")
+    for folder in (tmp_path / "one/runs").iterdir():
+        for line, expected in zip(
+            results(tmp_path / "two/runs" / folder.name), results(folder), strict=True
+        ):
+            assert line == pytest.approx(expected, rel=1e-4, abs=1e-5)

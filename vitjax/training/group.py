@@ -1,0 +1,128 @@
+"""Members of a sweep that train together: their programs, their data, and the memory it takes."""
+
+import functools
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from vitjax.data import resident
+from vitjax.data.dataset import Dataset
+from vitjax.training import members as sweep_members
+from vitjax.training.members import Member
+from vitjax.training.memory import peak_bytes
+from vitjax.training.schedule import Schedule
+from vitjax.training.setup import assemble, make_recipe, make_schedule
+from vitjax.training.sharding import replicated
+from vitjax.training.step import Recipe, aot
+from vitjax.training.together import MemberPrograms, Values
+
+_USABLE = 0.9  # share of a device's memory
+
+
+class Group:
+    """Members that differ in values alone, padded to a multiple of the devices."""
+
+    def __init__(self, members: Sequence[Member], dataset: Dataset, mesh: Mesh):
+        """`mesh` has the axis `member`. Raises ValueError where a member does not fit the data."""
+        self.members = list(members)
+        self.config = self.members[0].config  # but for the values
+        self.setup = assemble(self.config, dataset, mesh)
+        self.size = -(-len(self.members) // mesh.size) * mesh.size
+        values = sweep_members.values(self.members, dataset)
+        self.programs = MemberPrograms(self._build, self.config.seed, "seed" in values, mesh)
+        by_member = self.programs.sharding
+        self.places = jax.device_put(np.arange(self.size, dtype=np.int32), by_member)
+        self.values: Values = {
+            key: jax.device_put(self.padded(column), by_member) for key, column in values.items()
+        }
+
+    def padded(self, column: np.ndarray) -> np.ndarray:
+        """Repeats the last of [K, ...] up to the group's size."""
+        missing = self.size - len(column)
+        return np.concatenate([column, np.repeat(column[-1:], missing, axis=0)])
+
+    def own_places(self) -> list[int]:
+        """Returns the members whose folders this process writes: those on its devices."""
+        shards = self.places.addressable_shards
+        places = sorted(int(place) for shard in shards for place in np.asarray(shard.data))
+        return [place for place in places if place < len(self.members)]
+
+    def _build(self, values: Values) -> tuple[Recipe, Schedule]:
+        """Returns the recipe of the member that has these (traced) values."""
+        config = sweep_members.with_values(self.config, values)
+        dataset, recipe = self.setup.dataset, self.setup.recipe
+        rate = make_schedule(config, recipe.num_examples)
+        return make_recipe(config, dataset, recipe.mean, recipe.std, rate), rate
+
+    @functools.cached_property
+    def data(self) -> dict[str, resident.Resident]:
+        """The splits, whole on each device."""
+        on_each = replicated(self.programs.mesh)
+        splits = self.setup.dataset.splits
+        return {name: resident.put(split, on_each) for name, split in splits.items()}
+
+    @functools.cached_property
+    def abstract_states(self) -> Any:
+        """Shapes and placement of the members' states."""
+        shapes = jax.eval_shape(self.programs.init, self.values, self.places)
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.programs.sharding),
+            shapes,
+        )
+
+    @functools.cached_property
+    def train_steps(self) -> Any:
+        """The training program, compiled."""
+        epoch, active = np.int32(0), np.zeros(self.size, bool)
+        orders = jax.eval_shape(self.programs.epoch_order, self.values, epoch)
+        args = self.values, self.abstract_states, active, self.data["train"], orders, epoch, epoch
+        return aot((self.programs.train, args))[0]
+
+    @functools.cached_property
+    def predicted_bytes(self) -> int:
+        """What training takes of each device's memory at its peak."""
+        states = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(self.abstract_states))
+        best = 2 * states // self.programs.mesh.size  # the copies of the best epoch, old and new
+        others = sum(
+            split.images.nbytes + split.labels.nbytes
+            for name, split in self.setup.dataset.splits.items()
+            if name != "train"
+        )
+        return peak_bytes(self.train_steps) + best + others
+
+
+def memory_of_device(mesh: Mesh) -> int:
+    """Returns the bytes that members may take of each device."""
+    device = mesh.local_devices[0]
+    stats = device.memory_stats() or {}
+    if "bytes_limit" in stats:
+        return int(_USABLE * stats["bytes_limit"])
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return int(_USABLE * total / len(mesh.local_devices))
+
+
+def split_for_memory(
+    members: Sequence[Member], dataset: Dataset, mesh: Mesh, limit: int
+) -> list[Group]:
+    """Returns groups of the members that each need at most `limit` bytes of a device.
+
+    Raises ValueError where one member a device needs more.
+    """
+    each = len(members)
+    while True:
+        first = Group(members[:each], dataset, mesh)
+        need = first.predicted_bytes
+        if need <= limit:
+            rest = range(each, len(members), each)
+            return [first, *(Group(members[i : i + each], dataset, mesh) for i in rest)]
+        if each <= mesh.size:
+            raise ValueError(
+                f"member {members[0].name} needs {need / 2**30:.1f} GiB of a device, of which "
+                f"{limit / 2**30:.1f} GiB are to be had; lower config.data.batch_size"
+            )
+        fitting = max(int(each * limit / need) // mesh.size, 1) * mesh.size
+        each = min(fitting, (each - 1) // mesh.size * mesh.size)

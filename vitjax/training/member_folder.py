@@ -1,0 +1,52 @@
+"""A member of a sweep as an ordinary run folder."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vitjax.config import to_json
+from vitjax.training import scores
+from vitjax.training.checkpoint import Checkpoints
+from vitjax.training.facts import dataset_facts, hardware, versions
+from vitjax.training.members import Member
+from vitjax.training.run_folder import RunFolder
+from vitjax.training.setup import Setup
+
+
+def begin(folder: RunFolder, member: Member, setup: Setup, command: Sequence[str]) -> None:
+    """Writes config.json and dataset.json as the member's own run would have.
+
+    `command` is that of a run of the sweep's config. Raises ValueError if the folder holds another
+    run or other data.
+    """
+    config = to_json(member.config)
+    folder.check_config(config, config)
+    options = [f"--config.{key}={value}" for key, value in member.overrides.items()]
+    facts = {"versions": versions(), "hardware": hardware(setup.mesh)}
+    folder.create(config, facts, shlex.join([*command, *options]))
+    folder.check_dataset(dataset_facts(setup))
+
+
+def end(
+    folder: RunFolder,
+    history: Sequence[Mapping[str, Any]],
+    select_by: str,
+    best: Any,
+    last: Any,
+    result: Mapping[str, Any] | None,
+) -> None:
+    """Writes the checkpoints of the best epoch and of the last step, and eval.json if any.
+
+    `best` and `last` are the member's states, as NumPy. What is there already stays.
+    """
+    checkpoints = Checkpoints(folder.checkpoints, alone=True)
+    try:
+        best_step = scores.best(history, select_by).get("step")
+        checkpoints.best_step = best_step
+        for step, state in {best_step: best, int(last.step): last}.items():
+            if step is not None and step not in checkpoints.steps():
+                checkpoints.save(step, state)
+    finally:
+        checkpoints.close()
+    if result is not None:
+        folder.write("eval.json", result)

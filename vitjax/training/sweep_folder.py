@@ -1,0 +1,138 @@
+"""The files of a sweep besides those of its members: the plan, what is done, the result."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from vitjax.training import processes
+from vitjax.training.members import Member
+from vitjax.training.run_folder import RunFolder, differences, flatten
+
+
+class SweepFolder:
+    """A folder that a sweep writes to; the first process writes, all read."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._files = RunFolder(path)  # writes whole files, locks
+
+    def run(self, name: str) -> RunFolder:
+        """Returns the run folder of the member `name`."""
+        return RunFolder(self.path / "runs" / name)
+
+    def create(self, plan: Mapping[str, Any]) -> None:
+        """Writes plan.json once; raises ValueError if the folder holds another sweep, or a run."""
+        if (self.path / "config.json").exists():
+            raise ValueError(f"{self.path} holds a single run; use another --workdir")
+        if (self.path / "plan.json").exists():
+            self._check(self._files.read("plan.json", "members"), plan)
+            return
+        processes.wait_for_all("plan")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.write("plan.json", plan)
+        except OSError as error:
+            raise ValueError(
+                f"cannot write to --workdir={self.path}: {error.strerror}; choose another"
+            ) from error
+
+    def _check(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        new = json.loads(json.dumps(new))  # tuples become lists
+        changes = differences(flatten(old["config"]), flatten(new["config"]))
+        for key in ("members", "halve"):
+            if old[key] != new[key]:
+                changes.append(f"its {key} were {_short(old[key])}, are {_short(new[key])}")
+        if changes:
+            raise ValueError(
+                f"{self.path} holds another sweep: {'; '.join(changes)}. Use another --workdir, or "
+                "the options it began with"
+            )
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other sweeps of this machine out; raises ValueError if one is in."""
+        with self._files.lock() if jax.process_index() == 0 else contextlib.nullcontext():
+            yield
+
+    def write(self, name: str, value: Any) -> None:
+        """Writes a JSON file from the first process; then all go on."""
+        if jax.process_index() == 0:
+            self._files.write(name, value)
+        processes.wait_for_all(name)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a text file from the first process; then all go on."""
+        if jax.process_index() == 0:
+            partial = self.path / f"{name}.tmp"
+            partial.write_text(text)
+            partial.replace(self.path / name)
+        processes.wait_for_all(name)
+
+    def parts(self, number: int) -> list[list[str]] | None:
+        """Returns how group `number` was split for memory, as names; None: not yet."""
+        if not (self.path / _parts(number)).exists():
+            return None
+        return self._files.read(_parts(number), "parts")["parts"]
+
+    def write_parts(self, number: int, parts: Sequence[Sequence[Member]]) -> None:
+        """Records how group `number` was split."""
+        if jax.process_index() == 0:
+            (self.path / _parts(number)).parent.mkdir(parents=True, exist_ok=True)
+        self.write(_parts(number), {"parts": [[m.name for m in part] for part in parts]})
+
+
+class PartFolder:
+    """What is kept of members while they train together."""
+
+    def __init__(self, sweep: SweepFolder, group: int, part: int):
+        self._sweep = sweep
+        self._name = f"groups/{group}/{part}"
+        self.path = sweep.path / self._name
+
+    def checkpoints(self, segment: int) -> Path:
+        """Where the checkpoints of a segment lie."""
+        return self.path / str(segment)
+
+    def done(self) -> tuple[int, dict[str, dict[str, Any]]]:
+        """Returns how many segments are done, and the outcomes of members that have ended."""
+        file = self.path / "done.json"
+        if not file.exists():
+            return 0, {}
+        facts = json.loads(file.read_text())
+        return facts["segments"], facts["outcomes"]
+
+    def write_done(self, segments: int, outcomes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Records what `done` returns."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._sweep.write(f"{self._name}/done.json", {"segments": segments, "outcomes": outcomes})
+
+    def drop_checkpoints(self) -> None:
+        """Removes what the members' own folders hold by now."""
+        if jax.process_index() == 0:
+            for folder in self.path.iterdir():
+                if folder.is_dir():
+                    shutil.rmtree(folder)
+        processes.wait_for_all("dropped")
+
+
+def link_best(workdir: Path, name: str) -> None:
+    """Makes `workdir`/best lead to the folder of the member `name`."""
+    partial = workdir / "best.tmp"
+    partial.unlink(missing_ok=True)
+    os.symlink(Path("runs") / name, partial, target_is_directory=True)
+    partial.replace(workdir / "best")
+
+
+def _parts(number: int) -> str:
+    return f"groups/{number}/parts.json"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 200 else text[:200] + "..."
