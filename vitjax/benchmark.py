@@ -22,9 +22,9 @@ from vitjax import cli
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-SUITE = flags.DEFINE_enum("suite", "seeds", ["seeds", "attention"], "What to measure.")
+SUITE = flags.DEFINE_enum("suite", "seeds", ["seeds", "attention", "sweep"], "What to measure.")
 ONLY = flags.DEFINE_list(
-    "only", [], "Only these models of the suite, or numbers of patches a side."
+    "only", [], "Only these of the suite: models, numbers of patches a side, of members."
 )
 PEERS = flags.DEFINE_bool("peers", False, "Measure PyTorch on the same work as well.")
 ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns that each trainer takes.", lower_bound=1)
@@ -45,10 +45,14 @@ def main() -> int:
     if PLOT.value and SUITE.value != "attention":
         raise ValueError(f"--plot is for --suite=attention; --suite={SUITE.value} was given")
     from vitjax.benchmarking import run
+    from vitjax.training.sharding import device_per_core
 
     if SUITE.value == "attention":
         results = run.attention(ONLY.value, ROUNDS.value, _say)
         _plot(results)
+    elif SUITE.value == "sweep":
+        device_per_core()
+        results = run.sweep(ONLY.value, ROUNDS.value, _say)
     else:
         results = run.seeds(ONLY.value, PEERS.value, ROUNDS.value, _say)
     _write({"suite": SUITE.value, **results})

@@ -8,7 +8,6 @@ resumes. Each member becomes a run folder in WORKDIR/runs, the best also WORKDIR
 """
 
 import functools
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -78,13 +77,13 @@ def _config_words(argv: Sequence[str]) -> list[str]:
 
 
 def _use_devices() -> None:
-    """Joins the other processes, if any; takes a CPU as one device per core."""
+    """Joins the other processes, if any."""
     cli.use_compile_cache()
     import jax
 
-    given = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if not given and "JAX_NUM_CPU_DEVICES" not in os.environ:
-        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    from vitjax.training.sharding import device_per_core
+
+    device_per_core()
     if COORDINATOR.value:
         jax.distributed.initialize(COORDINATOR.value, PROCESSES.value, PROCESS.value)
 

@@ -124,11 +124,20 @@ def test_measures_attention(tmp_path):
     assert json.loads(path.read_text())["points"][0]["tokens"] == 65
 
 
+def test_measures_a_sweep(tmp_path):
+    path = tmp_path / "out.json"
+    out, _ = benchmark("--suite=sweep", "--only=9", "--rounds=1", f"--json={path}")
+    assert "| 9 |" in out
+    (point,) = json.loads(path.read_text())["points"]
+    seconds = {name: s["median"] for name, s in point["step_seconds"].items()}
+    assert point["times_faster"] == pytest.approx(9 * seconds["alone"] / seconds["together"])
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (("--only=vit_lite",), "--only=vit_lite is not in the suite, which has vit_mnist, vit_li"),
-        (("--suite=fast",), "value should be one of <seeds|attention"),
+        (("--suite=fast",), "value should be one of <seeds|attention|sweep"),
         (("--config=configs/vit_digits.py", "--peers"), "--peers works with --suite=seeds"),
     ],
 )

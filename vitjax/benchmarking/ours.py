@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
+from jax.sharding import Mesh
 
 from vitjax import models
 from vitjax.benchmarking.random_data import random_split
@@ -27,10 +28,11 @@ from vitjax.training.step import Programs, Recipe, aot
 SEED = np.uint32(0)
 
 
-def make_recipe(case: Case, dtype: Any) -> Recipe:
-    """Returns what training `case` computes."""
+def make_recipe(case: Case, dtype: Any, learning_rate: Any = None) -> Recipe:
+    """Returns what training `case` computes; its own learning rate unless one is given."""
     options: dict[str, Any] = dict(case.optimizer_options)
-    learning_rate = jnp.float32(options.pop("learning_rate"))
+    own_rate = jnp.float32(options.pop("learning_rate"))
+    learning_rate = own_rate if learning_rate is None else learning_rate
     channels = case.image_shape[-1]
     return Recipe(
         model=models.create(case.model_name, case.num_classes, dtype=dtype, **case.options),
@@ -46,11 +48,20 @@ def make_recipe(case: Case, dtype: Any) -> Recipe:
     )
 
 
+def random_splits(case: Case) -> tuple[Split, Split]:
+    """Returns random images to train on and to test on."""
+    train, test = (
+        Split(*random_split(case, count, seed), np.arange(count).astype(str))
+        for seed, count in enumerate((case.num_train, case.num_test))
+    )
+    return train, test
+
+
 class Ours:
     """The compiled programs of one recipe, ready to be timed."""
 
-    def __init__(self, recipe: Recipe, train: Resident, test: Resident):
-        self.recipe, self._mesh = recipe, make_mesh()
+    def __init__(self, recipe: Recipe, mesh: Mesh, train: Resident, test: Resident):
+        self.recipe, self._mesh = recipe, mesh
         self._programs = Programs(recipe, self._mesh)
         self._train_data, self._test_data = train, test
         self._state = self._programs.init(SEED)
@@ -60,19 +71,19 @@ class Ours:
         self._step = 0
 
     @classmethod
-    def of_case(cls, case: Case, dtype: Any) -> "Ours":
-        """Returns the programs of a case of the suite, on random data."""
-        train, test = (
-            Split(*random_split(case, count, seed), np.arange(count).astype(str))
-            for seed, count in enumerate((case.num_train, case.num_test))
-        )
-        return cls.of_splits(make_recipe(case, dtype), train, test)
+    def of_case(cls, case: Case, dtype: Any, mesh: Mesh | None = None) -> "Ours":
+        """Returns the programs of a case of the suite, on random data; by default everywhere."""
+        train, test = random_splits(case)
+        return cls.of_splits(make_recipe(case, dtype), train, test, mesh)
 
     @classmethod
-    def of_splits(cls, recipe: Recipe, train: Split, test: Split) -> "Ours":
+    def of_splits(
+        cls, recipe: Recipe, train: Split, test: Split, mesh: Mesh | None = None
+    ) -> "Ours":
         """Returns the programs of a recipe, with its data put on the devices."""
-        on_devices = replicated(make_mesh())
-        return cls(recipe, *(resident.put(split, on_devices) for split in (train, test)))
+        mesh = mesh or make_mesh()
+        on_devices = replicated(mesh)
+        return cls(recipe, mesh, *(resident.put(split, on_devices) for split in (train, test)))
 
     def plain(self) -> "Ours":
         """Returns the same without augmentation: itself, where it has none."""
@@ -80,7 +91,7 @@ class Ours:
         if self.recipe.augmentation == none:
             return self
         recipe = dataclasses.replace(self.recipe, augmentation=none)
-        return Ours(recipe, self._train_data, self._test_data)
+        return Ours(recipe, self._mesh, self._train_data, self._test_data)
 
     def compile(self) -> dict[str, float]:
         """Compiles training and evaluation; returns the seconds it took without and with a cache.

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from vitjax.benchmarking import attention as attention_suite
+from vitjax.benchmarking import sweep as sweep_suite
 from vitjax.benchmarking.measure import COMPILED, matmul_peak, measure
 from vitjax.benchmarking.ours import Ours
 from vitjax.benchmarking.suite import SEEDS, Case
-from vitjax.benchmarking.tables import attention_lines, case_line, header
+from vitjax.benchmarking.tables import attention_lines, case_line, header, sweep_lines
 from vitjax.benchmarking.worker import Worker
 
 Say = Callable[[str], None]
@@ -70,6 +71,16 @@ def attention(only: Sequence[str], rounds: int, say: Say) -> dict[str, Any]:
     crossing = attention_suite.crossing(points)
     results = {**_facts(), "points": points, "crossing_tokens": crossing}
     say("\n".join(attention_lines(results)))
+    return results
+
+
+def sweep(only: Sequence[str], rounds: int, say: Say) -> dict[str, Any]:
+    """Measures members of a sweep together, and one after another."""
+    _check(only, [str(size) for size in sweep_suite.SIZES])
+    sizes = [int(size) for size in only] or sweep_suite.SIZES
+    points = sweep_suite.sweep(_dtype(), sizes=sizes, rounds=rounds)
+    results = {**_facts(), "points": points}
+    say("\n".join(sweep_lines(results)))
     return results
 
 

@@ -44,6 +44,11 @@ def _range(seconds: Mapping[str, float]) -> str:
     return f"{median:.3g} {unit} ({low:.3g} to {high:.3g})"
 
 
+def _ms(seconds: float) -> str:
+    milliseconds = 1e3 * seconds
+    return f"{milliseconds:,.0f} ms" if milliseconds >= 100 else f"{milliseconds:.3g} ms"
+
+
 def attention_lines(results: Mapping[str, Any]) -> list[str]:
     """Returns a Markdown table of step time and memory over tokens, and where the lines cross."""
     rows = [
@@ -55,11 +60,27 @@ def attention_lines(results: Mapping[str, Any]) -> list[str]:
         times = [p["step_seconds"]["median"] for p in (vit, linformer)]
         memory = [p["peak_bytes"]["predicted"] / 2**20 for p in (vit, linformer)]
         rows.append(
-            f"| {point['tokens']:,} | {1e3 * times[0]:.3g} ms | {1e3 * times[1]:.3g} ms | "
+            f"| {point['tokens']:,} | {_ms(times[0])} | {_ms(times[1])} | "
             f"{times[0] / times[1]:.2f} | {memory[0]:,.0f} MiB | {memory[1]:,.0f} MiB |"
         )
     tokens = results["crossing_tokens"]
     rows += ["", f"Linformer is faster from {tokens:,} tokens on." if tokens else "ViT is faster."]
+    return rows
+
+
+def sweep_lines(results: Mapping[str, Any]) -> list[str]:
+    """Returns a Markdown table of what members of a sweep take together."""
+    rows = [
+        "| members | step of one alone | step of all together | faster than one after another | "
+        "as long as one |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    for point in results["points"]:
+        alone, together = (point["step_seconds"][name]["median"] for name in ("alone", "together"))
+        rows.append(
+            f"| {point['members']} | {_ms(alone)} | {_ms(together)} | "
+            f"{point['times_faster']:.2f}x | {point['as_long_as_one']:.1f}x |"
+        )
     return rows
 
 
@@ -70,6 +91,8 @@ def markdown() -> str:
         parts += _seeds_section(json.loads(path.read_text()))
     for path in sorted(RESULTS.glob("benchmark_attention_*.json")):
         parts += _attention_section(json.loads(path.read_text()))
+    for path in sorted(RESULTS.glob("benchmark_sweep_*.json")):
+        parts += _sweep_section(json.loads(path.read_text()))
     return "\n".join(parts)
 
 
@@ -90,7 +113,7 @@ def _seeds_section(results: Mapping[str, Any]) -> list[str]:
         )
         lines.append(
             f"| {name} | {r['params']:,} | {r['batch_size']} | "
-            f"{1e3 * r['step_seconds']['median']:.3g} ms | "
+            f"{_ms(r['step_seconds']['median'])} | "
             f"{100 * r['share_of_matmul_peak']:.0f} % | {' | '.join(ratios)} |"
         )
     return [*lines, ""]
@@ -108,6 +131,18 @@ def _attention_section(results: Mapping[str, Any]) -> list[str]:
         f"Two layers of width 128, batch {batch}, Linformer with k = 64:",
         "",
         *attention_lines(results),
+        "",
+    ]
+
+
+def _sweep_section(results: Mapping[str, Any]) -> list[str]:
+    first = results["points"][0]
+    return [
+        *_source(results),
+        "",
+        f"Members of a sweep of {first['case']}, batch {first['batch_size']}:",
+        "",
+        *sweep_lines(results),
         "",
     ]
 

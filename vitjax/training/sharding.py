@@ -1,5 +1,6 @@
 """Where arrays lie: batches, or members of a sweep, are split over the devices; the rest is not."""
 
+import os
 from typing import Any
 
 import jax
@@ -41,3 +42,10 @@ def check_batch_size(batch_size: int, accumulation_steps: int, mesh: Mesh) -> No
             f"config.data.batch_size={batch_size} is not divisible by {shards} device(s) times "
             f"config.optim.accumulation_steps={accumulation_steps}; change one of them"
         )
+
+
+def device_per_core() -> None:
+    """Takes a CPU as one device per core, unless told otherwise; before JAX is first used."""
+    given = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not given and "JAX_NUM_CPU_DEVICES" not in os.environ:
+        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
