@@ -91,6 +91,9 @@ def test_sweep(tmp_path):
     out = shell(command("sweep"), in_checkout(tmp_path))
     assert "ranked by loss on validation" in out
     assert (tmp_path / "runs/rates/best/eval.json").exists()
+    assert "sweep.csv, curves.png and seeds.png lie in runs/rates" in out
+    pictures = (tmp_path / "runs/rates").glob("*.png")
+    assert {path.name for path in pictures} == {"curves.png", "seeds.png"}
 
 
 def test_the_catalogue(tmp_path):

@@ -38,11 +38,13 @@ def main(config: "ConfigDict", config_file: Path) -> None:
     overrides = None if GRID.value else cli.load_sweep(str(config_file), SWEEP.value)
     halve = _epochs(HALVE.value)
     _use_devices()
+    from vitjax.pretrained.load import load_weights
     from vitjax.training.interrupt import Interrupted
     from vitjax.training.members import parse_grid
     from vitjax.training.sweep import run_sweep
 
     workdir = WORKDIR.value or f"runs/{config_file.stem}-sweep-{time.strftime('%Y%m%d-%H%M%S')}"
+    load = functools.partial(load_weights, allow_pickle=config.finetune.allow_pickle)
     try:
         ranked = run_sweep(
             config,
@@ -51,6 +53,7 @@ def main(config: "ConfigDict", config_file: Path) -> None:
             halve=halve,
             max_bytes=int(MEMORY.value * 2**30),
             command=("python", "-m", "vitjax.main", *_config_words(sys.argv[1:])),
+            load_weights=load,
             published=_published,
             say=functools.partial(print, flush=True),
         )
@@ -89,14 +92,42 @@ def _use_devices() -> None:
 
 
 def _show(ranked: list[dict[str, Any]], select_by: str, workdir: str) -> None:
-    """Prints the table, from the first process."""
+    """Prints the table and draws the pictures, from the first process."""
     import jax
 
     from vitjax.training.ranking import table
 
     if jax.process_index() == 0:
         print(table(ranked, select_by))
-        print(f"runs/, best, sweep.json and sweep.csv lie in {workdir}")
+        files = ["runs/", "best", "sweep.json", "sweep.csv", *_draw(ranked, Path(workdir))]
+        print(f"{', '.join(files[:-1])} and {files[-1]} lie in {workdir}")
+
+
+def _draw(ranked: list[dict[str, Any]], workdir: Path) -> list[str]:
+    """Writes the pictures; returns their names."""
+    from vitjax.reporting.figures import write_png
+    from vitjax.reporting.sweep_figures import Member, sweep_pictures
+    from vitjax.training.ranking import without_seed
+    from vitjax.training.run_folder import RunFolder, flatten
+
+    keys = dict.fromkeys(key for entry in ranked for key in entry["overrides"])
+    members = []
+    for entry, group in zip(ranked, without_seed(ranked), strict=True):
+        folder = RunFolder(workdir / "runs" / entry["name"])
+        options = flatten(folder.read("config.json", "config")["config"])
+        member = Member(
+            group=group,
+            options={key: options.get(key) for key in keys},
+            status=entry["status"],
+            lines=folder.metrics(),
+            valid_accuracy=entry.get("valid_accuracy"),
+            accuracy=entry.get("accuracy"),
+        )
+        members.append(member)
+    pictures = sweep_pictures(members)
+    for picture in pictures:
+        write_png(workdir / f"{picture.name}.png", picture.figure)
+    return [f"{picture.name}.png" for picture in pictures]
 
 
 def _published(config: "ConfigDict") -> float | None:

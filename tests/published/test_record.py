@@ -1,5 +1,6 @@
 """A finished run becomes the measured result of its row, and of no other."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from vitjax import cli
 from vitjax.config import to_json
 from vitjax.published import ledger, record
+from vitjax.training.run_folder import flatten
 
 EVALUATION = {
     "split": "test", "accuracy": 0.91234, "train_accuracy": 0.9, "valid_accuracy": 0.905,
@@ -45,3 +47,15 @@ def test_an_unfinished_run_is_refused(tmp_path):
     (tmp_path / "eval.json").unlink()
     with pytest.raises(ValueError, match=r"is not the folder of a finished run"):
         record.record(str(tmp_path))
+
+
+def test_of_rows_with_one_config_the_first_with_an_accuracy_on_test_is_found(monkeypatch):
+    config = to_json(cli.load_config("configs/vit_light.py:fashion_mnist"))
+    row = ledger.find("vit_light", "fashion_mnist")
+    blank = dataclasses.replace(row, published=dict.fromkeys(row.published, "-"))
+    again = dataclasses.replace(row, row="again")
+    known = [(flatten(config), each) for each in (blank, row, again)]
+    monkeypatch.setattr(record, "_row_configs", lambda: known)
+    assert record.row_of(config | {"seed": 5}) == row
+    monkeypatch.setattr(record, "_row_configs", lambda: known[:1])
+    assert record.row_of(config) == blank

@@ -237,3 +237,12 @@ def test_two_processes_share_the_members(tmp_path):
             results(tmp_path / "two/runs" / folder.name), results(folder), strict=True
         ):
             assert line == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_members_begin_with_given_weights(tmp_path):
+    run_command("--grid=seed=0,1", f"--workdir={tmp_path / 'first'}")
+    weights = tmp_path / "first" / "best"
+    options = ["--grid=optim.learning_rate=1e-9,1e-8", f"--config.finetune.weights={weights}"]
+    said = run_command(*options, "--config.num_epochs=1", f"--workdir={tmp_path / 'tuned'}")
+    assert f"weights   {weights}" in said

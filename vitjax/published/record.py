@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,12 @@ def _record_sweep(folder: RunFolder) -> Path:
 
 
 def row_of(config: dict[str, Any]) -> Row | None:
-    """Returns the row whose config a run has, as JSON, but for the seed; None: that of no row."""
-    changes, row = _nearest(config)
-    return None if changes else row
+    """Returns the row whose config a run has, as JSON, but for the seed; None: that of no row.
+
+    Of several it is the first that has an accuracy on test, if any has.
+    """
+    same = (row for changes, row in _compared(config) if not changes)
+    return min(same, key=lambda row: row.accuracies.get("test_acc") is None, default=None)
 
 
 def _row(config: dict[str, Any], workdir: str) -> Row:
@@ -81,9 +85,14 @@ def _row(config: dict[str, Any], workdir: str) -> Row:
 
 def _nearest(config: dict[str, Any]) -> tuple[list[str], Row]:
     """Returns the first row that differs the least, and where."""
+    return min(_compared(config), key=lambda compared: len(compared[0]))
+
+
+def _compared(config: dict[str, Any]) -> Iterator[tuple[list[str], Row]]:
+    """Yields each row that has a config, with where it differs but for the seed."""
     seed, found = {"seed": config["seed"]}, flatten(config)
-    candidates = ((differences(known | seed, found), row) for known, row in _row_configs())
-    return min(candidates, key=lambda candidate: len(candidate[0]))
+    for known, row in _row_configs():
+        yield differences(known | seed, found), row
 
 
 @functools.cache

@@ -29,12 +29,12 @@ def curves(lines: Lines, best_epoch: int) -> list[Picture]:
 
 def _train_and_valid(lines: Lines, what: str, best_epoch: int) -> Picture:
     figure = new_figure(4.2, 2.9)
-    axes = _epoch_axes(figure, what, lines)
+    axes = epoch_axes(figure, what, lines)
     ends = []
     for split, color in (("train", BLUE), ("valid", ORANGE)):
         values = [line[f"{split}_{what}"] for line in lines if f"{split}_{what}" in line]
         if values:
-            axes.plot(*_by_epoch(lines, values), color=color, label=split, **_mark(lines))
+            axes.plot(*_by_epoch(lines, values), color=color, label=split, **mark(lines))
             ends.append(f"{split} {_course(values)}")
     axes.axvline(best_epoch, color=GRAY, linestyle=":", label="epoch evaluated")
     axes.legend(frameon=False, fontsize="small")
@@ -45,8 +45,8 @@ def _train_and_valid(lines: Lines, what: str, best_epoch: int) -> Picture:
 def _one(lines: Lines, key: str, what: str, color: str) -> Picture:
     values = [line[key] for line in lines]
     figure = new_figure(4.2, 2.9)
-    axes = _epoch_axes(figure, what, lines)
-    axes.plot(*_by_epoch(lines, values), color=color, **_mark(lines))
+    axes = epoch_axes(figure, what, lines)
+    axes.plot(*_by_epoch(lines, values), color=color, **mark(lines))
     low, high = min(values), max(values)
     if low > 0 and high / low > 20:
         axes.set_yscale("log")
@@ -70,13 +70,14 @@ def _by_epoch(lines: Lines, values: Sequence[float]) -> tuple[list[int], Sequenc
     return [line["epoch"] for line in lines], values
 
 
-def _mark(lines: Lines) -> dict[str, Any]:
+def mark(lines: Lines) -> dict[str, Any]:
     """Returns a mark for each epoch where few would make an invisible line."""
     return {"marker": "o", "markersize": 4} if len(lines) <= 20 else {}
 
 
-def _epoch_axes(figure: Figure, title: str, lines: Lines) -> Any:
-    axes = new_axes(figure, title=title, xlabel="epoch")
+def epoch_axes(figure: Figure, title: str, lines: Lines, where: Any = 111) -> Any:
+    """Returns axes for values of these epochs."""
+    axes = new_axes(figure, where, title, xlabel="epoch")
     if len(lines) == 1:
         axes.set_xticks([lines[0]["epoch"]])
     else:

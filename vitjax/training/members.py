@@ -63,7 +63,7 @@ def members(config: ConfigDict, overrides: Iterable[Mapping[str, Any]]) -> list[
     flat = [flatten(each) for each in configs]
     keys = dict.fromkeys(key for each in listed for key in each)
     varied = [k for k in keys if len({json.dumps(f.get(k)) for f in flat}) > 1]
-    short = _short_names(varied)
+    short = short_names(varied)
     found: dict[str, Member] = {}
     for each, own in zip(listed, configs, strict=True):
         parts = [f"{short[k]}={_text(each[k])}" for k in each if k in varied]
@@ -94,7 +94,7 @@ def _check_key(key: str, config: ConfigDict, where: str) -> None:
         raise ValueError(f"unknown option {key!r} in {where}{hint}")
 
 
-def _short_names(keys: Sequence[str]) -> dict[str, str]:
+def short_names(keys: Sequence[str]) -> dict[str, str]:
     """Returns the last word of each key, or the key where two end alike."""
     last = [key.rsplit(".", 1)[-1] for key in keys]
     return {k: w if last.count(w) == 1 else k for k, w in zip(keys, last, strict=True)}

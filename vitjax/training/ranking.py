@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitjax.training import scores
+from vitjax.training.members import short_names
 
 Entry = Mapping[str, Any]  # of sweep.json
 
@@ -22,9 +23,9 @@ def over_seeds(ranked: Sequence[Entry], select_by: str) -> list[dict[str, Any]]:
     those of the accuracy on test.
     """
     alike: dict[str, list[Entry]] = {}
-    for entry in ranked:
+    for entry, name in zip(ranked, without_seed(ranked), strict=True):
         if entry["status"] == "finished":
-            alike.setdefault(_without_seed(entry), []).append(entry)
+            alike.setdefault(name, []).append(entry)
     rows = []
     for name, entries in alike.items():
         accuracies = [entry["accuracy"] for entry in entries]
@@ -41,9 +42,15 @@ def over_seeds(ranked: Sequence[Entry], select_by: str) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: scores.score(row, select_by), reverse=True)
 
 
-def _without_seed(entry: Entry) -> str:
-    kept = {k: v for k, v in entry["overrides"].items() if k != "seed"}
-    return ", ".join(f"{k.rsplit('.', 1)[-1]}={_short(v)}" for k, v in kept.items()) or "default"
+def without_seed(ranked: Sequence[Entry]) -> list[str]:
+    """Returns what each member is called but for its seed."""
+    keys = dict.fromkeys(key for entry in ranked for key in entry["overrides"] if key != "seed")
+    short = short_names(list(keys))
+    return [
+        ", ".join(f"{short[k]}={_short(v)}" for k, v in entry["overrides"].items() if k in short)
+        or "default"
+        for entry in ranked
+    ]
 
 
 def _short(value: Any) -> str:
