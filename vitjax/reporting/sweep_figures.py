@@ -155,7 +155,8 @@ def _heatmap(members: Sequence[Member], keys: Sequence[str]) -> Picture:
         cells.setdefault((rows.index(row), columns.index(column)), []).append(member)
     values = np.full((len(rows), len(columns)), np.nan)
     for place, own in cells.items():
-        found = [m.valid_accuracy for m in own if m.accuracy is not None]
+        finished = (m for m in own if m.accuracy is not None)
+        found = [m.valid_accuracy for m in finished if m.valid_accuracy is not None]
         values[place] = statistics.fmean(found) if found else np.nan
     width, height = 1.9 + 0.85 * len(columns), 1.3 + 0.5 * len(rows)
     figure = new_figure(float(np.clip(width, 4.2, 14)), float(np.clip(height, 2.8, 11.5)))
