@@ -21,3 +21,14 @@ def test_two_runs_are_evaluated_and_compared(own_run, tmp_path):
 def test_one_run_is_not_enough(digits_run):
     _, err = runs.main(digits_run, code=1, **COMMAND)
     assert "two runs or more are compared" in err
+
+
+def test_several_seeds_and_names_with_commas(own_run, tmp_path):
+    places = [tmp_path / name for name in ("a0", "a1", "b0", "rate=0.1,seed=1")]
+    for place in places:
+        shutil.copytree(own_run, place)
+    a0, a1, b0, member = map(str, places)
+    out, _ = runs.main(f"{a0},{a1}", f"{b0},{b0}", **COMMAND)
+    assert "Welch" in out
+    out, _ = runs.main(a0, member, **COMMAND)
+    assert "McNemar's exact test p = 1" in out

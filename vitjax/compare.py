@@ -33,10 +33,10 @@ def main(words: list[str]) -> int:
     from vitjax.reporting import comparison
     from vitjax.reporting.terminal import comparison_table, side_line
 
-    names = [name for word in words for name in word.split(",")]
+    names = [name for word in words for name in _runs(word)]
     runs = {name: predictions(name) for name in names}
     comparison.check_same(names, [runs[name] for name in names])
-    sides = [comparison.side(w, [runs[name] for name in w.split(",")]) for w in words]
+    sides = [comparison.side(w, [runs[name] for name in _runs(w)]) for w in words]
     some = runs[names[0]]
     by = [("class", some.labels, list(some.class_names))]
     if METADATA.value and COLUMN.value:
@@ -56,6 +56,11 @@ def main(words: list[str]) -> int:
         write_png(Path(FIGURE.value), comparison_figure(panels))
         print(f"written to {FIGURE.value}")
     return 0
+
+
+def _runs(word: str) -> list[str]:
+    """Returns the folders of a side; a sweep's members have commas in their names."""
+    return [word] if Path(word).is_dir() else word.split(",")
 
 
 if __name__ == "__main__":
