@@ -116,7 +116,7 @@ def test_measures_a_config():
     out, _ = benchmark("--config=configs/vit_digits.py:debug", "--rounds=1")
     config = cli.load_config("configs/vit_digits.py:debug")
     model = models.create("vit", 10, **config.model)
-    count = models.num_params(models.abstract_params(model, (8, 8, 1)))
+    count = models.num_params(models.abstract_params(model, (32, 32, 1)))
     assert f"vit: {count:,} parameters" in out
 
 
