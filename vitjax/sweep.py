@@ -52,7 +52,7 @@ def main(config: "ConfigDict", config_file: Path) -> None:
             workdir,
             halve=halve,
             max_bytes=int(MEMORY.value * 2**30),
-            command=("python", "-m", "vitjax.main", *_config_words(sys.argv[1:])),
+            words=sys.argv[1:],
             load_weights=load,
             published=_published,
             say=functools.partial(print, flush=True),
@@ -68,15 +68,6 @@ def _epochs(words: Sequence[str]) -> list[int]:
         return [int(word) for word in words]
     except ValueError as error:
         raise ValueError(f"--halve={','.join(words)} should be epochs, as 2,4") from error
-
-
-def _config_words(argv: Sequence[str]) -> list[str]:
-    """Returns --config and its overrides as they were given."""
-    kept, words = [], iter(argv)
-    for word in words:
-        if word.lstrip("-").partition("=")[0].partition(".")[0] in ("config", "noconfig"):
-            kept += [word] if "=" in word else [word, next(words, "")]
-    return kept
 
 
 def _use_devices() -> None:

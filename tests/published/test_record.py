@@ -42,6 +42,21 @@ def test_a_changed_run_is_refused(tmp_path):
         record.record(make_run(tmp_path, num_epochs=6))
 
 
+def test_a_sweep_is_taken_in_with_its_command_but_for_the_places(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    command = "python -m vitjax.sweep --config=c.py --workdir here --config.data.data_dir=there"
+    config = {"model_name": "mixer", "data": {"name": "mnist"}}
+    plan = {"config": config, "hardware": "1 x cpu", "versions": {}, "halve": []}
+    plan["command"] = f"{command} '--grid=seed=0,1;optim.name=sgd'"
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    members = [{"overrides": {"optim.name": "sgd", "seed": seed}} for seed in (0, 1)]
+    (tmp_path / "sweep.json").write_text(json.dumps({"members": members}))
+    path = record.record(str(tmp_path))
+    assert path.name == "sweep_mixer_mnist_name-seed.json"
+    recorded = "python -m vitjax.sweep --config=c.py '--grid=seed=0,1;optim.name=sgd'"
+    assert json.loads(path.read_text())["command"] == recorded
+
+
 def test_an_unfinished_run_is_refused(tmp_path):
     make_run(tmp_path)
     (tmp_path / "eval.json").unlink()

@@ -102,6 +102,15 @@ def test_halving_drops_the_worse_half_and_says_so(tmp_path):
     assert [len(results(tmp_path / "runs" / name)) for name in order] == [3, 3, 1, 1]
 
 
+def test_folders_hold_the_commands_that_made_them(tmp_path):
+    words = ["--config", "configs/vit_digits.py", "--noconfig.bar", "--config.num_epochs=1"]
+    (found,) = sweep(small(num_epochs=1), [{"seed": 2}], tmp_path, words=[*words, "--halve=1"])
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert plan["command"] == f"python -m vitjax.sweep {' '.join(words)} --halve=1"
+    own = json.loads((tmp_path / "runs" / found["name"] / "config.json").read_text())
+    assert own["command"] == f"python -m vitjax.main {' '.join(words)} --config.seed=2"
+
+
 def test_groups_hold_what_differs_in_values_alone():
     grid = parse_grid("optim.learning_rate=1e-3,1e-2;data.batch_size=16,32;seed=0,1", small())
     found = groups(members(small(), grid))

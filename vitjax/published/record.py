@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from vitjax import cli
 from vitjax.config import to_json
 from vitjax.published.ledger import RESULTS, Row, rows
-from vitjax.training.run_folder import RunFolder, differences, flatten
+from vitjax.training.run_folder import RunFolder, differences, flatten, option_words
 
 
 def record(workdir: str) -> Path:
@@ -57,11 +58,19 @@ def _record_sweep(folder: RunFolder) -> Path:
     config = plan["config"]
     keys = dict.fromkeys(key for member in result["members"] for key in member["overrides"])
     options = "-".join(key.rsplit(".", 1)[-1] for key in keys)
-    facts = {"hardware": plan["hardware"], "versions": plan["versions"], "halve": plan["halve"]}
+    facts = {"command": _without_places(plan["command"])}
+    facts |= {name: plan[name] for name in ("hardware", "versions", "halve")}
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"sweep_{config['model_name']}_{config['data']['name']}_{options}.json"
     path.write_text(json.dumps(facts | result, indent=1) + "\n")
     return path
+
+
+def _without_places(command: str) -> str:
+    """Drops where one machine keeps its data and its runs."""
+    start, words = shlex.split(command)[:3], shlex.split(command)[3:]
+    places = ("workdir", "config.data.data_dir", "coordinator")
+    return shlex.join([*start, *(word for name, word in option_words(words) if name not in places)])
 
 
 def row_of(config: dict[str, Any]) -> Row | None:

@@ -9,21 +9,25 @@ from vitjax.training import scores
 from vitjax.training.checkpoint import Checkpoints
 from vitjax.training.facts import dataset_facts, hardware, versions
 from vitjax.training.members import Member
-from vitjax.training.run_folder import RunFolder
+from vitjax.training.run_folder import RunFolder, option_words
 from vitjax.training.setup import Setup
 
 
-def begin(folder: RunFolder, member: Member, setup: Setup, command: Sequence[str]) -> None:
+def begin(folder: RunFolder, member: Member, setup: Setup, words: Sequence[str]) -> None:
     """Writes config.json and dataset.json as the member's own run would have.
 
-    `command` is that of a run of the sweep's config. Raises ValueError if the folder holds another
-    run or other data.
+    `words` are those of the sweep's command line. Raises ValueError if the folder holds another run
+    or other data.
     """
     config = to_json(member.config)
     folder.check_config(config, config)
+    kept = ("config", "noconfig")
+    config_words = [word for name, word in option_words(words) if name.partition(".")[0] in kept]
     options = [f"--config.{key}={value}" for key, value in member.overrides.items()]
     facts = {"versions": versions(), "hardware": hardware(setup.mesh)}
-    folder.create(config, facts, shlex.join([*command, *options]))
+    folder.create(
+        config, facts, shlex.join(["python", "-m", "vitjax.main", *config_words, *options])
+    )
     folder.check_dataset(dataset_facts(setup))
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,15 @@ class RunFolder:
         partial = path.with_name(path.name + ".tmp")
         partial.write_text(text)
         partial.replace(path)
+
+
+def option_words(words: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yields each word of a command line after the name of the option that it belongs to."""
+    name = ""
+    for word in words:
+        if word.startswith("-"):
+            name = word.lstrip("-").partition("=")[0]
+        yield name, word
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

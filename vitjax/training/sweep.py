@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +42,7 @@ def run_sweep(
     *,
     halve: Sequence[int] = (),
     max_bytes: int = 0,
-    command: Sequence[str] = ("python", "-m", "vitjax.main"),
+    words: Sequence[str] = (),
     load_weights: LoadWeights | None = None,
     published: Callable[[ConfigDict], float | None] = lambda config: None,
     say: Say = print,
@@ -50,18 +51,19 @@ def run_sweep(
 
     Returns the members, best first, as sweep.json holds them. After each epoch in `halve` the worse
     half of those still training, by validation, is dropped. `max_bytes` is what members may take of
-    a device's memory; 0: what it has. `command` is that of a run of `config`; `published` returns
-    the accuracy on test that is published for a member's config. With several processes all call
+    a device's memory; 0: what it has. `words` are those of the command line, to be kept in
+    the folders; `published` returns the accuracy on test that is published for a member's config. With several processes all call
     this, and share the file system of `workdir`. Raises ValueError for what does not fit, and
     Interrupted after SIGTERM or Ctrl-C, with the state saved.
     """
     found = members(config, overrides)
     _check_halve(halve, found)
     say = say if jax.process_index() == 0 else lambda text: None
-    sweep = _Sweep(found, Path(workdir), max_bytes, command, load_weights, say)
+    sweep = _Sweep(found, Path(workdir), max_bytes, words, load_weights, say)
     sweep.check()
     plan = {
         "config": to_json(config),
+        "command": shlex.join(["python", "-m", "vitjax.sweep", *words]),
         "members": {member.name: member.overrides for member in found},
         "halve": list(halve),
         "versions": versions(),
@@ -94,11 +96,11 @@ class _Sweep:
         members: Sequence[Member],
         workdir: Path,
         max_bytes: int,
-        command: Sequence[str],
+        words: Sequence[str],
         load_weights: LoadWeights | None,
         say: Say,
     ):
-        self._members, self._command, self._load_weights = members, command, load_weights
+        self._members, self._words, self._load_weights = members, words, load_weights
         self._say = say
         self.folder, self._groups = SweepFolder(workdir), groups(members)
         largest = None if jax.process_count() > 1 else max(map(len, self._groups))
@@ -200,7 +202,7 @@ class _Sweep:
         with contextlib.ExitStack() as stack:
             for place in group.own_places():
                 with _named(still[place]):
-                    member_folder.begin(folders[place], still[place], group.setup, self._command)
+                    member_folder.begin(folders[place], still[place], group.setup, self._words)
                     stack.enter_context(folders[place].lock())
             begin = functools.partial(self._begin, part, group, segment)
             run = GroupRun(group, folders, part.folder.checkpoints(segment), begin, self._say)
