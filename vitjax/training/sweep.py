@@ -51,10 +51,10 @@ def run_sweep(
 
     Returns the members, best first, as sweep.json holds them. After each epoch in `halve` the worse
     half of those still training, by validation, is dropped. `max_bytes` is what members may take of
-    a device's memory; 0: what it has. `words` are those of the command line, to be kept in
-    the folders; `published` returns the accuracy on test that is published for a member's config. With several processes all call
-    this, and share the file system of `workdir`. Raises ValueError for what does not fit, and
-    Interrupted after SIGTERM or Ctrl-C, with the state saved.
+    a device's memory; 0: what it has. `words` are those of the command line, to be kept in the
+    folders; `published` returns the accuracy on test that is published for a member's config. With
+    several processes all call this, and share the file system of `workdir`. Raises ValueError for
+    what does not fit, and Interrupted after SIGTERM or Ctrl-C, with the state saved.
     """
     found = members(config, overrides)
     _check_halve(halve, found)
