@@ -13,9 +13,12 @@ import pytest
 from runs import REPO, environment, newest_params, results
 
 from vitjax.config import default
+from vitjax.training import setup
+from vitjax.training.group import Group
 from vitjax.training.loop import train_and_evaluate
 from vitjax.training.members import groups, members, parse_grid
 from vitjax.training.ranking import as_csv, over_seeds, table
+from vitjax.training.sharding import make_mesh
 from vitjax.training.sweep import run_sweep
 
 
@@ -100,6 +103,27 @@ def test_halving_drops_the_worse_half_and_says_so(tmp_path):
     (line,) = (line for line in said if line.startswith("halving"))
     assert all(name in line for name in order[2:])
     assert [len(results(tmp_path / "runs" / name)) for name in order] == [3, 3, 1, 1]
+
+
+def test_what_memory_does_not_hold_together_trains_one_after_another(tmp_path):
+    said = []
+    grid = [{"seed": seed} for seed in range(3)]
+    two, dataset = members(small(), grid[:2]), setup.load(small(), quiet)
+    limit = Group(two, dataset, make_mesh(axis="member")).predicted_bytes
+    sweep(small(), grid, tmp_path / "split", max_bytes=limit, say=said.append)
+    sweep(small(), grid, tmp_path / "whole")
+    assert "group 1 is split in 2 for memory" in said
+    for folder in (tmp_path / "whole/runs").iterdir():
+        for line, expected in zip(
+            results(tmp_path / "split/runs" / folder.name), results(folder), strict=True
+        ):
+            assert line == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_a_member_that_memory_does_not_hold_is_refused(tmp_path):
+    message = r"member default needs .* GiB of a device, of which 9\.54e-07 are to be had; lower"
+    with pytest.raises(ValueError, match=message):
+        sweep(small(), [{"seed": 0}], tmp_path, max_bytes=1024)
 
 
 def test_folders_hold_the_commands_that_made_them(tmp_path):
@@ -220,12 +244,14 @@ def test_killed_and_resumed_ends_as_without(how, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_members(tmp_path):
+@pytest.mark.parametrize("options", [[], ["--halve=1", "--memory_gib=0.01"]])
+def test_two_processes_share_the_members(options, tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     words = command(
         GRID,
+        *options,
         f"--workdir={tmp_path / 'two'}",
         f"--coordinator=localhost:{port}",
         "--num_processes=2",
@@ -238,7 +264,9 @@ def test_two_processes_share_the_members(tmp_path):
     for process in both:
         _, error = process.communicate(timeout=200)
         assert process.returncode == 0, error.decode()
-    run_command(GRID, f"--workdir={tmp_path / 'one'}")
+    run_command(GRID, *options[:1], f"--workdir={tmp_path / 'one'}")
+    parts = json.loads((tmp_path / "two/groups/0/parts.json").read_text())["parts"]
+    assert [len(part) for part in parts] == ([2, 2] if options else [4])
     facts = json.loads((tmp_path / "two/plan.json").read_text())
     assert facts["hardware"].startswith("2 x cpu")
     for folder in (tmp_path / "one/runs").iterdir():

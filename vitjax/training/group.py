@@ -1,7 +1,6 @@
 """Members of a sweep that train together: their programs, their data, and the memory it takes."""
 
 import functools
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +11,9 @@ from jax.sharding import Mesh
 from vitjax.data import resident
 from vitjax.data.dataset import Dataset
 from vitjax.training import members as sweep_members
+from vitjax.training import processes
 from vitjax.training.members import Member
-from vitjax.training.memory import peak_bytes
+from vitjax.training.memory import gib, limit_bytes, peak_bytes
 from vitjax.training.schedule import Schedule
 from vitjax.training.setup import assemble, make_recipe, make_schedule
 from vitjax.training.sharding import replicated
@@ -21,6 +21,7 @@ from vitjax.training.step import Recipe, aot
 from vitjax.training.together import MemberPrograms, Values
 
 _USABLE = 0.9  # share of a device's memory
+_UNLIMITED = 2**31 - 1  # MiB
 
 
 class Group:
@@ -95,14 +96,11 @@ class Group:
         return peak_bytes(self.train_steps) + best + others
 
 
-def memory_of_device(mesh: Mesh) -> int:
-    """Returns the bytes that members may take of each device."""
-    device = mesh.local_devices[0]
-    stats = device.memory_stats() or {}
-    if "bytes_limit" in stats:
-        return int(_USABLE * stats["bytes_limit"])
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return int(_USABLE * total / len(mesh.local_devices))
+def memory_for_members(mesh: Mesh) -> int:
+    """Returns the bytes that members may take of each device: what the least process can give."""
+    limit = limit_bytes(mesh.local_devices[0])
+    mebibytes = _UNLIMITED if limit is None else int(_USABLE * limit) >> 20
+    return min(processes.all_of(mebibytes)) << 20
 
 
 def split_for_memory(
@@ -121,8 +119,8 @@ def split_for_memory(
             return [first, *(Group(members[i : i + each], dataset, mesh) for i in rest)]
         if each <= mesh.size:
             raise ValueError(
-                f"member {members[0].name} needs {need / 2**30:.1f} GiB of a device, of which "
-                f"{limit / 2**30:.1f} GiB are to be had; lower config.data.batch_size"
+                f"member {members[0].name} needs {gib(need)} GiB of a device, of which "
+                f"{gib(limit)} are to be had; lower config.data.batch_size"
             )
         fitting = max(int(each * limit / need) // mesh.size, 1) * mesh.size
         each = min(fitting, (each - 1) // mesh.size * mesh.size)

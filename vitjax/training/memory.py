@@ -20,14 +20,17 @@ def peak_bytes(compiled: Any) -> int:
 
 
 def limit_bytes(device: jax.Device) -> int | None:
-    """Returns the memory that programs on `device` may take; on a CPU what the machine has left.
+    """Returns the memory that programs on `device` may take; None where it cannot be told.
 
-    None where neither can be told.
+    A CPU's devices share what the machine has left.
     """
     stats = device.memory_stats() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"])
-    return _available_on_host() if device.platform == "cpu" else None
+    if device.platform != "cpu":
+        return None
+    available = _available_on_host()
+    return available and available // device.client.local_device_count()
 
 
 def _available_on_host() -> int | None:
@@ -50,11 +53,12 @@ def check_fits(compiled: Any, device: jax.Device, batch_size: int, parts: int) -
     # XLA's CPU backend drops the barriers that keep what remat computes again from being kept.
     remat = "" if device.platform == "cpu" else "set config.model.remat=true, "
     raise ValueError(
-        f"a step on {batch_size} images needs {_gib(needed)} GiB, {device.device_kind} has "
-        f"{_gib(limit)}; raise config.optim.accumulation_steps above {parts}, {remat}or lower "
+        f"a step on {batch_size} images needs {gib(needed)} GiB, {device.device_kind} has "
+        f"{gib(limit)}; raise config.optim.accumulation_steps above {parts}, {remat}or lower "
         "config.data.batch_size"
     )
 
 
-def _gib(size: int) -> str:
+def gib(size: int) -> str:
+    """Returns bytes as GiB, to three digits."""
     return f"{size / 2**30:.3g}"

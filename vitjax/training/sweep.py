@@ -15,7 +15,7 @@ from vitjax.data.dataset import Dataset
 from vitjax.training import member_folder, scores, setup
 from vitjax.training.checkpoint import Checkpoints
 from vitjax.training.facts import hardware, versions
-from vitjax.training.group import Group, memory_of_device, split_for_memory
+from vitjax.training.group import Group, memory_for_members, split_for_memory
 from vitjax.training.group_run import GroupRun, Progress, abstract_progress, fresh, survivors
 from vitjax.training.initial import LoadWeights
 from vitjax.training.interrupt import SignalWatch
@@ -105,7 +105,7 @@ class _Sweep:
         self.folder, self._groups = SweepFolder(workdir), groups(members)
         largest = None if jax.process_count() > 1 else max(map(len, self._groups))
         self.mesh = make_mesh(jax.devices()[:largest], axis="member")
-        self._max_bytes = max_bytes or memory_of_device(self.mesh)
+        self._max_bytes = max_bytes or memory_for_members(self.mesh)
         self._split: dict[int, list[_Part]] = {}
         self._compiled: dict[tuple[str, ...], Group] = {}  # by the names of its members
 
