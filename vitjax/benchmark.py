@@ -22,7 +22,9 @@ from vitjax import cli
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-SUITE = flags.DEFINE_enum("suite", "seeds", ["seeds", "attention", "sweep"], "What to measure.")
+SUITE = flags.DEFINE_enum(
+    "suite", "seeds", ["seeds", "attention", "sweep", "start"], "What to measure."
+)
 ONLY = flags.DEFINE_list(
     "only", [], "Only these of the suite: models, numbers of patches a side, of members."
 )
@@ -44,12 +46,16 @@ def main() -> int:
         return 0
     if PLOT.value and SUITE.value != "attention":
         raise ValueError(f"--plot is for --suite=attention; --suite={SUITE.value} was given")
+    if ONLY.value and SUITE.value == "start":
+        raise ValueError("--only was given, and --suite=start has one run alone; leave it out")
     from vitjax.benchmarking import run
     from vitjax.training.sharding import device_per_core
 
     if SUITE.value == "attention":
         results = run.attention(ONLY.value, ROUNDS.value, _say)
         _plot(results)
+    elif SUITE.value == "start":
+        results = run.start(ROUNDS.value, _say)
     elif SUITE.value == "sweep":
         device_per_core()
         results = run.sweep(ONLY.value, ROUNDS.value, _say)

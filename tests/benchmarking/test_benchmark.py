@@ -10,7 +10,7 @@ import pytest
 from runs import REPO, environment
 
 from vitjax import cli, models
-from vitjax.benchmarking import attention, measure, tables
+from vitjax.benchmarking import attention, measure, start, tables
 from vitjax.benchmarking.ours import make_recipe
 from vitjax.benchmarking.suite import SEEDS
 from vitjax.benchmarking.worker import PeerError, Worker
@@ -136,10 +136,27 @@ def test_measures_a_sweep(tmp_path):
     assert point["times_faster"] == pytest.approx(9 * seconds["alone"] / seconds["together"])
 
 
+@pytest.mark.slow
+def test_measures_the_start(tmp_path):
+    path = tmp_path / "out.json"
+    out, _ = benchmark("--suite=start", "--rounds=1", f"--json={path}")
+    assert "to the end of its first epoch of 40 steps" in out
+    seconds = json.loads(path.read_text())["first_epoch_seconds"]
+    assert seconds["cold"]["median"] > 0
+    assert seconds["cached"]["median"] > 0
+
+
+def test_a_start_that_fails_is_said(monkeypatch):
+    monkeypatch.setattr(start, "_COMMAND", (*start._COMMAND, "--config.num_epochs=x"))
+    with pytest.raises(RuntimeError, match=r"vitjax\.main .* failed: .*num_epochs"):
+        start.start(rounds=1)
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (("--only=vit_lite",), "--only=vit_lite is not in the suite, which has vit_mnist, vit_li"),
+        (("--suite=start", "--only=9"), "--suite=start has one run alone; leave it out"),
         (("--suite=fast",), "value should be one of <seeds|attention|sweep"),
         (("--config=configs/vit_digits.py", "--peers"), "--peers works with --suite=seeds"),
     ],

@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 
 from vitjax.benchmarking import attention as attention_suite
+from vitjax.benchmarking import start as start_suite
 from vitjax.benchmarking import sweep as sweep_suite
 from vitjax.benchmarking.measure import COMPILED, matmul_peak, measure
 from vitjax.benchmarking.ours import Ours
 from vitjax.benchmarking.suite import SEEDS, Case
-from vitjax.benchmarking.tables import attention_lines, case_line, header, sweep_lines
+from vitjax.benchmarking.tables import attention_lines, case_line, header, start_line, sweep_lines
 from vitjax.benchmarking.worker import Worker
 
 Say = Callable[[str], None]
@@ -81,6 +82,14 @@ def sweep(only: Sequence[str], rounds: int, say: Say) -> dict[str, Any]:
     points = sweep_suite.sweep(_dtype(), sizes=sizes, rounds=rounds)
     results = {**_facts(), "points": points}
     say("\n".join(sweep_lines(results)))
+    return results
+
+
+def start(rounds: int, say: Say) -> dict[str, Any]:
+    """Measures the default run's start, in processes of its own."""
+    seconds = start_suite.start(rounds)
+    results = {**_facts(), "first_epoch_seconds": seconds}  # JAX here takes its device only now
+    say(start_line(results))
     return results
 
 

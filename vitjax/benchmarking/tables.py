@@ -84,6 +84,15 @@ def sweep_lines(results: Mapping[str, Any]) -> list[str]:
     return rows
 
 
+def start_line(results: Mapping[str, Any]) -> str:
+    """Returns how long the default run takes to its first epoch's end."""
+    cold, cached = (_range(results["first_epoch_seconds"][name]) for name in ("cold", "cached"))
+    return (
+        "From the command `python -m vitjax.main` to the end of its first epoch of 40 steps: "
+        f"{cold} with nothing compiled before, {cached} with the programs of an earlier run."
+    )
+
+
 def markdown() -> str:
     """Returns README's section on speed, from the result files that come with vitjax."""
     parts = []
@@ -93,6 +102,9 @@ def markdown() -> str:
         parts += _attention_section(json.loads(path.read_text()))
     for path in sorted(RESULTS.glob("benchmark_sweep_*.json")):
         parts += _sweep_section(json.loads(path.read_text()))
+    for path in sorted(RESULTS.glob("benchmark_start_*.json")):
+        results = json.loads(path.read_text())
+        parts += [*_source(results), "", start_line(results), ""]
     return "\n".join(parts)
 
 
