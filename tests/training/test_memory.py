@@ -29,7 +29,7 @@ def compiled_step(parts=1):
     split = data(16)._replace(images=images)
     order = programs.epoch_order(SEED, np.int32(0))
     state = jax.eval_shape(programs.init, SEED)
-    return aot((programs.train, (state, SEED, split, order, np.int32(0))))[0]
+    return aot(programs.recipe, (programs.train, (state, SEED, split, order, np.int32(0))))[0]
 
 
 def test_the_peak_of_a_program_by_hand():

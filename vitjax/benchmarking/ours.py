@@ -111,6 +111,7 @@ class Ours:
         start = time.perf_counter()
         arguments = (self._state, SEED, self._train_data, self._order, np.int32(0))
         self._train, self._evaluate = aot(
+            self.recipe,
             (self._programs.train, arguments),
             (self._programs.evaluate, (self._state.variables, self._test_data)),
         )

@@ -31,6 +31,7 @@ class Together:
             rate = values["learning_rate"]
             return make_recipe(case, dtype, rate), lambda step: rate
 
+        self._recipe = make_recipe(case, dtype)
         programs = MemberPrograms(build, int(SEED), False, mesh)
         rates = case.optimizer_options["learning_rate"] * np.linspace(0.1, 1, size)
         self._values = {
@@ -46,7 +47,7 @@ class Together:
     def compile_once(self) -> float:
         """Compiles the training of all members; returns the seconds."""
         start = time.perf_counter()
-        (self._train,) = aot((self._programs.train, self._arguments(0)))
+        (self._train,) = aot(self._recipe, (self._programs.train, self._arguments(0)))
         return time.perf_counter() - start
 
     def steps(self, count: int) -> float:

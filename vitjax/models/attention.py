@@ -12,6 +12,8 @@ from vitjax.models.dropout import Dropout
 from vitjax.models.layers import Linear
 from vitjax.models.names import check_name
 
+FEW_TOKENS = 32  # up to which XLA's CPU backend multiplies otherwise than above
+
 
 @jax.custom_vjp
 def _product(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -34,10 +36,21 @@ def _product_backward(
     gradient = gradient.astype(a.dtype)
     by_a = jnp.matmul(gradient, b.swapaxes(-1, -2))
     if a.size < gradient.size:
-        by_b = jnp.matmul(a.swapaxes(-1, -2), gradient)
+        by_b = jnp.matmul(_transposed(a), gradient)
     else:
-        by_b = jnp.matmul(gradient.swapaxes(-1, -2), a).swapaxes(-1, -2)
+        by_b = jnp.matmul(_transposed(gradient), a).swapaxes(-1, -2)
     return by_a, by_b
+
+
+def _transposed(x: jax.Array) -> jax.Array:
+    """[..., n, m] -> [..., m, n], in memory where XLA's product of few tokens on a CPU is slow."""
+    if x.shape[-2] > FEW_TOKENS:
+        return x.swapaxes(-1, -2)
+    return jax.lax.platform_dependent(
+        x,
+        cpu=lambda x: jax.lax.optimization_barrier(x.swapaxes(-1, -2)),
+        default=lambda x: x.swapaxes(-1, -2),
+    )
 
 
 _product.defvjp(_product_forward, _product_backward)

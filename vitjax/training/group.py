@@ -81,7 +81,7 @@ class Group:
         epoch, active = np.int32(0), np.zeros(self.size, bool)
         orders = jax.eval_shape(self.programs.epoch_order, self.values, epoch)
         args = self.values, self.abstract_states, active, self.data["train"], orders, epoch, epoch
-        return aot((self.programs.train, args))[0]
+        return aot(self.setup.recipe, (self.programs.train, args))[0]
 
     @functools.cached_property
     def predicted_bytes(self) -> int:

@@ -79,7 +79,7 @@ class GroupRun:
         group, states = self._group, self._group.abstract_states
         self._train_steps = group.train_steps
         validate = group.values, states, group.data["valid"]
-        (self._validate,) = aot((self._programs.evaluate, validate))
+        (self._validate,) = aot(group.setup.recipe, (self._programs.evaluate, validate))
 
     def _train_epoch(self, epoch: int, signals: SignalWatch) -> None:
         group, recipe = self._group, self._group.setup.recipe

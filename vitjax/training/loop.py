@@ -158,7 +158,7 @@ class Run:
             calls: list[tuple[Any, tuple]] = [(programs.train, train)]
             if "valid" in self._data:
                 calls.append((programs.evaluate, (state.variables, self._data["valid"])))
-            self._train_steps, *rest = aot(*calls)
+            self._train_steps, *rest = aot(self._setup.recipe, *calls)
             self._validate = rest[0] if rest else None
         recipe, device = self._setup.recipe, self._setup.mesh.local_devices[0]
         memory.check_fits(self._train_steps, device, recipe.batch_size, recipe.accumulation_steps)
