@@ -88,7 +88,7 @@ def sweep(only: Sequence[str], rounds: int, say: Say) -> dict[str, Any]:
 def start(rounds: int, say: Say) -> dict[str, Any]:
     """Measures the default run's start, in processes of its own."""
     seconds = start_suite.start(rounds)
-    results = {**_facts(), "first_epoch_seconds": seconds}  # JAX here takes its device only now
+    results = {**_facts(), "seconds": seconds}  # JAX here takes its device only now
     say(start_line(results))
     return results
 

@@ -85,11 +85,15 @@ def sweep_lines(results: Mapping[str, Any]) -> list[str]:
 
 
 def start_line(results: Mapping[str, Any]) -> str:
-    """Returns how long the default run takes to its first epoch's end."""
-    cold, cached = (_range(results["first_epoch_seconds"][name]) for name in ("cold", "cached"))
+    """Returns how long the default run takes to its first step and to its first epoch's end."""
+    (cold, cold_epoch), (cached, cached_epoch) = (
+        [_range(results["seconds"][name][event]) for event in ("first_step", "first_epoch")]
+        for name in ("cold", "cached")
+    )
     return (
-        "From the command `python -m vitjax.main` to the end of its first epoch of 40 steps: "
-        f"{cold} with nothing compiled before, {cached} with the programs of an earlier run."
+        f"From the command `python -m vitjax.main` to its first step: {cold} with nothing compiled "
+        f"before, {cached} with the programs of an earlier run; to the end of its first epoch of "
+        f"40 steps: {cold_epoch} and {cached_epoch}."
     )
 
 

@@ -4,7 +4,6 @@ The only `jax.jit` of training, with that of together.py, which runs the same fo
 """
 
 import dataclasses
-import functools
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -248,9 +247,9 @@ class Programs:
 def aot(recipe: Recipe, *calls: tuple[Any, tuple]) -> list[Any]:
     """Compiles functions of a recipe, each for arguments like those beside it, ahead of calls."""
     options = _cpu_options(recipe) if jax.default_backend() == "cpu" else {}
-    lowered = [function.lower(*arguments) for function, arguments in calls]
     with ThreadPoolExecutor() as pool:  # XLA compiles one program on one core
-        return list(pool.map(functools.partial(_compile, options=options), lowered))
+        compiled = [pool.submit(_compile, f.lower(*arguments), options) for f, arguments in calls]
+        return [each.result() for each in compiled]
 
 
 def _cpu_options(recipe: Recipe) -> dict[str, str]:
