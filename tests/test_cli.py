@@ -33,6 +33,15 @@ def rejected(*args, **kwargs):
     return err
 
 
+def test_a_reader_that_stops_early_is_no_error():
+    words = [*command(module="vitjax.published"), "--json"]
+    with subprocess.Popen(
+        words, cwd=REPO, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "small"

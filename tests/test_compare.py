@@ -23,6 +23,16 @@ def test_one_run_is_not_enough(digits_run):
     assert "two runs or more are compared" in err
 
 
+def test_a_comma_without_a_name_is_refused(digits_run):
+    _, err = runs.main(digits_run, f"{digits_run},", code=1, **COMMAND)
+    assert "names no run beside a comma" in err
+
+
+def test_a_figure_of_another_kind_is_refused(digits_run):
+    _, err = runs.main(digits_run, digits_run, "--figure=c.jpg", code=2, **COMMAND)
+    assert "expected a file whose name ends with .png" in err
+
+
 def test_several_seeds_and_names_with_commas(own_run, tmp_path):
     places = [tmp_path / name for name in ("a0", "a1", "b0", "rate=0.1,seed=1")]
     for place in places:

@@ -59,6 +59,7 @@ def test_other_data_with_the_classes_in_another_order(own_run, tmp_path):
     found = evaluate(own_run, source=other(tmp_path / "a.npz", names), say=quiet)
     turned = evaluate(own_run, source=other(tmp_path / "b.npz", names[::-1]), say=quiet)
     assert (own_run / "eval-npz-a.json").exists()
+    assert 0 < found["loss"] < 10
     assert turned["accuracy"] == pytest.approx(found["accuracy"], abs=0.2)
     assert sum(c["support"] for c in turned["per_class"].values()) == turned["num_examples"]
 

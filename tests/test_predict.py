@@ -1,6 +1,8 @@
 """python -m vitjax.predict on files of all kinds."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -65,7 +67,21 @@ def test_wrong_arguments(digits_run, args, message):
     assert "Traceback" not in err
 
 
-def test_attention_is_drawn(digits_run, images, tmp_path):
-    predict(digits_run, images / "b.jpg", f"--attention={tmp_path / 'out.png'}")
-    with Image.open(tmp_path / "out.png") as picture:
+def test_attention_is_drawn_in_a_new_folder(digits_run, images, tmp_path):
+    predict(digits_run, images / "b.jpg", f"--attention={tmp_path / 'new' / 'out.png'}")
+    with Image.open(tmp_path / "new" / "out.png") as picture:
         assert min(picture.size) > 300
+
+
+def test_a_folder_on_standard_input_stands_for_its_images(digits_run, images):
+    (images / "c.png").unlink()
+    out, _ = predict(digits_run, "-", stdin=f"{images}\n")
+    assert len(out.splitlines()) == 2
+
+
+def test_a_name_that_is_no_text_is_predicted(digits_run, images):
+    odd = os.fsdecode(bytes(images) + b"/\xff.png")
+    shutil.copy(images / "a.png", odd)
+    out, _ = predict(digits_run, odd, images / "a.png", PYTHONIOENCODING="utf-8:strict")
+    assert "\\udcff.png  " in out.splitlines()[0]
+    assert len(out.splitlines()) == 2

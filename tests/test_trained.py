@@ -88,6 +88,12 @@ def test_an_array_that_is_no_image_is_refused(digits_run):
         vitjax.predict(digits_run, [np.zeros((8, 8))])
 
 
+@pytest.mark.parametrize("shape", [(8,), (8, 0), (3, 3, 5), (2, 8, 8, 1)])
+def test_an_array_of_no_images_shape_is_refused(shape, digits_run):
+    with pytest.raises(ValueError, match=r"an image of uint8 .*, expected uint8 \[H, W\] or"):
+        vitjax.predict(digits_run, [np.zeros(shape, np.uint8)])
+
+
 def test_images_of_another_shape_are_refused(digits_run):
     with pytest.raises(ValueError, match=r"shape \[8, 8, 1\], expected \[32, 32, 1\]"):
         vitjax.load(digits_run).predict(np.zeros((1, 8, 8, 1), np.uint8))

@@ -31,9 +31,7 @@ ONLY = flags.DEFINE_list(
 PEERS = flags.DEFINE_bool("peers", False, "Measure PyTorch on the same work as well.")
 ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns that each trainer takes.", lower_bound=1)
 JSON = flags.DEFINE_string("json", None, "File that the results are written to.")
-PLOT = flags.DEFINE_string(
-    "plot", None, "PNG file for a figure of --suite=attention's step times and memory."
-)
+PLOT = cli.png_flag("plot", "PNG file for a figure of --suite=attention's step times and memory.")
 MARKDOWN = flags.DEFINE_bool("markdown", False, "Print README's section, and measure nothing.")
 
 

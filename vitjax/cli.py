@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
 FLAGS = flags.FLAGS
+flags.disclaim_key_flags()  # what is defined here for a command is the command's
 
 
 def run_with_config(main: Callable[["ConfigDict", Path], None], default_config: str) -> None:
@@ -55,6 +56,17 @@ def run_with_words(main: Callable[[list[str]], int]) -> None:
     _start(lambda argv: sys.exit(main(list(argv[1:]))), _parse_plain)
 
 
+def png_flag(name: str, help_text: str) -> flags.FlagHolder:
+    """Defines an option of a command whose value is a PNG file, None by default."""
+    holder = flags.DEFINE_string(name, None, help_text)
+
+    def is_png(value: str | None) -> bool:
+        return value is None or value.lower().endswith(".png")
+
+    flags.register_validator(holder, is_png, message="expected a file whose name ends with .png")
+    return holder
+
+
 def _run(main: Callable[[], None], parse: Callable[[Sequence[str]], list[str]]) -> None:
     def guarded(argv: Sequence[str]) -> None:
         if len(argv) > 1:
@@ -89,6 +101,9 @@ def _one_line(function: Callable[[Any], Any], argument: Any) -> Any:
     """Calls the function; turns errors that a user can mend into one line and an exit code."""
     try:
         return function(argument)
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except (ValueError, OSError, FloatingPointError, flags.Error) as error:
         if os.environ.get("VITJAX_TRACEBACK"):
             raise

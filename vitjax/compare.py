@@ -5,8 +5,9 @@ python -m vitjax.compare runs/a0,runs/a1,runs/a2 runs/b0,runs/b1,runs/b2
 python -m vitjax.compare runs/a runs/b --metadata=galaxies.csv --column=magnitude
 
 Each side is a run, or several seeds of it behind commas; the first is what the others are compared
-with. Runs not evaluated yet are evaluated first. --metadata is a CSV whose column id or path names
-examples as predictions.npz does; numbers are cut into five groups.
+with. Runs not evaluated yet are evaluated first. --metadata is a CSV whose column id or path, or
+the one that --key names, calls examples as predictions.npz does: a galaxy by its galaxyID. Numbers
+are cut into five groups.
 """
 
 from pathlib import Path
@@ -17,7 +18,8 @@ from vitjax import cli
 
 METADATA = flags.DEFINE_string("metadata", None, "CSV file on the examples.")
 COLUMN = flags.DEFINE_string("column", None, "Column of it to compare by.")
-FIGURE = flags.DEFINE_string("figure", None, "PNG file to draw the groups to.")
+KEY = flags.DEFINE_string("key", "", "Column of it that names the examples; default: id or path.")
+FIGURE = cli.png_flag("figure", "PNG file to draw the groups to.")
 
 
 def main(words: list[str]) -> int:
@@ -40,7 +42,7 @@ def main(words: list[str]) -> int:
     some = runs[names[0]]
     by = [("class", some.labels, list(some.class_names))]
     if METADATA.value and COLUMN.value:
-        texts = comparison.read_column(Path(METADATA.value), COLUMN.value, some.ids)
+        texts = comparison.read_column(Path(METADATA.value), COLUMN.value, some.ids, KEY.value)
         by.append((COLUMN.value, *comparison.binned(texts)))
     print("\n".join(side_line(side) for side in sides))
     panels = []
@@ -60,7 +62,10 @@ def main(words: list[str]) -> int:
 
 def _runs(word: str) -> list[str]:
     """Returns the folders of a side; a sweep's members have commas in their names."""
-    return [word] if Path(word).is_dir() else word.split(",")
+    names = [word] if Path(word).is_dir() else word.split(",")
+    if not all(names):
+        raise ValueError(f"{word!r} names no run beside a comma; expected RUN,RUN")
+    return names
 
 
 if __name__ == "__main__":

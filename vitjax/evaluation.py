@@ -75,7 +75,7 @@ def evaluate(
     }
     if own_test:
         head = _as_trained(folder, head["accuracy"], say)
-    elif dataset is own:
+    elif own is not None:
         head["loss"] = _loss(trained.config, own, logits, chosen.labels)
     label = "-".join(filter(None, (source.label, "" if split == "test" else split)))
     ending = f"-{label}" if label else ""
@@ -108,7 +108,13 @@ def own_data(trained: Trained, source: Source, say: Say) -> Dataset:
     """Reads the data that a run was trained on, wherever it lies now; ValueError if it differs."""
     config = trained.config.copy_and_resolve_references()
     _move(config, source)
-    dataset = setup.load(config, say)
+    try:
+        dataset = setup.load(config, say)
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"the data of {trained.workdir} cannot be read: {error} Where they have moved, give "
+            "--data_dir or --image_root of python -m vitjax.evaluate"
+        ) from error
     facts = RunFolder(trained.workdir).read("dataset.json", "num_examples")
     sizes = {name: len(split) for name, split in dataset.splits.items()}
     now = [list(dataset.class_names), list(dataset.image_shape), sizes]
@@ -165,7 +171,7 @@ def _own_data_if_there(trained: Trained, say: Say) -> Dataset | None:
     try:
         return own_data(trained, Source(), say)
     except (ValueError, OSError) as error:
-        say(f"the run's own data cannot be read: {error}")
+        say(str(error))
         return None
 
 

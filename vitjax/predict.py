@@ -4,11 +4,13 @@ python -m vitjax.predict --workdir=runs/digits IMAGE... [--top=5] [--json]
 find DIR -name '*.png' | python -m vitjax.predict --workdir=runs/digits -
 
 IMAGE is a file of any format that Pillow reads, gray or in colour, of any size, or a folder of such
-files; - takes names from standard input, one a line. What cannot be read is reported on standard
-error, the rest is done, and the exit code is 1. --attention=OUT.png draws where the model looks on
-the first image.
+files; - takes such names from standard input, one a line. What cannot be read is reported on
+standard error, the rest is done, and the exit code is 1. --attention=OUT.png draws where the model
+looks on the first image.
 """
 
+import io
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -27,7 +29,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=Tr
 STEP = flags.DEFINE_string("step", "best", "best, last, or the step of a checkpoint.")
 TOP = flags.DEFINE_integer("top", 5, "Classes to show of each image.", lower_bound=1)
 JSON = flags.DEFINE_bool("json", False, "One JSON object an image and line.")
-ATTENTION = flags.DEFINE_string("attention", None, "PNG file, of attention on the first image.")
+ATTENTION = cli.png_flag("attention", "PNG file, of attention on the first image.")
 
 _CHUNK = 1024  # images at a time, so that a folder of many fits in memory
 
@@ -39,6 +41,8 @@ def main(names: list[str]) -> int:
 
     from vitjax.trained import load
 
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     paths, num_bad = _paths(names)
     step = STEP.value
     trained = load(WORKDIR.value, int(step) if step.isdigit() else step)
@@ -53,11 +57,11 @@ def main(names: list[str]) -> int:
         if not fitted:
             continue
         images = np.stack([image for _, image in fitted])
+        for (path, _), row in zip(fitted, trained.predict(images), strict=True):
+            print(_text(path, row, trained.class_names), flush=True)
         if attention_file:
             _draw(trained, images[0], attention_file)
             attention_file = None
-        for (path, _), row in zip(fitted, trained.predict(images), strict=True):
-            print(_text(path, row, trained.class_names), flush=True)
     return 1 if num_bad else 0
 
 
@@ -69,16 +73,19 @@ def _paths(names: list[str]) -> tuple[list[str], int]:
         raise ValueError("no image given; name files or folders, or - for names on standard input")
     paths: list[str] = []
     num_bad = 0
-    for name in names:
-        if name == "-":
-            paths += [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
-        elif not Path(name).is_dir():
+    for name in itertools.chain.from_iterable(map(_listed, names)):
+        if not Path(name).is_dir():
             paths.append(name)
         elif found := image_files(Path(name)):
             paths += found
         else:
             num_bad += _complain(name, ValueError("a folder without images"))
     return paths, num_bad
+
+
+def _listed(name: str) -> list[str]:
+    """Returns the name, or those on standard input for -."""
+    return [line.rstrip("\r\n") for line in sys.stdin if line.strip()] if name == "-" else [name]
 
 
 def _complain(path: str, error: Exception) -> int:

@@ -16,12 +16,15 @@ from vitjax import cli
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
+    from vitjax.evaluation import Source
     from vitjax.reporting.contents import Facts
     from vitjax.training.run_folder import RunFolder
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 NUM_MISTAKES = flags.DEFINE_integer("num_mistakes", 24, "Mistakes to show.", lower_bound=0)
 NUM_MAPS = flags.DEFINE_integer("num_maps", 6, "Images to show attention on.", lower_bound=0)
+DATA_DIR = flags.DEFINE_string("data_dir", "", "Where the data lies, if not where it lay.")
+IMAGE_ROOT = flags.DEFINE_string("image_root", "", "Folder that the paths of a CSV start from.")
 IMAGES = flags.DEFINE_list(
     "images", [], "Show attention on these images, named as in predictions.npz's ids."
 )
@@ -30,13 +33,14 @@ IMAGES = flags.DEFINE_list(
 def main() -> int:
     """Runs the command."""
     cli.use_compile_cache()
+    from vitjax.evaluation import Source
     from vitjax.reporting.contents import sections
     from vitjax.reporting.examples import rights_and_mistakes
     from vitjax.reporting.page import page, write
     from vitjax.reporting.run_sections import headline
 
     workdir = Path(WORKDIR.value)
-    facts = gather(workdir)
+    facts = gather(workdir, Source(data_dir=DATA_DIR.value, image_root=IMAGE_ROOT.value))
     if IMAGES.value:
         chosen = facts.predictions.find(IMAGES.value)
     else:
@@ -48,20 +52,20 @@ def main() -> int:
     return 0
 
 
-def gather(workdir: Path) -> "Facts":
-    """Reads a run's files, its model and its test images."""
+def gather(workdir: Path, source: "Source") -> "Facts":
+    """Reads a run's files, its model and its test images, wherever `source` says they lie now."""
     import numpy as np
 
     import vitjax
+    from vitjax.evaluation import own_data
     from vitjax.reporting.contents import Facts
     from vitjax.reporting.examples import Predictions
     from vitjax.training.run_folder import RunFolder
-    from vitjax.training.setup import load
 
     folder, trained = RunFolder(workdir), vitjax.load(workdir)
-    evaluation = _evaluation(folder)
+    evaluation = _evaluation(folder, source)
     predictions = Predictions.read(workdir / "predictions.npz")
-    split = load(trained.config, print).splits["test"]
+    split = own_data(trained, source, print).splits["test"]
     if not np.array_equal(split.labels, predictions.labels):
         raise ValueError(
             f"{workdir / 'predictions.npz'} is not of the images in the run's test split; run "
@@ -81,7 +85,7 @@ def gather(workdir: Path) -> "Facts":
     )
 
 
-def _evaluation(folder: "RunFolder") -> dict[str, Any]:
+def _evaluation(folder: "RunFolder", source: "Source") -> dict[str, Any]:
     """Returns eval.json; evaluates the run where only training has written it so far."""
     from vitjax.evaluation import evaluate
 
@@ -89,7 +93,7 @@ def _evaluation(folder: "RunFolder") -> dict[str, Any]:
     if "confusion_matrix" in evaluation and (folder.path / "predictions.npz").exists():
         return evaluation
     print(f"evaluating {folder.path}", flush=True)
-    return evaluate(folder.path)
+    return evaluate(folder.path, source=source)
 
 
 def changes(config: "ConfigDict") -> list[tuple[str, str, str]]:

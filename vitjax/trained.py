@@ -22,6 +22,8 @@ from vitjax.training.run_folder import RunFolder, flatten
 from vitjax.training.setup import compute_dtype, input_shape
 from vitjax.training.sharding import make_mesh, replicated, split_batch
 
+_CHANNELS = ((), (1,), (2,), (3,), (4,))  # gray, with alpha, RGB, with alpha
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trained:
@@ -56,10 +58,11 @@ class Trained:
                 return self.fit(opened)
         if not isinstance(image, Image.Image):
             pixels = np.asarray(image)
-            if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
+            shaped = pixels.ndim > 1 and pixels.shape[2:] in _CHANNELS and pixels.size
+            if pixels.dtype != np.uint8 or not shaped:
                 raise ValueError(
                     f"an image of {pixels.dtype} {list(pixels.shape)}, expected uint8 [H, W] or "
-                    "[H, W, C]"
+                    "[H, W, C] with 1 to 4 channels"
                 )
             one = pixels.ndim == 3 and pixels.shape[2] == 1
             image = Image.fromarray(pixels[..., 0] if one else pixels)

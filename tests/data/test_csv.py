@@ -27,6 +27,7 @@ def test_one_file_with_names(root):
     assert dataset.class_names == ("cat", "dog")
     assert dataset.splits["train"].labels.tolist() == [1, 0, 1]
     assert dataset.splits["train"].images[:, 0, 0, 0].tolist() == [1, 0, 2]
+    assert dataset.splits["train"].ids.tolist() == ["1.png", "0.png", "2.png"]
 
 
 def test_numbers_sort_by_value(root):

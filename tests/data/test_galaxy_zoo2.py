@@ -62,6 +62,7 @@ def test_reads_images(small):
     assert dataset.image_shape == (4, 4, 3)
     assert dataset.class_names[7] == "Merger"
     assert dataset.splits["test"].labels.tolist() == list(range(8))
+    assert dataset.splits["test"].ids.tolist() == [str(i) for i in range(8)]  # galaxyID
 
 
 def test_label_column(small):

@@ -69,6 +69,8 @@ def test_metadata_is_found_by_id_or_by_order(tmp_path):
     path = tmp_path / "facts.csv"
     path.write_text("id,kind\ntest/1,x\ntest/0,y\n")
     assert comparison.read_column(path, "kind", IDS) == ["y", "x"] + [""] * 6
+    path.write_text("galaxyID,kind\ntest/1,x\ntest/0,y\nother,z\n")
+    assert comparison.read_column(path, "kind", IDS, "galaxyID") == ["y", "x"] + [""] * 6
     path.write_text("kind\n" + "x\n" * 8)
     assert comparison.read_column(path, "kind", IDS) == ["x"] * 8
 
@@ -85,6 +87,24 @@ def test_metadata_that_does_not_fit(tmp_path, text, message):
     (tmp_path / "facts.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
         comparison.read_column(tmp_path / "facts.csv", "kind", IDS)
+
+
+def test_an_unknown_key_is_refused(tmp_path):
+    (tmp_path / "facts.csv").write_text("id,kind\ntest/1,x\n")
+    with pytest.raises(ValueError, match=r"columns \['id', 'kind'\]; choose --key from them"):
+        comparison.read_column(tmp_path / "facts.csv", "kind", IDS, "name")
+
+
+def test_missing_numbers_have_no_group():
+    places, names = comparison.binned(["1", "N/A", "2", "nan", " "])
+    assert places.tolist() == [0, -1, 1, -1, -1]
+    assert names == ["1", "2"]
+
+
+def test_names_that_make_too_many_groups_are_refused():
+    texts = [f"galaxy {i}" for i in range(101)]
+    with pytest.raises(ValueError, match=r"101 different values .*choose a --column of numbers"):
+        comparison.binned(texts)
 
 
 def test_numbers_are_binned_and_words_are_not():

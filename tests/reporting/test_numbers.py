@@ -38,6 +38,12 @@ def test_scores_are_those_of_scikit_learn():
     assert found["top5_accuracy"] == pytest.approx(top5)
 
 
+def test_equal_probabilities_rank_as_in_scikit_learn():
+    tied = np.round(softmax(LOGITS), 1)
+    expected = metrics.top_k_accuracy_score(LABELS, tied, k=5, labels=range(8))
+    assert scores(tied, LABELS, NAMES)["top5_accuracy"] == pytest.approx(expected)
+
+
 def test_likelihood_is_that_of_scikit_learn():
     expected = metrics.log_loss(LABELS, softmax(LOGITS), labels=range(8))
     assert negative_log_likelihood(LOGITS, LABELS) == pytest.approx(expected)

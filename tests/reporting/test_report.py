@@ -86,6 +86,31 @@ def test_run_is_evaluated_once(run, tmp_path):
     assert f"evaluating {workdir}" in out
 
 
+def test_a_run_of_before_hardware_was_recorded_is_shown(run, tmp_path):
+    workdir = copied(run, tmp_path)
+    facts = json.loads((workdir / "config.json").read_text())
+    del facts["hardware"]
+    (workdir / "config.json").write_text(json.dumps(facts))
+    report(f"--workdir={workdir}")
+    assert "<td>not recorded</td>" in (workdir / "report" / "index.html").read_text()
+
+
+def test_data_that_have_moved_are_found_again(tmp_path):
+    images = np.random.RandomState(0).randint(0, 256, (60, 8, 8, 1), np.uint8)
+    np.savez(tmp_path / "there.npz", train_images=images, train_labels=np.arange(60) % 3)
+    data = ["--config.data.name=npz", f"--config.data.data_dir={tmp_path / 'there.npz'}"]
+    workdir = tmp_path / "run"
+    main("--config=configs/vit_digits.py:debug", f"--workdir={workdir}", *data,
+         "--config.data.image_size=8", "--config.data.augment.crop_padding=1",
+         "--config.num_epochs=1")  # fmt: skip
+    (tmp_path / "there.npz").rename(tmp_path / "here.npz")
+    _, error = report(f"--workdir={workdir}", code=1)
+    assert "cannot be read" in error
+    assert "Where they have moved, give --data_dir" in error
+    report(f"--workdir={workdir}", f"--data_dir={tmp_path / 'here.npz'}")
+    assert (workdir / "report" / "index.html").exists()
+
+
 @pytest.mark.parametrize("made", [False, True])
 def test_folder_without_a_run_is_named(made, tmp_path):
     if made:

@@ -1,5 +1,8 @@
 """Copies of the metrics for TensorBoard."""
 
+import sys
+import types
+
 import pytest
 
 from vitjax.training import logs
@@ -51,6 +54,19 @@ def test_a_missing_library_is_named_before_training(monkeypatch):
     monkeypatch.setattr(logs.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"config.log.wandb needs wandb: pip install '.\[wandb\]'"):
         logs.check_installed(tensorboard=False, wandb=True)
+
+
+def test_a_service_that_does_not_begin_is_one_line(tmp_path, monkeypatch):
+    class Error(Exception):
+        pass
+
+    def init(**options):
+        raise Error("No API key configured.")
+
+    wandb = types.SimpleNamespace(init=init, errors=types.SimpleNamespace(Error=Error))
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    with pytest.raises(ValueError, match=r"No API key configured\.; run wandb login"):
+        logs.Logs(tmp_path, 0, {}, tensorboard=False, wandb=True)
 
 
 def test_a_run_keeps_its_id(tmp_path):

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vitjax.data.dataset import Dataset
-from vitjax.data.decode import Listing, ReadOptions, read_files
+from vitjax.data.decode import Files, Listing, ReadOptions, read_files
 
 
 class Row(NamedTuple):
     """One line of a CSV file."""
 
     where: str  # "FILE line N", for messages
+    id: str  # the path as it is written there
     path: str
     label: str
 
@@ -84,7 +85,7 @@ def read_rows(file: Path, path_column: str, label_column: str) -> list[Row]:
                         f"{where} has no {path_column if not path else label_column}; "
                         "complete or delete the line."
                     )
-                rows.append(Row(where, path, label.strip()))
+                rows.append(Row(where, path, path, label.strip()))
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{file} is no CSV file in UTF-8 ({error}); save it as such.") from error
     if not rows:
@@ -106,7 +107,9 @@ def to_listing(tables: dict[str, list[Row]], index: dict[str, int], source: str)
                 )
             if not os.path.isfile(row.path):
                 missing.append(f"{row.path} ({row.where})")
-        listing[split] = ([row.path for row in rows], [index[row.label] for row in rows])
+        listing[split] = Files(
+            [row.path for row in rows], [index[row.label] for row in rows], [row.id for row in rows]
+        )
     if missing:
         more = f", and {len(missing) - 10:,} more" if len(missing) > 10 else ""
         raise FileNotFoundError(

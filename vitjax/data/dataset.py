@@ -13,7 +13,7 @@ class Split:
 
     images: np.ndarray  # uint8 [N, H, W, C], C is 1 or 3
     labels: np.ndarray  # int32 [N], from 0 to the number of classes - 1
-    ids: np.ndarray  # str [N]: the file's path, or "split/index"
+    ids: np.ndarray  # str [N]: the file in its folder, as its list has it, or "split/index"
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,16 @@ from vitjax.data.dataset import Dataset, Split
 if TYPE_CHECKING:
     from PIL import Image
 
-Listing = dict[str, tuple[list[str], list[int]]]  # split: (paths, labels)
+
+class Files(NamedTuple):
+    """Image files of one split."""
+
+    paths: list[str]
+    labels: list[int]
+    ids: list[str]  # what to call each, wherever the folder lies
+
+
+Listing = dict[str, Files]  # by split
 
 _GRAY = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")  # modes of PIL without colour
 
@@ -137,17 +146,18 @@ def read_files(
     on_status: Callable[[str], None],
 ) -> Dataset:
     """Decodes all files of `listing`, in its order; a ValueError names the unreadable ones."""
-    listing = {split: _thinned(*lists, options) for split, lists in listing.items()}
-    paths = [path for files, _ in listing.values() for path in files]
+    listing = {split: _thinned(files, options) for split, files in listing.items()}
+    paths = [path for files in listing.values() for path in files.paths]
     with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         height, width, channels = _common_shape(paths, options, pool)
         check_memory(name, len(paths), height, width, channels)
         splits, damaged = {}, []
-        for split_name, (files, labels) in listing.items():
-            on_status(f"reading {name}/{split_name}: {len(files):,} images")
-            images = np.empty((len(files), height, width, channels), np.uint8)
-            damaged += _decode_into(images, files, options, pool)
-            splits[split_name] = Split(images, np.array(labels, np.int32), np.array(files, str))
+        for split_name, files in listing.items():
+            on_status(f"reading {name}/{split_name}: {len(files.paths):,} images")
+            images = np.empty((len(files.paths), height, width, channels), np.uint8)
+            damaged += _decode_into(images, files.paths, options, pool)
+            labels, ids = np.array(files.labels, np.int32), np.array(files.ids, str)
+            splits[split_name] = Split(images, labels, ids)
     if damaged:
         raise _damaged_error(damaged)
     return Dataset(name, class_names, splits)
@@ -158,11 +168,9 @@ def thin(count: int, options: ReadOptions) -> np.ndarray:
     return np.linspace(0, count - 1, min(count, options.max_examples or count)).astype(int)
 
 
-def _thinned(
-    files: list[str], labels: list[int], options: ReadOptions
-) -> tuple[list[str], list[int]]:
-    chosen = thin(len(files), options)
-    return [files[i] for i in chosen], [labels[i] for i in chosen]
+def _thinned(files: Files, options: ReadOptions) -> Files:
+    chosen = thin(len(files.paths), options)
+    return Files(*([column[i] for i in chosen] for column in files))
 
 
 def _common_shape(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vitjax.data.dataset import Dataset
-from vitjax.data.decode import Listing, ReadOptions, read_files
+from vitjax.data.decode import Files, Listing, ReadOptions, read_files
 
 _SPLIT_OF = {
     "train": "train",
@@ -40,7 +40,8 @@ def read(data_dir: str | None, options: ReadOptions, on_status: Callable[[str], 
                     f"{folder / name} is a class that train lacks; expected {_some(class_names)}; "
                     "remove the folder or add it to train in config.data.data_dir."
                 )
-        listing[split] = _list_split(folder, class_names, must_have_all=split == "train")
+        paths, labels = _list_split(folder, class_names, must_have_all=split == "train")
+        listing[split] = Files(paths, labels, [os.path.relpath(path, root) for path in paths])
     return read_files("folder", tuple(class_names), listing, options, on_status)
 
 

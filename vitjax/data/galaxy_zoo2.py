@@ -65,7 +65,7 @@ def read(
 
 
 def read_tables(data_dir: str, column: str) -> dict[str, list[Row]]:
-    """Lines of the label files by split; the path of each is still its galaxyID."""
+    """Lines of the label files by split; the id of each, and still its path, is its galaxyID."""
     tables = {}
     for split in ("train", "valid", "test"):
         file = Path(data_dir).expanduser() / f"gz2_{split}.csv"

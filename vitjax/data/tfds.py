@@ -97,8 +97,11 @@ def _builder(name: str, data_dir: str | None, other_names: Sequence[str]) -> Any
     # Community sets are left out: TFDS fetches their index from the network.
     known = [*other_names, *tfds.list_builders(with_community_datasets=False)]
     near = difflib.get_close_matches(name.lower(), known, n=5, cutoff=0.6)
-    expected = f"did you mean {', '.join(near)}" if near else f"expected {', '.join(other_names)}"
-    raise ValueError(f"unknown data set {name!r}; {expected} or a name of TFDS? {_CHANGE_NAME}")
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
+    else:
+        hint = f"expected {', '.join(other_names)} or a name of TFDS;"
+    raise ValueError(f"unknown data set {name!r}; {hint} {_CHANGE_NAME}")
 
 
 def _keys(name: str, info: Any) -> tuple[str, str]:

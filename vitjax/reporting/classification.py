@@ -55,9 +55,9 @@ def class_scores(matrix: np.ndarray) -> Mapping[str, np.ndarray]:
 def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
     """Returns the share of labels [N] among the k most probable classes of [N, K].
 
-    Of equally probable classes the one with the lower index comes first, as in argmax.
+    Of equally probable classes the one with the higher index comes first, as in scikit-learn.
     """
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    best = np.argsort(probabilities, axis=1, kind="stable")[:, -k:]
     return float((best == labels[:, None]).any(axis=1).mean())
 
 

@@ -12,6 +12,8 @@ from vitjax.reporting.examples import Predictions
 
 _RESAMPLES = 10_000
 _NUM_BINS = 5  # of a numeric column with more values
+_MAX_GROUPS = 100  # of a column of names
+_MISSING = ("", "na", "n/a", "nan", "null", "none", "-")  # among numbers
 
 
 class Side(NamedTuple):
@@ -121,23 +123,26 @@ def groups(first: Side, second: Side, values: np.ndarray, names: Sequence[str]) 
     return found
 
 
-def read_column(path: Path, column: str, ids: np.ndarray) -> list[str]:
+def read_column(path: Path, column: str, ids: np.ndarray, key: str = "") -> list[str]:
     """Returns a CSV's column for the examples `ids` [N], "" for those that it lacks.
 
-    Rows are found by a column `id`, or else `path`, as in predictions.npz; without either they must
-    be the examples in order. Raises ValueError or OSError in one line.
+    Rows are found by the column `key`, by default `id` or else `path`, which names examples as
+    predictions.npz does; without any they must be the examples in order. Raises ValueError or
+    OSError in one line.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file, skipinitialspace=True))
     columns = list(rows[0]) if rows else []
     if column not in columns:
         raise ValueError(f"{path} has the columns {columns}; choose --column from them")
-    key = next((name for name in ("id", "path") if name in columns), None)
-    if key is None:
+    if key and key not in columns:
+        raise ValueError(f"{path} has the columns {columns}; choose --key from them")
+    key = key or next((name for name in ("id", "path") if name in columns), "")
+    if not key:
         if len(rows) != len(ids):
             raise ValueError(
                 f"{path} has {len(rows):,} rows for {len(ids):,} examples and neither a column id "
-                "nor path to find them by; add one"
+                "nor path to find them by; say with --key which column names them"
             )
         return [row[column] or "" for row in rows]
     by_id = {row[key]: row[column] or "" for row in rows}
@@ -150,14 +155,22 @@ def read_column(path: Path, column: str, ids: np.ndarray) -> list[str]:
 
 
 def binned(texts: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """Returns the group of each value [N], -1 for "", and the groups' names.
+    """Returns the group of each value [N], -1 for none, and the groups' names.
 
-    Numbers of more than five values are cut into five groups of about equal size.
+    Numbers of more than five values are cut into five groups of about equal size. Raises ValueError
+    for names that make too many groups.
     """
-    known = sorted({text for text in texts if text})
     try:
-        numbers = np.array([float(text) if text else np.nan for text in texts])
-    except ValueError:
+        numbers = np.array(
+            [np.nan if text.strip().lower() in _MISSING else float(text) for text in texts]
+        )
+    except ValueError as error:
+        known = sorted({text for text in texts if text})
+        if len(known) > _MAX_GROUPS:
+            raise ValueError(
+                f"the column has {len(known):,} different values that are not all numbers ({error})"
+                f"; choose a --column of numbers, or of at most {_MAX_GROUPS} names"
+            ) from error
         return np.array([known.index(text) if text else -1 for text in texts]), known
     there = np.isfinite(numbers)
     distinct = np.unique(numbers[there])

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +23,11 @@ class Predictions(NamedTuple):
         """Reads predictions.npz; raises OSError or ValueError if it is absent or damaged."""
         try:
             with np.load(path) as file:
-                arrays = [file[name] for name in cls._fields]
-        except (KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
+                probabilities, labels, ids, class_names = (file[name] for name in cls._fields)
+            if probabilities.shape != (len(labels), len(class_names)) or len(ids) != len(labels):
+                raise ValueError("arrays of different lengths")
+        except (KeyError, EOFError, TypeError, ValueError, zlib.error, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is damaged; delete it to have it made anew") from error
-        probabilities, labels, ids, class_names = arrays
         return cls(probabilities, labels, ids.astype(str), tuple(map(str, class_names)))
 
     def write(self, path: Path) -> None:

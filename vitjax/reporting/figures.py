@@ -104,7 +104,8 @@ def png(figure: Figure, dpi: int = 150) -> bytes:
 
 
 def write_png(path: Path, figure: Figure) -> None:
-    """Writes the figure as a PNG file, whole or not at all."""
+    """Writes the figure as a PNG file, whole or not at all, making its folder if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".tmp")
     partial.write_bytes(png(figure))
     partial.replace(path)

@@ -47,7 +47,7 @@ def run_section(
         ("classes", f"{len(dataset['class_names'])}"),
         ("epochs", epochs),
         ("seed", f"{run['config']['seed']}"),
-        ("hardware", run["hardware"]),
+        ("hardware", run.get("hardware", "not recorded")),
         ("versions", ", ".join(f"{name} {text}" for name, text in run["versions"].items())),
     ]
     options = (
@@ -115,7 +115,7 @@ def _speed(lines: Sequence[Mapping[str, Any]]) -> str:
     speeds = [line["images_per_second"] for line in lines]
     seconds = [line["seconds"] for line in lines]
     return (
-        f"Training ran at {statistics.median(speeds):,.0f} images per second (median of "
-        f"{len(lines)} epochs; best {max(speeds):,.0f}): {statistics.median(seconds):,.1f} s an "
-        f"epoch with its validation, {sum(seconds):,.0f} s in all."
+        f"Training ran at {statistics.median(speeds):,.0f} images per second (the median epoch of "
+        f"{len(lines)}; best {max(speeds):,.0f}): {statistics.median(seconds):,.1f} s an epoch "
+        f"with its validation, {sum(seconds):,.0f} s in all."
     )

@@ -77,8 +77,8 @@ def position_picture(similarity: np.ndarray, grid: tuple[int, int]) -> Picture:
     figure.colorbar(axes.images[0], ax=axes, location="bottom", label="cosine similarity")
     near, far = _neighbours(similarity, grid)
     alt = (
-        f"Similarity of the position embeddings of {rows}x{columns} patches: on average {near:.2f} "
-        f"between neighbours and {far:.2f} between all others."
+        f"Similarity of the position embeddings of {rows}x{columns} patches: on average "
+        f"{near:z.2f} between neighbours and {far:z.2f} between all others."
     )
     return Picture("position_similarity", alt, figure)
 

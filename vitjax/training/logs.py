@@ -44,15 +44,7 @@ class Logs:
 
             self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         if wandb:
-            import wandb as library
-
-            self._wandb = library.init(
-                id=_run_id(folder / "wandb_id"),
-                name=folder.name,
-                dir=str(folder),
-                config=dict(config),
-                resume="allow",
-            )
+            self._wandb = _wandb_run(folder, config)
 
     def write(self, step: int, numbers: Mapping[str, float]) -> None:
         """Adds numbers, named train_loss and so on, at `step`."""
@@ -69,6 +61,24 @@ class Logs:
             self._tensorboard.close()
         if self._wandb:
             self._wandb.finish()
+
+
+def _wandb_run(folder: Path, config: Mapping[str, Any]) -> Any:
+    import wandb
+
+    try:
+        return wandb.init(
+            id=_run_id(folder / "wandb_id"),
+            name=folder.name,
+            dir=str(folder),
+            config=dict(config),
+            resume="allow",
+        )
+    except wandb.errors.Error as error:
+        raise ValueError(
+            f"Weights & Biases does not begin: {error}; run wandb login, set WANDB_MODE=offline, "
+            "or leave config.log.wandb out"
+        ) from error
 
 
 def _run_id(path: Path) -> str:
