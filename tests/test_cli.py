@@ -34,7 +34,7 @@ def rejected(*args, **kwargs):
 
 
 def test_a_reader_that_stops_early_is_no_error():
-    words = [*command(module="vitjax.published"), "--json"]
+    words = command(module="vitjax.pretrained")
     with subprocess.Popen(
         words, cwd=REPO, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

@@ -100,7 +100,10 @@ def _parse_plain(argv: Sequence[str]) -> list[str]:
 def _one_line(function: Callable[[Any], Any], argument: Any) -> Any:
     """Calls the function; turns errors that a user can mend into one line and an exit code."""
     try:
-        return function(argument)
+        try:
+            return function(argument)
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
