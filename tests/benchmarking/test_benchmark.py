@@ -5,12 +5,13 @@ import json
 import subprocess
 import sys
 
+import jax
 import jax.numpy as jnp
 import pytest
 from runs import REPO, environment
 
 from vitjax import cli, models
-from vitjax.benchmarking import attention, measure, start, tables
+from vitjax.benchmarking import attention, measure, profile, start, tables
 from vitjax.benchmarking.ours import make_recipe
 from vitjax.benchmarking.suite import SEEDS
 from vitjax.benchmarking.worker import PeerError, Worker
@@ -109,7 +110,21 @@ def test_measures_a_model_of_the_suite(tmp_path):
     flops = 6 * 163_152 * 32 / result["step_seconds"]["median"]
     assert result["flops_per_second"] == pytest.approx(flops)
     assert result["share_of_matmul_peak"] == pytest.approx(flops / written["matmul_peak"])
+    assert 0 < result["share_in_products"] < 1
     assert result["compile_seconds"]["cached"] < result["compile_seconds"]["cold"]
+
+
+def test_products_take_their_share_of_a_step():
+    square = jnp.ones((600, 600))
+
+    def share(function):
+        compiled = jax.jit(function).lower(square).compile()
+        compiled(square)
+        return profile.share_in_products(compiled, lambda: compiled(square).block_until_ready())
+
+    assert share(lambda x: x @ x) > 0.9
+    assert share(lambda x: jnp.sin(x)) == 0
+    assert 0 < share(lambda x: jnp.sort(x @ x, axis=0)) < 0.9
 
 
 def test_measures_a_config():

@@ -21,7 +21,8 @@ def case_line(name: str, result: Mapping[str, Any]) -> str:
         f"{name}: {result['params']:,} parameters, {result['macs']:,} MACs, batch "
         f"{result['batch_size']}, {result['dtype']}",
         f"  step {_range(step)}, {result['images_per_second']:,.0f} images/s, "
-        f"{100 * result['share_of_matmul_peak']:.0f} % of the matmul peak, "
+        f"{100 * result['share_of_matmul_peak']:.0f} % of the matmul peak"
+        f"{_in_products(result)}, "
         f"{peak / 2**20:,.0f} MiB; augmentation adds {100 * result['augmentation_share']:.0f} %",
         f"  compiling {compiled['cold']:.1f} s, {compiled['cached']:.1f} s from the cache",
         f"  epoch of {result['train_images']:,} images {_range(result['epoch_seconds'])}",
@@ -42,6 +43,12 @@ def _range(seconds: Mapping[str, float]) -> str:
     scale, unit = (1e3, "ms") if seconds["median"] < 1 else (1, "s")
     low, median, high = (scale * seconds[key] for key in ("low", "median", "high"))
     return f"{median:.3g} {unit} ({low:.3g} to {high:.3g})"
+
+
+def _in_products(result: Mapping[str, Any]) -> str:
+    """Returns how much of the step matrix products take, where it is known."""
+    share = _percent(result["share_in_products"])
+    return f" ({share} of the time in products)" if share else ""
 
 
 def _ms(seconds: float) -> str:
@@ -116,9 +123,9 @@ def _seeds_section(results: Mapping[str, Any]) -> list[str]:
     lines = [
         *_source(results),
         "",
-        "| model | parameters | batch | step | of matmul peak | PyTorch / vitjax: step | compiled |"
-        " epoch |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| model | parameters | batch | step | of matmul peak | in products | "
+        "PyTorch / vitjax: step | compiled | epoch |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, r in results["results"].items():
         peers = r["peers"]
@@ -130,9 +137,14 @@ def _seeds_section(results: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"| {name} | {r['params']:,} | {r['batch_size']} | "
             f"{_ms(r['step_seconds']['median'])} | "
-            f"{100 * r['share_of_matmul_peak']:.0f} % | {' | '.join(ratios)} |"
+            f"{100 * r['share_of_matmul_peak']:.0f} % | {_percent(r['share_in_products'])} | "
+            f"{' | '.join(ratios)} |"
         )
     return [*lines, ""]
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.0f} %"
 
 
 def _ratio(peers: Mapping[str, Any], name: str, key: str) -> str:
