@@ -25,10 +25,24 @@ def safetensors():
     return len(header).to_bytes(8, "little") + header + ARRAYS["a"].tobytes()
 
 
-def npz():
+def npz(**arrays):
     buffer = io.BytesIO()
-    np.savez(buffer, **ARRAYS)
+    np.savez(buffer, **(arrays or ARRAYS))
     return buffer.getvalue()
+
+
+def npy():
+    buffer = io.BytesIO()
+    np.save(buffer, ARRAYS["a"])
+    return buffer.getvalue()
+
+
+def compressed_npz_with_flipped_bytes():
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, a=np.random.RandomState(0).randn(100))
+    content = bytearray(buffer.getvalue())
+    content[200:300] = bytes(byte ^ 255 for byte in content[200:300])
+    return bytes(content)
 
 
 def torch_file(content):
@@ -61,6 +75,12 @@ def test_whole_files_are_read(tmp_path, name, content):
         ("empty.safetensors", b"", "empty.safetensors is no whole safetensors file"),
         ("cut.npz", npz()[:-60], "cut.npz is no whole npz file"),
         ("text.npz", b"not weights\n", "text.npz is no whole npz file"),
+        ("flipped.npz", compressed_npz_with_flipped_bytes(), "flipped.npz is no whole npz file"),
+        ("npy.npz", npy(), "npy.npz is no whole npz file"),
+        ("safetensors.npz", safetensors(), r"is no whole npz file \(File is not a zip file\)"),
+        ("pickle.npz", pickle.dumps(ARRAYS), r"is no whole npz file \(File is not a zip file\)"),
+        ("torch.npz", torch_file(b"junk"), "torch.npz holds more than plain arrays"),
+        ("objects.npz", npz(a={"b": 1}), "objects.npz holds more than plain arrays"),
         ("weights.txt", b"", "weights.txt has no known kind of weights"),
         ("model.pth", torch_file(pickle.dumps({})), "set --config.finetune.allow_pickle=true"),
     ],

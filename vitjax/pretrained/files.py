@@ -4,7 +4,6 @@ The only importer of safetensors.
 """
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +46,18 @@ def _read_safetensors(path: Path) -> Arrays:
 
 def _read_npz(path: Path) -> Arrays:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array without a name")
-            return dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        # Not np.load: of other files it says how to read them as pickles.
+        with path.open("rb") as opened, np.lib.npyio.NpzFile(opened) as file:
+            arrays = dict(file)
+            if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+                raise ValueError("a member is no npy file")
+            return arrays
+    except ValueError as error:
+        raise ValueError(
+            f"{path} holds more than plain arrays, expected arrays of numbers by name, as "
+            "numpy.savez writes them; change config.finetune.weights"
+        ) from error
+    except Exception as error:  # what zipfile and zlib raise for damaged bytes
         raise ValueError(f"{path} is no whole npz file ({error}); get it again") from error
 
 
