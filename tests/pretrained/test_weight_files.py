@@ -115,6 +115,32 @@ def test_what_is_written_is_read_exactly(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
 
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.mkdir()
+    with pytest.raises(ValueError, match=r"cannot write .*a\.safetensors \("):
+        files.write(path, ARRAYS, {})
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_write_keeps_the_file_that_was_there(tmp_path):
+    path = tmp_path / "a.safetensors"
+    files.write(path, ARRAYS, {})
+    with pytest.raises(ValueError, match="cannot write"):
+        files.write(path, {"a": np.array(["text"])}, {})
+    np.testing.assert_array_equal(files.read(path)["a"], ARRAYS["a"])
+
+
+def test_exporting_into_no_folder_is_one_line(digits_run, tmp_path):
+    output = tmp_path / "missing" / "a.safetensors"
+    _, error = main(
+        f"--workdir={digits_run}", f"--output={output}", module="vitjax.pretrained.export", code=1
+    )
+    assert error == (
+        f"error: --output={output}: {output.parent} is no folder; make it, or change --output\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -3,6 +3,7 @@
 The only importer of safetensors.
 """
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,21 @@ def _read_npz(path: Path) -> Arrays:
 
 
 def write(path: Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
-    """Writes arrays as safetensors, whole or not at all; `metadata` becomes JSON in its header."""
+    """Writes arrays as safetensors, whole or not at all; `metadata` becomes JSON in its header.
+
+    Raises ValueError where the file cannot be written.
+    """
     partial = path.with_name(path.name + ".tmp")
     header = {"format": "vitjax", "vitjax": json.dumps(metadata)}
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    _safetensors().save_file(contiguous, partial, header)
-    partial.replace(path)
+    to_file = _safetensors()
+    try:
+        to_file.save_file(contiguous, partial, header)
+        partial.replace(path)
+    except Exception as error:  # SafetensorError, a plain Exception, or OSError
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise ValueError(f"cannot write {path} ({error}); choose another file") from error
 
 
 def _safetensors() -> Any:
