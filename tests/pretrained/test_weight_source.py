@@ -84,6 +84,21 @@ def test_the_catalogue_names_models_with_their_options(entry):
     assert entry.name in catalog.table()
 
 
+@pytest.mark.parametrize(
+    ("sums", "text"),
+    [
+        ((None, None), "no sha256 is known here, so that none is checked."),
+        ((None, "0"), "the sha256 of 1 of 2 is known here and checked."),
+        (("0", "0"), "the sha256 of 2 of 2 is known here and checked."),
+    ],
+)
+def test_the_catalogue_says_which_sums_are_checked(sums, text, monkeypatch):
+    entry = catalog.CATALOG["resnet18_in1k"]
+    entries = {str(i): dataclasses.replace(entry, sha256=s) for i, s in enumerate(sums)}
+    monkeypatch.setattr(catalog, "CATALOG", entries)
+    assert f"The file is model.safetensors everywhere; {text}" in catalog.table()
+
+
 def test_the_catalogue_is_listed_without_jax():
     code = "import sys, vitjax.pretrained.catalog; print('jax' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
