@@ -1,6 +1,5 @@
 """From converted arrays to a model's variables: what must change, and what does not fit."""
 
-import collections
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -46,7 +45,7 @@ def fit(
             f"left out, as nothing here needs it: {', '.join(_endings(converted.ignored))}"
         )
     given = {path: np.asarray(arrays[path], np.float32) for path in template if path in arrays}
-    broken = [path for path, array in given.items() if not np.isfinite(array).all()]
+    broken = {path: "" for path, array in given.items() if not np.isfinite(array).all()}
     if broken:
         raise ValueError(f"{what} holds NaN or infinity in {', '.join(_grouped(broken))}")
     return unflatten_dict(template | given, sep="/"), notes
@@ -89,7 +88,7 @@ def _resize(
             new = _BY_TOKENS[leaf](old, grid, with_class_token)
         if new is not None and new.shape == wanted:
             arrays[path], done[_short(path)] = new, f" from {old.shape} to {wanted}"
-    notes.extend(f"resized {line}" for line in _grouped_with(done))
+    notes.extend(f"resized {line}" for line in _grouped(done))
 
 
 def _swap_head(arrays: Arrays, template: Mapping[str, Any], notes: list[str]) -> set[str]:
@@ -133,7 +132,7 @@ def _check(
     for name, shape in converted.unknown.items():
         misfits[name] = f": {shape} in the file, of no known meaning"
     if misfits:
-        lines = _grouped_with(misfits)
+        lines = _grouped(misfits)
         options = [f"; {path} depends on {o}" for path, o in _OPTIONS.items() if path in misfits]
         raise ValueError(
             f"{what} does not fit the model in {len(misfits)} array(s): {'; '.join(lines)}"
@@ -145,22 +144,18 @@ def _short(path: str) -> str:
     return path.removeprefix("params/")
 
 
-def _grouped(names: Iterable[str]) -> list[str]:
-    """Returns names, those that differ in numbers alone as one with stars."""
-    return list(dict.fromkeys(_INDEX.sub("*", name) for name in names))
-
-
 def _endings(names: Iterable[str]) -> list[str]:
     """Returns names; of those that say by their end what they are, the ends alone."""
     ends = (_END.sub(r"*.\1", name) for name in names)
-    return _grouped(ends)
+    return _grouped(dict.fromkeys(ends, ""))
 
 
-def _grouped_with(lines: Mapping[str, str]) -> list[str]:
-    """Returns "name, text" lines; equal ones but for numbers in the name as one, counted."""
-    counts: collections.Counter[tuple[str, str]] = collections.Counter()
-    for name, text in lines.items():
-        counts[_INDEX.sub("*", name), _INDEX.sub("*", text)] += 1
+def _grouped(texts: Mapping[str, str]) -> list[str]:
+    """Returns "name, text" lines; those that differ in a layer's number alone as one, counted."""
+    groups: dict[str, list[str]] = {}
+    for name, text in texts.items():
+        groups.setdefault(_INDEX.sub("*", name + text), []).append(name + text)
     return [
-        f"{name}{text}" + (f" ({n} such)" if n > 1 else "") for (name, text), n in counts.items()
+        lines[0] if len(lines) == 1 else f"{group} ({len(lines)} such)"
+        for group, lines in groups.items()
     ]
