@@ -102,6 +102,24 @@ def test_either_stem_takes_the_same_weights(stem):
     np.testing.assert_allclose(logits, conv.apply(vit()[0], images), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("tensors", "stem", "message"),
+    [
+        ({"patch_embed.proj.bias": None}, "conv", "stem/bias: not in the file, "),
+        ({"patch_embed.proj.bias": None}, "linear", "stem/embedding/bias: not in the file, "),
+        (
+            {"patch_embed.proj.weight": np.zeros((64, 3, 2, 2), np.float32)},
+            "linear",
+            r"stem/embedding/kernel: \(2, 2, 3, 64\) in the file, \(48, 16\) in the model",
+        ),
+    ],
+)
+def test_a_stem_that_lacks_an_array_or_has_another_shape_is_a_misfit(tensors, stem, message):
+    changed = load("timm_vit")["tensors"] | tensors
+    with pytest.raises(ValueError, match=message):
+        vit({name: x for name, x in changed.items() if x is not None}, stem=stem)
+
+
 def test_all_misfits_are_listed_at_once_with_both_sides():
     tensors = load("timm_vit")["tensors"]
     del tensors["norm.weight"]
@@ -135,7 +153,7 @@ def test_another_head_for_the_same_classes_is_a_misfit():
 def test_numbers_that_are_none_are_refused(value):
     tensors = load("timm_vit")["tensors"]
     tensors["blocks.0.attn.proj.bias"][3] = value
-    with pytest.raises(ValueError, match="NaN or infinity in .*/block_0/mixer/out/bias$"):
+    with pytest.raises(ValueError, match=r"NaN or infinity in .*/block_0/mixer/out/bias$"):
         vit(tensors)
 
 

@@ -1,5 +1,6 @@
 """From converted arrays to a model's variables: what must change, and what does not fit."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -55,12 +56,11 @@ def _restem(arrays: Arrays, template: Mapping[str, Any]) -> None:
     """Stores the patch embedding as the model does: as a convolution or as a linear layer."""
     conv, linear = "params/stem/", "params/stem/embedding/"
     for old, new in ((conv, linear), (linear, conv)):
-        if old + "kernel" in arrays and new + "kernel" in template:
-            kernel, wanted = arrays.pop(old + "kernel"), template[new + "kernel"].shape
-            same = kernel.size == np.prod(wanted)
-            arrays[new + "kernel"] = kernel.reshape(wanted) if same else kernel
-            arrays[new + "bias"] = arrays.pop(old + "bias")
-            return
+        for name in ("kernel", "bias"):
+            if old + name in arrays and new + name in template:
+                array, wanted = arrays.pop(old + name), template[new + name].shape
+                same = array.size == math.prod(wanted) and array.shape[-1:] == wanted[-1:]
+                arrays[new + name] = array.reshape(wanted) if same else array
 
 
 def _resize(
