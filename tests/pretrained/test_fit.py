@@ -18,6 +18,16 @@ LINFORMER = dict(
     stem="linear",
 )  # fmt: skip
 
+SWIN = dict(
+    patch_size=2, hidden_dim=8, stage_sizes=(2, 1), num_heads=(2, 4), window_size=3, mlp_ratio=2
+)
+
+
+def linformer():
+    """The arrays of a vit-pytorch with linformer as its transformer, of 2 x 2 patches."""
+    with np.load(GOLDENS / "linformer.npz") as file:
+        return unpack(file["weights"], json.loads(str(file["shapes"])))
+
 
 def vit(tensors=None, image_shape=(12, 8, 3), num_classes=5, **changes):
     """timm's small ViT in a model of ours: (variables, notes)."""
@@ -57,20 +67,15 @@ def test_a_length_projection_keeps_the_projected_values_of_constant_tokens():
 
 
 def test_linformers_projections_follow_the_image():
-    with np.load(GOLDENS / "linformer.npz") as file:
-        tensors = unpack(file["weights"], json.loads(str(file["shapes"])))
     model = models.create("linformer", 5, **LINFORMER)
-    variables, notes = convert(tensors, model, (16, 16, 3))
+    variables, notes = convert(linformer(), model, (16, 16, 3))
     block = variables["params"]["encoder"]["block_1"]["mixer"]
     assert block["key_projection"].shape == block["value_projection"].shape == (17, 3)
     assert "resized encoder/block_*/mixer/key_projection from (5, 3) to (17, 3) (2 such)" in notes
 
 
 def test_another_window_resizes_relative_positions():
-    model = models.create(
-        "swin", 5, patch_size=2, hidden_dim=8, stage_sizes=(2, 1), num_heads=(2, 4),
-        window_size=4, mlp_ratio=2,
-    )  # fmt: skip
+    model = models.create("swin", 5, **SWIN | {"window_size": 4})
     tensors = load("timm_swin")["tensors"]
     name = "layers.0.blocks.0.attn.relative_position_bias_table"
     tensors[name] = np.full_like(tensors[name], 0.5)
@@ -118,6 +123,31 @@ def test_a_stem_that_lacks_an_array_or_has_another_shape_is_a_misfit(tensors, st
     changed = load("timm_vit")["tensors"] | tensors
     with pytest.raises(ValueError, match=message):
         vit({name: x for name, x in changed.items() if x is not None}, stem=stem)
+
+
+@pytest.mark.parametrize("shape", [(0, 17, 16), (1, 0, 16), (2, 5, 16), (1, 5, 8), (16,), ()])
+def test_positions_of_no_image_are_a_misfit(shape):
+    tensors = load("timm_vit")["tensors"] | {"pos_embed": np.ones(shape, np.float32)}
+    with pytest.raises(ValueError, match=r"position_embedding: .* in the file, .* in the model"):
+        vit(tensors)
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (25, 0), (24, 2), (25, 3), (1, 25, 2), (25,), ()])
+def test_biases_of_no_window_are_a_misfit(shape):
+    tensors = load("timm_swin")["tensors"]
+    tensors["layers.0.blocks.1.attn.relative_position_bias_table"] = np.ones(shape, np.float32)
+    model = models.create("swin", 5, **SWIN | {"window_size": 4})
+    with pytest.raises(ValueError, match=r"block_1/mixer/relative_position_bias: .* in the file"):
+        convert(tensors, model, (16, 16, 3))
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (7, 0), (6, 3), (5, 4), (1, 5, 3), (5,), ()])
+def test_length_projections_of_no_image_are_a_misfit(shape):
+    tensors = linformer()
+    tensors["transformer.net.layers.1.0.fn.proj_k"] = np.ones(shape, np.float32)
+    model = models.create("linformer", 5, **LINFORMER)
+    with pytest.raises(ValueError, match=r"block_1/mixer/key_projection: .* in the file"):
+        convert(tensors, model, (16, 16, 3))
 
 
 def test_all_misfits_are_listed_at_once_with_both_sides():

@@ -78,7 +78,7 @@ def _resize(
         if old.ndim < len(wanted):  # vit-pytorch's positions lack our first axis, of 1
             old = arrays[path] = old.reshape((1,) * (len(wanted) - old.ndim) + old.shape)
         new = None
-        if old.shape == wanted:
+        if not _differ_in_one_axis(old.shape, wanted):
             continue
         if leaf == "relative_position_bias":
             new = resize.relative_positions(old, wanted[0])
@@ -89,6 +89,13 @@ def _resize(
         if new is not None and new.shape == wanted:
             arrays[path], done[_short(path)] = new, f" from {old.shape} to {wanted}"
     notes.extend(f"resized {line}" for line in _grouped(done))
+
+
+def _differ_in_one_axis(old: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether shapes are equal but for one axis, as of an array that resizing may fit."""
+    if len(old) != len(wanted) or 0 in old:
+        return False
+    return sum(a != b for a, b in zip(old, wanted, strict=True)) == 1
 
 
 def _swap_head(arrays: Arrays, template: Mapping[str, Any], notes: list[str]) -> set[str]:
@@ -108,7 +115,7 @@ def _swap_head(arrays: Arrays, template: Mapping[str, Any], notes: list[str]) ->
 def _num_classes(tree: Mapping[str, Any]) -> int:
     """Returns the classes of the head among these paths; 0 without one."""
     kernel = tree.get(_HEAD + "logits/kernel")
-    return 0 if kernel is None else kernel.shape[-1]
+    return kernel.shape[-1] if kernel is not None and kernel.ndim else 0
 
 
 def _check(
