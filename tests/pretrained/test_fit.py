@@ -1,6 +1,7 @@
 """What changes when weights meet a model of another size, and what does not fit."""
 
 import json
+import re
 
 import jax
 import numpy as np
@@ -148,6 +149,41 @@ def test_length_projections_of_no_image_are_a_misfit(shape):
     model = models.create("linformer", 5, **LINFORMER)
     with pytest.raises(ValueError, match=r"block_1/mixer/key_projection: .* in the file"):
         convert(tensors, model, (16, 16, 3))
+
+
+def hugging_face_vit(**changes):
+    """Converts a ViT of Hugging Face with other arrays in its first layer's attention."""
+    attention = "vit.encoder.layer.0.attention.attention."
+    tensors = load("transformers_vit")["tensors"]
+    tensors |= {f"{attention}{name}.weight": array for name, array in changes.items()}
+    tensors = {name: array for name, array in tensors.items() if array is not None}
+    return convert(tensors, models.create("vit", 5, **VIT | {"mlp_dim": 20}), (12, 8, 3))
+
+
+@pytest.mark.parametrize("shape", [(16, 7), (7, 16), (16,), ()])
+def test_queries_keys_and_values_of_other_shapes_are_a_misfit(shape):
+    name = rf"layer\.0\.attention\.attention\.key\.weight:? {re.escape(str(shape))}"
+    with pytest.raises(ValueError, match=f"the golden file does not fit the model in .*{name}"):
+        hugging_face_vit(key=np.ones(shape, np.float32))
+
+
+def test_what_does_not_join_is_listed_with_all_other_misfits():
+    values = np.ones((8, 16), np.float32)
+    message = r"in 2 array\(s\): .*\.value\.weight \(8, 16\) in the file, expected .*; .*\.stray\."
+    with pytest.raises(ValueError, match=message):
+        hugging_face_vit(value=values, stray=values)
+
+
+@pytest.mark.parametrize(
+    ("missing", "found"), [(["key"], "query + value"), (["key", "value"], "query")]
+)
+def test_of_missing_parts_what_was_found_is_named(missing, found):
+    attention = "vit.encoder.layer.0.attention.attention."
+    parts = " + ".join(f"{attention}{name}.weight (16, 16)" for name in found.split(" + "))
+    shape = rf"\(16, {16 * (3 - len(missing))}\)"
+    message = rf"block_0/mixer/qkv/kernel: {shape} in the file, of {re.escape(parts)}, \(16, 48\)"
+    with pytest.raises(ValueError, match=message):
+        hugging_face_vit(**dict.fromkeys(missing))
 
 
 def test_all_misfits_are_listed_at_once_with_both_sides():

@@ -127,7 +127,10 @@ def _check(
 ) -> None:
     """Raises ValueError that lists every misfit with both sides."""
     misfits = {}
-    for path in sorted(template.keys() - arrays.keys() - fresh_head):
+    unjoined = converted.parts.keys() - converted.arrays.keys()
+    for path in sorted(unjoined):
+        misfits[_short(path)] = f": {converted.parts[path]} in the file, expected equal shapes"
+    for path in sorted(template.keys() - arrays.keys() - fresh_head - unjoined):
         misfits[_short(path)] = f": not in the file, {template[path].shape} in the model"
     for path in sorted(arrays.keys() - template.keys()):
         name = converted.names.get(path, path)
@@ -135,7 +138,8 @@ def _check(
     for path in sorted(arrays.keys() & template.keys()):
         old, new = arrays[path].shape, template[path].shape
         if old != new:
-            misfits[_short(path)] = f": {old} in the file, {new} in the model"
+            parts = f", of {converted.parts[path]}" if path in converted.parts else ""
+            misfits[_short(path)] = f": {old} in the file{parts}, {new} in the model"
     for name, shape in converted.unknown.items():
         misfits[name] = f": {shape} in the file, of no known meaning"
     if misfits:
