@@ -13,18 +13,21 @@ from vitjax import models
 from vitjax.config import debug, default
 from vitjax.pretrained import catalog, files, source
 from vitjax.pretrained.load import load_weights
+from vitjax.training.initial import Inputs
 from vitjax.training.loop import train_and_evaluate
 
 SHAPE = (12, 8, 3)
+HALF = (0.5, 0.5, 0.5)
 
 
-def said_of(weights):
+def said_of(weights, mean=HALF, std=HALF):
     """What is said when timm's small ViT is loaded by a name."""
     model = models.create(
         "vit", 5, patch_size=4, hidden_dim=16, num_layers=2, num_heads=2, mlp_dim=64
     )
     said = []
-    load_weights(str(weights), fresh(model, SHAPE), model, SHAPE, said.append)
+    inputs = Inputs(SHAPE, mean, std)
+    load_weights(str(weights), fresh(model, SHAPE), model, inputs, said.append)
     return said
 
 
@@ -76,6 +79,23 @@ def test_a_model_that_computes_otherwise_than_the_weights_expect_is_warned_of(fi
         "warning: trained with config.model.num_heads=3, here 2",
         "trained on images of 224 pixels, here 12x8",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "warning"),
+    [
+        ({"mean": (0.25, 1 / 3, 0.0)}, "mean=(0.5, 0.5, 0.5), here (0.25, 0.3333, 0.0)"),
+        ({"std": (0.25, 0.25, 0.25)}, "std=(0.5, 0.5, 0.5), here (0.25, 0.25, 0.25)"),
+    ],
+)
+def test_inputs_normalised_otherwise_than_the_weights_expect_are_warned_of(
+    given, warning, file, monkeypatch
+):
+    monkeypatch.setattr(source, "_fetch", lambda repo, name: file)
+    new = {line.strip() for line in said_of("vit_ti_augreg", **given)}
+    assert new - {line.strip() for line in said_of("vit_ti_augreg")} == {
+        f"warning: trained with config.data.{warning}"
+    }
 
 
 @pytest.mark.parametrize("entry", catalog.CATALOG.values(), ids=lambda entry: entry.name)

@@ -125,7 +125,8 @@ def table() -> str:
             *papers,
             "",
             f"The file is model.safetensors everywhere; {_checked_sums()}.",
-            "Use: python -m vitjax.main --config.model_name=MODEL --config.finetune.weights=NAME",
+            "Use: python -m vitjax.main --config.model_name=MODEL --config.finetune.weights=NAME "
+            "--config.data.mean=R,G,B --config.data.std=R,G,B --config.data.input_size=PIXELS",
         ]
     )
 
