@@ -4,6 +4,7 @@ import json
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from golden import GOLDENS, convert, fresh, load, unpack
@@ -223,6 +224,14 @@ def test_numbers_that_are_none_are_refused(value):
         vit(tensors)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.bool_, np.complex64, np.str_])
+def test_arrays_of_no_floating_point_numbers_are_refused(dtype):
+    tensors = load("timm_vit")["tensors"]
+    tensors["norm.bias"] = tensors["norm.bias"].astype(dtype)
+    with pytest.raises(ValueError, match=r"no floating-point number in final_norm/bias: [<a-z]"):
+        vit(tensors)
+
+
 def test_another_architecture_is_named():
     model = models.create("resnet18", 5)
     with pytest.raises(ValueError, match=r"is timm's ViT, for the model ViT, and .* a ResNet"):
@@ -235,8 +244,9 @@ def test_unknown_names_are_shown(names):
         to_ours({name: np.zeros(1) for name in names}, "ViT", "FILE")
 
 
-def test_what_is_given_is_float32():
-    tensors = {k: x.astype(np.float16) for k, x in load("timm_vit")["tensors"].items()}
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16, np.float64])
+def test_what_is_given_is_float32(dtype):
+    tensors = {k: x.astype(dtype) for k, x in load("timm_vit")["tensors"].items()}
     assert {x.dtype for x in jax.tree.leaves(vit(tensors)[0])} == {np.dtype(np.float32)}
 
 

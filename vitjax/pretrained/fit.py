@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -36,6 +37,7 @@ def fit(
     """
     template = flatten_dict(fresh, sep="/")
     arrays = dict(converted.arrays)
+    _check_dtypes(arrays, what)
     notes: list[str] = []
     _restem(arrays, template)
     _resize(arrays, template, model, image_shape, notes)
@@ -50,6 +52,20 @@ def fit(
     if broken:
         raise ValueError(f"{what} holds NaN or infinity in {', '.join(_grouped(broken))}")
     return unflatten_dict(template | given, sep="/"), notes
+
+
+def _check_dtypes(arrays: Arrays, what: str) -> None:
+    """Raises ValueError that lists arrays of anything but floating-point numbers."""
+    others = {
+        _short(path): f": {array.dtype}"
+        for path, array in arrays.items()
+        if not jnp.issubdtype(array.dtype, jnp.floating)
+    }
+    if others:
+        raise ValueError(
+            f"{what} holds what is no floating-point number in {'; '.join(_grouped(others))}; "
+            "expected weights that are not quantised; change config.finetune.weights"
+        )
 
 
 def _restem(arrays: Arrays, template: Mapping[str, Any]) -> None:
