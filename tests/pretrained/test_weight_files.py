@@ -25,10 +25,24 @@ def safetensors():
     return len(header).to_bytes(8, "little") + header + ARRAYS["a"].tobytes()
 
 
-def npz():
+def npz(**arrays):
     buffer = io.BytesIO()
-    np.savez(buffer, **ARRAYS)
+    np.savez(buffer, **(arrays or ARRAYS))
     return buffer.getvalue()
+
+
+def npy():
+    buffer = io.BytesIO()
+    np.save(buffer, ARRAYS["a"])
+    return buffer.getvalue()
+
+
+def compressed_npz_with_flipped_bytes():
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, a=np.random.RandomState(0).randn(100))
+    content = bytearray(buffer.getvalue())
+    content[200:300] = bytes(byte ^ 255 for byte in content[200:300])
+    return bytes(content)
 
 
 def torch_file(content):
@@ -61,6 +75,12 @@ def test_whole_files_are_read(tmp_path, name, content):
         ("empty.safetensors", b"", "empty.safetensors is no whole safetensors file"),
         ("cut.npz", npz()[:-60], "cut.npz is no whole npz file"),
         ("text.npz", b"not weights\n", "text.npz is no whole npz file"),
+        ("flipped.npz", compressed_npz_with_flipped_bytes(), "flipped.npz is no whole npz file"),
+        ("npy.npz", npy(), "npy.npz is no whole npz file"),
+        ("safetensors.npz", safetensors(), r"is no whole npz file \(File is not a zip file\)"),
+        ("pickle.npz", pickle.dumps(ARRAYS), r"is no whole npz file \(File is not a zip file\)"),
+        ("torch.npz", torch_file(b"junk"), "torch.npz holds more than plain arrays"),
+        ("objects.npz", npz(a={"b": 1}), "objects.npz holds more than plain arrays"),
         ("weights.txt", b"", "weights.txt has no known kind of weights"),
         ("model.pth", torch_file(pickle.dumps({})), "set --config.finetune.allow_pickle=true"),
     ],
@@ -93,6 +113,32 @@ def test_what_is_written_is_read_exactly(tmp_path):
     for name, array in files.read(path).items():
         np.testing.assert_array_equal(array, arrays[name])
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.mkdir()
+    with pytest.raises(ValueError, match=r"cannot write .*a\.safetensors \("):
+        files.write(path, ARRAYS, {})
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_write_keeps_the_file_that_was_there(tmp_path):
+    path = tmp_path / "a.safetensors"
+    files.write(path, ARRAYS, {})
+    with pytest.raises(ValueError, match="cannot write"):
+        files.write(path, {"a": np.array(["text"])}, {})
+    np.testing.assert_array_equal(files.read(path)["a"], ARRAYS["a"])
+
+
+def test_exporting_into_no_folder_is_one_line(digits_run, tmp_path):
+    output = tmp_path / "missing" / "a.safetensors"
+    _, error = main(
+        f"--workdir={digits_run}", f"--output={output}", module="vitjax.pretrained.export", code=1
+    )
+    assert error == (
+        f"error: --output={output}: {output.parent} is no folder; make it, or change --output\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,18 +13,21 @@ from vitjax import models
 from vitjax.config import debug, default
 from vitjax.pretrained import catalog, files, source
 from vitjax.pretrained.load import load_weights
+from vitjax.training.initial import Inputs
 from vitjax.training.loop import train_and_evaluate
 
 SHAPE = (12, 8, 3)
+HALF = (0.5, 0.5, 0.5)
 
 
-def said_of(weights):
+def said_of(weights, mean=HALF, std=HALF):
     """What is said when timm's small ViT is loaded by a name."""
     model = models.create(
         "vit", 5, patch_size=4, hidden_dim=16, num_layers=2, num_heads=2, mlp_dim=64
     )
     said = []
-    load_weights(str(weights), fresh(model, SHAPE), model, SHAPE, said.append)
+    inputs = Inputs(SHAPE, mean, std)
+    load_weights(str(weights), fresh(model, SHAPE), model, inputs, said.append)
     return said
 
 
@@ -78,10 +81,42 @@ def test_a_model_that_computes_otherwise_than_the_weights_expect_is_warned_of(fi
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "warning"),
+    [
+        ({"mean": (0.25, 1 / 3, 0.0)}, "mean=(0.5, 0.5, 0.5), here (0.25, 0.3333, 0.0)"),
+        ({"std": (0.25, 0.25, 0.25)}, "std=(0.5, 0.5, 0.5), here (0.25, 0.25, 0.25)"),
+    ],
+)
+def test_inputs_normalised_otherwise_than_the_weights_expect_are_warned_of(
+    given, warning, file, monkeypatch
+):
+    monkeypatch.setattr(source, "_fetch", lambda repo, name: file)
+    new = {line.strip() for line in said_of("vit_ti_augreg", **given)}
+    assert new - {line.strip() for line in said_of("vit_ti_augreg")} == {
+        f"warning: trained with config.data.{warning}"
+    }
+
+
 @pytest.mark.parametrize("entry", catalog.CATALOG.values(), ids=lambda entry: entry.name)
 def test_the_catalogue_names_models_with_their_options(entry):
     assert models.create(entry.model_name, 10, **entry.options) is not None
     assert entry.name in catalog.table()
+
+
+@pytest.mark.parametrize(
+    ("sums", "text"),
+    [
+        ((None, None), "no sha256 is known here, so that none is checked."),
+        ((None, "0"), "the sha256 of 1 of 2 is known here and checked."),
+        (("0", "0"), "the sha256 of 2 of 2 is known here and checked."),
+    ],
+)
+def test_the_catalogue_says_which_sums_are_checked(sums, text, monkeypatch):
+    entry = catalog.CATALOG["resnet18_in1k"]
+    entries = {str(i): dataclasses.replace(entry, sha256=s) for i, s in enumerate(sums)}
+    monkeypatch.setattr(catalog, "CATALOG", entries)
+    assert f"The file is model.safetensors everywhere; {text}" in catalog.table()
 
 
 def test_the_catalogue_is_listed_without_jax():

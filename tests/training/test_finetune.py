@@ -102,17 +102,18 @@ def debug_config(**finetuning):
     return config
 
 
-def halves(source, variables, model, image_shape, say):
+def halves(source, variables, model, inputs, say):
     """Weights that are 0.5 everywhere."""
-    say(f"{source} for {type(model).__name__} on {image_shape}")
+    say(f"{source} for {type(model).__name__} on {inputs.shape}, normalised by {inputs.mean}")
     return jax.tree.map(lambda x: jnp.full_like(x, 0.5), variables)
 
 
 def test_a_run_begins_with_the_weights_it_is_given(tmp_path):
     said = []
     config = debug_config(weights="somewhere", train_only="head")
+    config.data.update(mean=(0.25,), std=(0.5,))
     result = train_and_evaluate(config, tmp_path / "run", said.append, halves)
-    assert "somewhere for ViT on (8, 8, 1)" in said
+    assert "somewhere for ViT on (8, 8, 1), normalised by (0.25,)" in said
     params = runs.newest_params(tmp_path / "run")
     assert (params["encoder"]["block_0"]["mlp"]["in"]["kernel"] == 0.5).all()
     assert not (params["head"]["logits"]["kernel"] == 0.5).all()

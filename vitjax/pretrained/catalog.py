@@ -117,7 +117,6 @@ def table() -> str:
         for line in lines
     ]
     papers = [f"{entry.name}: {entry.paper}{_options(entry)}" for entry in CATALOG.values()]
-    unknown = sum(entry.sha256 is None for entry in CATALOG.values())
     return "\n".join(
         [
             *rows,
@@ -125,11 +124,19 @@ def table() -> str:
             "Papers, and model options besides those of the model's name:",
             *papers,
             "",
-            f"The file is model.safetensors everywhere; the sha256 of {unknown} is not known here, "
-            "the others are checked.",
-            "Use: python -m vitjax.main --config.model_name=MODEL --config.finetune.weights=NAME",
+            f"The file is model.safetensors everywhere; {_checked_sums()}.",
+            "Use: python -m vitjax.main --config.model_name=MODEL --config.finetune.weights=NAME "
+            "--config.data.mean=R,G,B --config.data.std=R,G,B --config.data.input_size=PIXELS",
         ]
     )
+
+
+def _checked_sums() -> str:
+    """Says how many of the files have a sha256 that loading checks."""
+    known = sum(entry.sha256 is not None for entry in CATALOG.values())
+    if not known:
+        return "no sha256 is known here, so that none is checked"
+    return f"the sha256 of {known} of {len(CATALOG)} is known here and checked"
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:

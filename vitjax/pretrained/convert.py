@@ -9,6 +9,7 @@ theirs are one of ours (queries, keys and values), "@0", "@1", "@2" give their o
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,42 +51,63 @@ class Converted:
 
     arrays: Arrays
     names: dict[str, str]  # path -> the file's name(s)
+    parts: dict[str, str]  # path that several may make -> their names and shapes in the file
     ignored: list[str]  # names left out on purpose
     unknown: dict[str, tuple[int, ...]]  # names that no rule covers, with their shapes
 
 
+class _Piece(NamedTuple):
+    """One of a file's arrays, in our layout."""
+
+    part: str  # its place among those that make one of ours; "" if it makes one alone
+    name: str
+    array: np.ndarray
+
+
 def convert(tensors: Mapping[str, np.ndarray], origin: Origin) -> Converted:
-    """Translates all arrays of a file; raises no error for what it does not know."""
-    parts: dict[str, dict[int, tuple[str, np.ndarray]]] = {}
+    """Translates all arrays of a file; raises no error for what it does not know.
+
+    What several arrays make is left out where their shapes differ: `parts` alone tells of it.
+    """
+    found: dict[str, list[_Piece]] = {}
     ignored, unknown = [], {}
     for name, value in tensors.items():
         if any(re.fullmatch(pattern, name) for pattern in origin.ignored):
             ignored.append(name)
             continue
-        found = _translate(name, value, origin)
-        if found is None:
+        if (translated := _translate(name, value, origin)) is None:
             unknown[name] = value.shape
             continue
-        path, part, value = found
-        parts.setdefault(path, {})[part] = name, value
-    arrays, names = {}, {}
-    for path, pieces in parts.items():
-        ordered = [pieces[part] for part in sorted(pieces)]
-        values = [value for _, value in ordered]
-        arrays[path] = values[0] if len(values) == 1 else np.concatenate(values, axis=-1)
-        names[path] = " + ".join(name for name, _ in ordered)
-    return Converted(arrays, names, ignored, unknown)
+        path, piece = translated
+        found.setdefault(path, []).append(piece)
+    arrays, names, parts = {}, {}, {}
+    for path, pieces in found.items():
+        pieces.sort(key=lambda piece: piece.part)
+        names[path] = " + ".join(piece.name for piece in pieces)
+        if len(pieces) > 1 or pieces[0].part:
+            parts[path] = " + ".join(f"{p.name} {tensors[p.name].shape}" for p in pieces)
+        if (joined := _joined([piece.array for piece in pieces])) is not None:
+            arrays[path] = joined
+    return Converted(arrays, names, parts, ignored, unknown)
 
 
-def _translate(name: str, value: np.ndarray, origin: Origin) -> tuple[str, int, np.ndarray] | None:
-    """Returns (path, part, array) of one of a file's arrays; None where no rule covers it."""
+def _joined(arrays: list[np.ndarray]) -> np.ndarray | None:
+    """Returns arrays as one, along the last axis; None where their shapes differ."""
+    if len(arrays) == 1:
+        return arrays[0]
+    alike = len({array.shape for array in arrays}) == 1 and arrays[0].ndim
+    return np.concatenate(arrays, axis=-1) if alike else None
+
+
+def _translate(name: str, value: np.ndarray, origin: Origin) -> tuple[str, _Piece] | None:
+    """Returns one of a file's arrays with its path here; None where no rule covers it."""
     layer, _, leaf = name.rpartition(origin.separator)
     for pattern, place in origin.rules.items():
         path, _, part = place.partition("@")
         if found := re.fullmatch(pattern, name):
-            return f"params/{found.expand(path)}", int(part or 0), value
+            return f"params/{found.expand(path)}", _Piece(part, name, value)
         if found := re.fullmatch(pattern, layer):
             ours = found.expand(path)
             collection, leaf, array = origin.leaf(ours, leaf, value)
-            return f"{collection}/{ours}/{leaf}", int(part or 0), array
+            return f"{collection}/{ours}/{leaf}", _Piece(part, name, array)
     return None

@@ -23,6 +23,10 @@ def main() -> int:
     output = Path(OUTPUT.value).expanduser()
     if output.suffix != ".safetensors":
         raise ValueError(f"--output={output} should end with .safetensors")
+    if not output.parent.is_dir():
+        raise ValueError(
+            f"--output={output}: {output.parent} is no folder; make it, or change --output"
+        )
     from vitjax.pretrained import files, run
     from vitjax.training.run_folder import RunFolder
 

@@ -3,8 +3,8 @@
 The only importer of safetensors.
 """
 
+import contextlib
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -47,21 +47,37 @@ def _read_safetensors(path: Path) -> Arrays:
 
 def _read_npz(path: Path) -> Arrays:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array without a name")
-            return dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        # Not np.load: of other files it says how to read them as pickles.
+        with path.open("rb") as opened, np.lib.npyio.NpzFile(opened) as file:
+            arrays = dict(file)
+            if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+                raise ValueError("a member is no npy file")
+            return arrays
+    except ValueError as error:
+        raise ValueError(
+            f"{path} holds more than plain arrays, expected arrays of numbers by name, as "
+            "numpy.savez writes them; change config.finetune.weights"
+        ) from error
+    except Exception as error:  # what zipfile and zlib raise for damaged bytes
         raise ValueError(f"{path} is no whole npz file ({error}); get it again") from error
 
 
 def write(path: Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
-    """Writes arrays as safetensors, whole or not at all; `metadata` becomes JSON in its header."""
+    """Writes arrays as safetensors, whole or not at all; `metadata` becomes JSON in its header.
+
+    Raises ValueError where the file cannot be written.
+    """
     partial = path.with_name(path.name + ".tmp")
     header = {"format": "vitjax", "vitjax": json.dumps(metadata)}
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    _safetensors().save_file(contiguous, partial, header)
-    partial.replace(path)
+    to_file = _safetensors()
+    try:
+        to_file.save_file(contiguous, partial, header)
+        partial.replace(path)
+    except Exception as error:  # SafetensorError, a plain Exception, or OSError
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise ValueError(f"cannot write {path} ({error}); choose another file") from error
 
 
 def _safetensors() -> Any:

@@ -1,10 +1,11 @@
 """From converted arrays to a model's variables: what must change, and what does not fit."""
 
-import collections
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -36,6 +37,7 @@ def fit(
     """
     template = flatten_dict(fresh, sep="/")
     arrays = dict(converted.arrays)
+    _check_dtypes(arrays, what)
     notes: list[str] = []
     _restem(arrays, template)
     _resize(arrays, template, model, image_shape, notes)
@@ -46,22 +48,35 @@ def fit(
             f"left out, as nothing here needs it: {', '.join(_endings(converted.ignored))}"
         )
     given = {path: np.asarray(arrays[path], np.float32) for path in template if path in arrays}
-    broken = [path for path, array in given.items() if not np.isfinite(array).all()]
+    broken = {path: "" for path, array in given.items() if not np.isfinite(array).all()}
     if broken:
         raise ValueError(f"{what} holds NaN or infinity in {', '.join(_grouped(broken))}")
     return unflatten_dict(template | given, sep="/"), notes
+
+
+def _check_dtypes(arrays: Arrays, what: str) -> None:
+    """Raises ValueError that lists arrays of anything but floating-point numbers."""
+    others = {
+        _short(path): f": {array.dtype}"
+        for path, array in arrays.items()
+        if not jnp.issubdtype(array.dtype, jnp.floating)
+    }
+    if others:
+        raise ValueError(
+            f"{what} holds what is no floating-point number in {'; '.join(_grouped(others))}; "
+            "expected weights that are not quantised; change config.finetune.weights"
+        )
 
 
 def _restem(arrays: Arrays, template: Mapping[str, Any]) -> None:
     """Stores the patch embedding as the model does: as a convolution or as a linear layer."""
     conv, linear = "params/stem/", "params/stem/embedding/"
     for old, new in ((conv, linear), (linear, conv)):
-        if old + "kernel" in arrays and new + "kernel" in template:
-            kernel, wanted = arrays.pop(old + "kernel"), template[new + "kernel"].shape
-            same = kernel.size == np.prod(wanted)
-            arrays[new + "kernel"] = kernel.reshape(wanted) if same else kernel
-            arrays[new + "bias"] = arrays.pop(old + "bias")
-            return
+        for name in ("kernel", "bias"):
+            if old + name in arrays and new + name in template:
+                array, wanted = arrays.pop(old + name), template[new + name].shape
+                same = array.size == math.prod(wanted) and array.shape[-1:] == wanted[-1:]
+                arrays[new + name] = array.reshape(wanted) if same else array
 
 
 def _resize(
@@ -79,7 +94,7 @@ def _resize(
         if old.ndim < len(wanted):  # vit-pytorch's positions lack our first axis, of 1
             old = arrays[path] = old.reshape((1,) * (len(wanted) - old.ndim) + old.shape)
         new = None
-        if old.shape == wanted:
+        if not _differ_in_one_axis(old.shape, wanted):
             continue
         if leaf == "relative_position_bias":
             new = resize.relative_positions(old, wanted[0])
@@ -89,7 +104,14 @@ def _resize(
             new = _BY_TOKENS[leaf](old, grid, with_class_token)
         if new is not None and new.shape == wanted:
             arrays[path], done[_short(path)] = new, f" from {old.shape} to {wanted}"
-    notes.extend(f"resized {line}" for line in _grouped_with(done))
+    notes.extend(f"resized {line}" for line in _grouped(done))
+
+
+def _differ_in_one_axis(old: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether shapes are equal but for one axis, as of an array that resizing may fit."""
+    if len(old) != len(wanted) or 0 in old:
+        return False
+    return sum(a != b for a, b in zip(old, wanted, strict=True)) == 1
 
 
 def _swap_head(arrays: Arrays, template: Mapping[str, Any], notes: list[str]) -> set[str]:
@@ -109,7 +131,7 @@ def _swap_head(arrays: Arrays, template: Mapping[str, Any], notes: list[str]) ->
 def _num_classes(tree: Mapping[str, Any]) -> int:
     """Returns the classes of the head among these paths; 0 without one."""
     kernel = tree.get(_HEAD + "logits/kernel")
-    return 0 if kernel is None else kernel.shape[-1]
+    return kernel.shape[-1] if kernel is not None and kernel.ndim else 0
 
 
 def _check(
@@ -121,7 +143,10 @@ def _check(
 ) -> None:
     """Raises ValueError that lists every misfit with both sides."""
     misfits = {}
-    for path in sorted(template.keys() - arrays.keys() - fresh_head):
+    unjoined = converted.parts.keys() - converted.arrays.keys()
+    for path in sorted(unjoined):
+        misfits[_short(path)] = f": {converted.parts[path]} in the file, expected equal shapes"
+    for path in sorted(template.keys() - arrays.keys() - fresh_head - unjoined):
         misfits[_short(path)] = f": not in the file, {template[path].shape} in the model"
     for path in sorted(arrays.keys() - template.keys()):
         name = converted.names.get(path, path)
@@ -129,11 +154,12 @@ def _check(
     for path in sorted(arrays.keys() & template.keys()):
         old, new = arrays[path].shape, template[path].shape
         if old != new:
-            misfits[_short(path)] = f": {old} in the file, {new} in the model"
+            parts = f", of {converted.parts[path]}" if path in converted.parts else ""
+            misfits[_short(path)] = f": {old} in the file{parts}, {new} in the model"
     for name, shape in converted.unknown.items():
         misfits[name] = f": {shape} in the file, of no known meaning"
     if misfits:
-        lines = _grouped_with(misfits)
+        lines = _grouped(misfits)
         options = [f"; {path} depends on {o}" for path, o in _OPTIONS.items() if path in misfits]
         raise ValueError(
             f"{what} does not fit the model in {len(misfits)} array(s): {'; '.join(lines)}"
@@ -145,22 +171,18 @@ def _short(path: str) -> str:
     return path.removeprefix("params/")
 
 
-def _grouped(names: Iterable[str]) -> list[str]:
-    """Returns names, those that differ in numbers alone as one with stars."""
-    return list(dict.fromkeys(_INDEX.sub("*", name) for name in names))
-
-
 def _endings(names: Iterable[str]) -> list[str]:
     """Returns names; of those that say by their end what they are, the ends alone."""
     ends = (_END.sub(r"*.\1", name) for name in names)
-    return _grouped(ends)
+    return _grouped(dict.fromkeys(ends, ""))
 
 
-def _grouped_with(lines: Mapping[str, str]) -> list[str]:
-    """Returns "name, text" lines; equal ones but for numbers in the name as one, counted."""
-    counts: collections.Counter[tuple[str, str]] = collections.Counter()
-    for name, text in lines.items():
-        counts[_INDEX.sub("*", name), _INDEX.sub("*", text)] += 1
+def _grouped(texts: Mapping[str, str]) -> list[str]:
+    """Returns "name, text" lines; those that differ in a layer's number alone as one, counted."""
+    groups: dict[str, list[str]] = {}
+    for name, text in texts.items():
+        groups.setdefault(_INDEX.sub("*", name + text), []).append(name + text)
     return [
-        f"{name}{text}" + (f" ({n} such)" if n > 1 else "") for (name, text), n in counts.items()
+        lines[0] if len(lines) == 1 else f"{group} ({len(lines)} such)"
+        for group, lines in groups.items()
     ]

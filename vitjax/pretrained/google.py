@@ -3,6 +3,8 @@
 Flax wrote them, so that kernels are [in, out] already; those of attention keep the heads apart.
 """
 
+import math
+
 import numpy as np
 
 from vitjax.pretrained.convert import Origin
@@ -13,9 +15,9 @@ def _leaf(layer: str, name: str, value: np.ndarray) -> tuple[str, str, np.ndarra
     if name == "bias":
         value = value.reshape(-1)
     elif value.ndim == 3 and layer.endswith("mixer/out"):
-        value = value.reshape(-1, value.shape[-1])
+        value = value.reshape(math.prod(value.shape[:2]), value.shape[2])
     elif value.ndim == 3:
-        value = value.reshape(len(value), -1)
+        value = value.reshape(value.shape[0], math.prod(value.shape[1:]))
     return "params", name, value
 
 

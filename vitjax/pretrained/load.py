@@ -9,6 +9,7 @@ from vitjax.pretrained import files, run, source
 from vitjax.pretrained.catalog import Entry
 from vitjax.pretrained.fit import fit
 from vitjax.pretrained.origins import to_ours
+from vitjax.training.initial import Inputs
 from vitjax.training.progress import Say
 
 
@@ -16,11 +17,11 @@ def load_weights(
     weights: str,
     fresh: Any,
     model: nn.Module,
-    image_shape: tuple[int, int, int],
+    inputs: Inputs,
     say: Say,
     allow_pickle: bool = False,
 ) -> Any:
-    """Returns variables of `model` for images [H, W, C] with the weights that `weights` names.
+    """Returns variables of `model` for such inputs with the weights that `weights` names.
 
     `weights` is a file, a folder with one, a run's folder, a name of the catalogue, or
     hub:OWNER/REPO/FILE. `fresh` are the model's own variables: they give the shapes, and the head
@@ -31,9 +32,9 @@ def load_weights(
     is_run = run.is_run(found.path)
     tensors = run.read(found.path) if is_run else files.read(found.path, allow_pickle)
     title, converted = to_ours(tensors, type(model).__name__, str(found.path))
-    variables, notes = fit(converted, fresh, model, image_shape, str(found.path))
+    variables, notes = fit(converted, fresh, model, inputs.shape, str(found.path))
     if found.entry is not None:
-        notes += _differences(found.entry, model, image_shape)
+        notes += _differences(found.entry, model, inputs)
     where = "" if str(found.path) == weights else f" in {found.path}"
     say(f"weights   {weights}: {len(tensors)} arrays of {title}{where}")
     for note in notes:
@@ -53,8 +54,8 @@ _SHAPELESS = (
 )
 
 
-def _differences(entry: Entry, model: nn.Module, image_shape: tuple[int, int, int]) -> list[str]:
-    """Says where the model is not what the weights were trained in."""
+def _differences(entry: Entry, model: nn.Module, inputs: Inputs) -> list[str]:
+    """Says where the model and its inputs are not what the weights were trained with."""
     trained_with = models.defaults(entry.model_name) | dict(entry.options)
     notes = [
         f"warning: trained with config.model.{option}={trained_with[option]!r}, "
@@ -62,7 +63,19 @@ def _differences(entry: Entry, model: nn.Module, image_shape: tuple[int, int, in
         for option in _SHAPELESS
         if option in trained_with and getattr(model, option) != trained_with[option]
     ]
-    if image_shape[:2] != (entry.input_size, entry.input_size):
-        size = "x".join(map(str, image_shape[:2]))
+    notes += [
+        f"warning: trained with config.data.{option}={expected}, here {_rounded(here)}"
+        for option, expected, here in (
+            ("mean", entry.mean, inputs.mean),
+            ("std", entry.std, inputs.std),
+        )
+        if here != expected
+    ]
+    if inputs.shape[:2] != (entry.input_size, entry.input_size):
+        size = "x".join(map(str, inputs.shape[:2]))
         notes.append(f"trained on images of {entry.input_size} pixels, here {size}")
     return notes
+
+
+def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(round(value, 4) for value in values)

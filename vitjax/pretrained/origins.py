@@ -35,7 +35,7 @@ def to_ours(
     """
     names = list(tensors)
     if names and all(_OWN.match(name) for name in names):
-        return "vitjax", Converted(dict(tensors), {name: name for name in names}, [], {})
+        return "vitjax", Converted(dict(tensors), {name: name for name in names}, {}, [], {})
     origin = _recognise(names, source)
     if model_class not in origin.models:
         raise ValueError(

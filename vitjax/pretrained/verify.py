@@ -19,6 +19,7 @@ from vitjax import cli
 
 LIMIT = 1e-4  # of the largest value
 IMAGE_SIZE, BATCH = 224, 2
+AS_THEY_ARE = (0.0,) * 3, (1.0,) * 3  # mean and deviation of images that nothing normalises
 LIBRARY = flags.DEFINE_enum("library", "transformers", ["transformers", "timm"], "Compare with it.")
 FINETUNE = flags.DEFINE_bool("finetune", False, "Also train a step, save and load again.")
 
@@ -75,15 +76,16 @@ def _compute(
     from vitjax import models
     from vitjax.pretrained.load import load_weights
     from vitjax.pretrained.reference import NUM_CLASSES
+    from vitjax.training.initial import Inputs
 
     # transformers builds ViT with this epsilon, everything else as vitjax does
     is_vit = library == "transformers" and name.startswith("vit")
     options: dict[str, Any] = {"norm_epsilon": 1e-12} if is_vit else {}
     model = models.create(name, NUM_CLASSES, **options)
-    shape = images.shape[1:]
-    abstract = models.abstract_variables(model, shape)
+    inputs = Inputs(images.shape[1:], *AS_THEY_ARE)
+    abstract = models.abstract_variables(model, inputs.shape)
     fresh = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), abstract)
-    variables = load_weights(str(path), fresh, model, shape, print)
+    variables = load_weights(str(path), fresh, model, inputs, print)
 
     def forward(variables: Any, images: jax.Array) -> Any:
         return model.apply(
@@ -112,6 +114,7 @@ def finetune(name: str, folder: Path) -> None:
     from vitjax.config import default
     from vitjax.pretrained import files, run
     from vitjax.pretrained.load import load_weights
+    from vitjax.training.initial import Inputs
     from vitjax.training.loop import train_and_evaluate
 
     random = np.random.RandomState(0)
@@ -133,9 +136,9 @@ def finetune(name: str, folder: Path) -> None:
     files.write(folder / "export.safetensors", trained, {})
     model = models.create(name, BATCH, **config.model)
     fresh = unflatten_dict({path: np.zeros_like(x) for path, x in trained.items()}, sep="/")
-    shape = (IMAGE_SIZE, IMAGE_SIZE, 3)
-    again = load_weights(str(folder / "export.safetensors"), fresh, model, shape, print)
-    before = load_weights(config.finetune.weights, fresh, model, shape, lambda _: None)
+    inputs = Inputs((IMAGE_SIZE, IMAGE_SIZE, 3), *AS_THEY_ARE)
+    again = load_weights(str(folder / "export.safetensors"), fresh, model, inputs, print)
+    before = load_weights(config.finetune.weights, fresh, model, inputs, lambda _: None)
     again, before = (flatten_dict(jax.device_get(tree), sep="/") for tree in (again, before))
     differing = [path for path, x in trained.items() if not np.array_equal(again[path], x)]
     still = [path for path, x in trained.items() if np.array_equal(before[path], x)]

@@ -1,7 +1,7 @@
 """Where a run begins: the model's initialisers, or weights from elsewhere."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,17 @@ from vitjax.training.sharding import replicated
 from vitjax.training.state import TrainState
 from vitjax.training.step import Programs, Recipe
 
-# (source, fresh variables, model, image shape, say) -> variables
-LoadWeights = Callable[[str, Any, nn.Module, tuple[int, int, int], Say], Any]
+
+class Inputs(NamedTuple):
+    """The images that a model sees."""
+
+    shape: tuple[int, int, int]  # H, W, C
+    mean: tuple[float, ...]  # per channel, subtracted from pixels in [0, 1]
+    std: tuple[float, ...]  # that they are divided by then
+
+
+# (source, fresh variables, model, inputs, say) -> variables
+LoadWeights = Callable[[str, Any, nn.Module, Inputs, Say], Any]
 
 
 def initial_state(
@@ -43,7 +52,8 @@ def with_weights(
             "train_and_evaluate, or use python -m vitjax.main"
         )
     fresh = {"params": state.params, **state.model_state}
-    loaded = load_weights(weights, fresh, recipe.model, recipe.image_shape, say)
+    inputs = Inputs(recipe.image_shape, recipe.mean, recipe.std)
+    loaded = load_weights(weights, fresh, recipe.model, inputs, say)
     model_state = dict(loaded)
     params = model_state.pop("params")
     ema_params = state.ema_params
