@@ -127,7 +127,9 @@ def test_a_stem_that_lacks_an_array_or_has_another_shape_is_a_misfit(tensors, st
         vit({name: x for name, x in changed.items() if x is not None}, stem=stem)
 
 
-@pytest.mark.parametrize("shape", [(0, 17, 16), (1, 0, 16), (2, 5, 16), (1, 5, 8), (16,), ()])
+@pytest.mark.parametrize(
+    "shape", [(0, 17, 16), (1, 0, 16), (2, 5, 16), (2, 7, 16), (1, 5, 8), (16,), ()]
+)
 def test_positions_of_no_image_are_a_misfit(shape):
     tensors = load("timm_vit")["tensors"] | {"pos_embed": np.ones(shape, np.float32)}
     with pytest.raises(ValueError, match=r"position_embedding: .* in the file, .* in the model"):
@@ -204,6 +206,22 @@ def test_all_misfits_are_listed_at_once_with_both_sides():
         "stem/kernel depends on config.model.patch_size and config.data.channels",
     ):
         assert line in text
+
+
+@pytest.mark.parametrize("num_classes", [5, 3])
+def test_a_head_without_its_kernel_is_a_misfit(num_classes):
+    tensors = load("timm_vit")["tensors"]
+    del tensors["head.weight"]
+    with pytest.raises(ValueError, match="head/logits/kernel: not in the file, "):
+        vit(tensors, num_classes=num_classes)
+
+
+@pytest.mark.parametrize("name", ["query", "out"])
+def test_googles_attention_without_a_width_is_a_misfit(name):
+    attention = "Transformer/encoderblock_0/MultiHeadDotProductAttention_1"
+    tensors = {f"{attention}/{name}/kernel": np.zeros((0, 2, 0), np.float32)}
+    with pytest.raises(ValueError, match=r"block_0/mixer/\w+/kernel: \(0, 0\) in the file"):
+        convert(tensors, models.create("vit", 5, **VIT), (12, 8, 3))
 
 
 def test_misfits_that_differ_in_the_layer_alone_are_one_line():

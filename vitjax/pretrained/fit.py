@@ -91,8 +91,8 @@ def _resize(
     for path in sorted(arrays.keys() & template.keys()):
         old, wanted = arrays[path], template[path].shape
         leaf = path.rpartition("/")[2]
-        if old.ndim < len(wanted):  # vit-pytorch's positions lack our first axis, of 1
-            old = arrays[path] = old.reshape((1,) * (len(wanted) - old.ndim) + old.shape)
+        if old.ndim == len(wanted) - 1 and wanted[0] == 1:  # vit-pytorch's positions lack this axis
+            old = arrays[path] = old[None]
         new = None
         if not _differ_in_one_axis(old.shape, wanted):
             continue
@@ -117,9 +117,10 @@ def _differ_in_one_axis(old: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 def _swap_head(arrays: Arrays, template: Mapping[str, Any], notes: list[str]) -> set[str]:
     """Drops a head for other classes, or that the model lacks; returns the paths left fresh."""
     theirs, ours = (_num_classes(tree) for tree in (arrays, template))
-    if theirs == ours:
+    given = [path for path in arrays if path.startswith(_HEAD)]
+    if theirs == ours or (given and not theirs):  # without its kernel it is a misfit
         return set()
-    for path in [path for path in arrays if path.startswith(_HEAD)]:
+    for path in given:
         del arrays[path]
     if theirs:
         notes.append(f"left out the head for {theirs} classes")

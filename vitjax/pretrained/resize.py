@@ -29,8 +29,8 @@ def _tokens(table: np.ndarray, new: tuple[int, int], has_class_token: bool) -> n
 def position_embedding(
     table: np.ndarray, new: tuple[int, int], has_class_token: bool
 ) -> np.ndarray | None:
-    """Resizes positions [1, N, D] for tokens of the grid `new`."""
-    resized = _tokens(table[0], new, has_class_token)
+    """Resizes positions [1, N, D] for tokens of the grid `new`; None for another first axis."""
+    resized = _tokens(table[0], new, has_class_token) if len(table) == 1 else None
     return None if resized is None else resized[None]
 
 
