@@ -28,12 +28,12 @@ def make_run(folder, **changes):
 
 def test_the_run_of_a_row_is_taken_in(tmp_path, monkeypatch):
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
-    path = record.record(make_run(tmp_path))
+    (path,) = record.record(make_run(tmp_path))
     assert path.name == "vit_light-mnist.json"
     (row,) = (r for r in ledger.rows(family="vit_light") if r.row == "mnist")
     measured = ledger.measured(row, tmp_path / "results")
     assert measured["accuracies"] == {"train_acc": 90.0, "valid_acc": 90.5, "test_acc": 91.23}
-    assert measured["training_seed"] == 3
+    assert (measured["training_seeds"], measured["deviations"]) == ([3], {})
     assert measured["command"].endswith("--config=configs/vit_light.py:mnist --config.seed=3")
 
 
@@ -42,19 +42,45 @@ def test_a_changed_run_is_refused(tmp_path):
         record.record(make_run(tmp_path, num_epochs=6))
 
 
+def make_sweep(folder, command="python -m vitjax.sweep", members=()):
+    """A finished sweep's folder of rows and of none, as the trainer writes it."""
+    config = to_json(cli.load_config("configs/vit_light.py:mnist"))
+    plan = {"config": config, "hardware": "1 x cpu", "versions": {"jax": "0"}, "halve": []}
+    (folder / "plan.json").write_text(json.dumps(plan | {"command": command}))
+    (folder / "sweep.json").write_text(json.dumps({"members": members}))
+    return str(folder)
+
+
+def member(status="finished", accuracy=0.9, **overrides):
+    facts = {"overrides": overrides, "status": status, "accuracy": accuracy}
+    return EVALUATION | facts | {"seed": overrides["seed"]}
+
+
 def test_a_sweep_is_taken_in_with_its_command_but_for_the_places(tmp_path, monkeypatch):
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
     command = "python -m vitjax.sweep --config=c.py --workdir here --config.data.data_dir=there"
-    config = {"model_name": "mixer", "data": {"name": "mnist"}}
-    plan = {"config": config, "hardware": "1 x cpu", "versions": {}, "halve": []}
-    plan["command"] = f"{command} '--grid=seed=0,1;optim.name=sgd'"
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
-    members = [{"overrides": {"optim.name": "sgd", "seed": seed}} for seed in (0, 1)]
-    (tmp_path / "sweep.json").write_text(json.dumps({"members": members}))
-    path = record.record(str(tmp_path))
-    assert path.name == "sweep_mixer_mnist_name-seed.json"
-    recorded = "python -m vitjax.sweep --config=c.py '--grid=seed=0,1;optim.name=sgd'"
-    assert json.loads(path.read_text())["command"] == recorded
+    members = [member(seed=seed, num_epochs=1) for seed in (0, 1)]
+    folder = make_sweep(tmp_path, f"{command} '--grid=seed=0,1;num_epochs=1'", members)
+    (path,) = record.record(folder)
+    assert path.name == "sweep_vit_mnist_seed-num_epochs.json"
+    (swept,) = ledger.sweeps(tmp_path / "results")
+    assert swept["command"] == "python -m vitjax.sweep --config=c.py '--grid=seed=0,1;num_epochs=1'"
+
+
+def test_rows_among_a_sweeps_members_are_taken_in_with_means_over_seeds(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    members = [
+        member(seed=0, accuracy=0.90),
+        member(seed=2, accuracy=0.93),
+        member(seed=1, accuracy=0.10, status="diverged"),
+        member(seed=0, accuracy=0.99, num_epochs=9),
+    ]
+    _, path = record.record(make_sweep(tmp_path, members=members))
+    assert path.name == "vit_light-mnist.json"
+    measured = ledger.measured(ledger.find("vit_light", "mnist"), tmp_path / "results")
+    assert measured["accuracies"]["test_acc"] == 91.5
+    assert measured["deviations"]["test_acc"] == 2.12  # 3 / sqrt(2)
+    assert measured["training_seeds"] == [0, 2]
 
 
 def test_an_unfinished_run_is_refused(tmp_path):

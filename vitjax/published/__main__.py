@@ -2,7 +2,8 @@
 
 python -m vitjax.published --seed=003 --row=110421
 
---record=WORKDIR takes the result of a finished run as the measured one of its row.
+--record=WORKDIR takes the result of a finished run, or of those in a sweep, as the measured one of
+its row.
 --json prints one object a row and line, --markdown README's section. The exit code is 1 where a
 count disagrees after corrections.
 """
@@ -16,7 +17,9 @@ from vitjax import cli
 SEED = flags.DEFINE_string("seed", None, "Only the rows of this seed, 000 to 004.")
 ROW = flags.DEFINE_string("row", None, "Only the rows called so.")
 JSON = flags.DEFINE_bool("json", False, "One JSON object a row.")
-RECORD = flags.DEFINE_string("record", None, "Folder of a finished run of a row, to be taken in.")
+RECORD = flags.DEFINE_string(
+    "record", None, "Folder of a finished run of a row, or of a sweep, to be taken in."
+)
 MARKDOWN = flags.DEFINE_bool("markdown", False, "The section of README.")
 
 
@@ -27,7 +30,7 @@ def main() -> int:
     if RECORD.value is not None:
         from vitjax.published.record import record
 
-        print(record(RECORD.value))
+        print(*record(RECORD.value), sep="\n")
         return 0
     from vitjax.published import ledger
 
@@ -39,8 +42,11 @@ def main() -> int:
     entries = [rebuild.entry(row) for row in chosen]
     if JSON.value:
         print("\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries))
+    elif MARKDOWN.value:
+        whole = SEED.value is None and ROW.value is None
+        print(tables.markdown(entries, ledger.sweeps() if whole else []))
     else:
-        print(tables.markdown(entries) if MARKDOWN.value else tables.terminal(entries))
+        print(tables.terminal(entries))
     return 1 if any(entry["disagreements"] for entry in entries) else 0
 
 

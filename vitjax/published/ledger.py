@@ -215,3 +215,8 @@ def measured(row: Row, folder: Path = RESULTS) -> dict[str, Any] | None:
         if (result["seed"], result["family"], result["row"]) == (row.seed, row.family, row.row):
             return result
     return None
+
+
+def sweeps(folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """Returns the recorded sweeps: what their sweep.json says, their command and hardware."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("sweep_*.json"))]

@@ -3,7 +3,8 @@
 import functools
 import json
 import shlex
-from collections.abc import Iterator
+import statistics
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from vitjax.published.ledger import RESULTS, Row, rows
 from vitjax.training.run_folder import RunFolder, differences, flatten, option_words
 
 
-def record(workdir: str) -> Path:
-    """Writes results/FAMILY-ROW.json for the run in `workdir`, and returns its path.
+def record(workdir: str) -> list[Path]:
+    """Writes results/FAMILY-ROW.json for the run in `workdir`; returns the paths written.
 
-    Of a sweep it is results/sweep_MODEL_DATA_OPTIONS.json. Raises ValueError if the run is not
-    finished, or is not that of a row (its seed may differ).
+    Of a sweep it is results/sweep_MODEL_DATA_OPTIONS.json, and a FAMILY-ROW.json for each row among
+    its members. Raises ValueError if the run is not finished, or is not that of a row (its seed may
+    differ).
     """
     folder = RunFolder(Path(workdir))
     if (folder.path / "plan.json").exists():
@@ -27,42 +29,64 @@ def record(workdir: str) -> Path:
         raise ValueError(f"--record={workdir} is not the folder of a finished run")
     facts = folder.read("config.json", "config")
     row = _row(facts["config"], workdir)
-    names = ("train", "valid")
-    accuracies = {f"{n}_acc": result[f"{n}_accuracy"] for n in names if f"{n}_accuracy" in result}
-    accuracies["test_acc"] = result["accuracy"]
+    command = f"python -m vitjax.main --config={row.config} --config.seed={result['seed']}"
+    seconds = {"training_seconds": round(result["seconds"], 1)}  # members of a sweep share theirs
+    return [_record_row(row, [result], seconds | {"command": command} | _machine(facts))]
+
+
+def _record_row(row: Row, results: Sequence[dict[str, Any]], source: dict[str, Any]) -> Path:
+    """Writes what runs of a row, which differ in their seeds alone, measured on average."""
+    kinds = {"train_acc": "train_accuracy", "valid_acc": "valid_accuracy", "test_acc": "accuracy"}
+    shares = {
+        name: [result[key] for result in results]
+        for name, key in kinds.items()
+        if all(key in result for result in results)
+    }
     measured = {
         "seed": row.seed,
         "family": row.family,
         "row": row.row,
-        "accuracies": {name: round(100 * value, 2) for name, value in accuracies.items()},
-        "epoch": result["epoch"],
-        "training_seconds": round(result["seconds"], 1),
-        "training_seed": result["seed"],
-        "num_params": result["num_params"],
-        "command": f"python -m vitjax.main --config={row.config} --config.seed={result['seed']}",
-        "hardware": facts["hardware"],
-        "versions": facts["versions"],
+        "accuracies": {n: round(100 * statistics.fmean(x), 2) for n, x in shares.items()},
+        "deviations": {
+            n: round(100 * statistics.stdev(x), 2) for n, x in shares.items() if len(x) > 1
+        },
+        "training_seeds": [result["seed"] for result in results],
+        "epochs": [result["epoch"] for result in results],
+        "num_params": results[0]["num_params"],
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{row.family}-{row.row}.json"
-    path.write_text(json.dumps(measured, indent=2) + "\n")
-    return path
+    return _write(f"{row.family}-{row.row}.json", measured | source)
 
 
-def _record_sweep(folder: RunFolder) -> Path:
-    """Writes the plan and the outcomes of a finished sweep."""
+def _record_sweep(folder: RunFolder) -> list[Path]:
+    """Writes the plan and the outcomes of a finished sweep, and those of rows among its members."""
     if not (folder.path / "sweep.json").exists():
         raise ValueError(f"--record={folder.path} is not the folder of a finished sweep")
     result = json.loads((folder.path / "sweep.json").read_text())
     plan = json.loads((folder.path / "plan.json").read_text())
     config = plan["config"]
+    source = {"command": _without_places(plan["command"])} | _machine(plan)
     keys = dict.fromkeys(key for member in result["members"] for key in member["overrides"])
     options = "-".join(key.rsplit(".", 1)[-1] for key in keys)
-    facts = {"command": _without_places(plan["command"])}
-    facts |= {name: plan[name] for name in ("hardware", "versions", "halve")}
+    model_name, data_name = config["model_name"], config["data"]["name"]
+    setting = {"model_name": model_name, "data_name": data_name, "halve": plan["halve"]}
+    name = f"sweep_{model_name}_{data_name}_{options}.json"
+    paths = [_write(name, source | setting | result)]
+    found: dict[str, tuple[Row, list[dict[str, Any]]]] = {}
+    for member in result["members"]:
+        row = row_of(flatten(config) | member["overrides"])
+        if row is not None and member["status"] == "finished":
+            found.setdefault(f"{row.family} {row.row}", (row, []))[1].append(member)
+    return paths + [_record_row(row, members, source) for row, members in found.values()]
+
+
+def _machine(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: facts[name] for name in ("hardware", "versions")}
+
+
+def _write(name: str, content: dict[str, Any]) -> Path:
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"sweep_{config['model_name']}_{config['data']['name']}_{options}.json"
-    path.write_text(json.dumps(facts | result, indent=1) + "\n")
+    path = RESULTS / name
+    path.write_text(json.dumps(content, indent=1) + "\n")
     return path
 
 

@@ -13,7 +13,7 @@ _NUMERIC = range(3, 9)
 
 def _cells(entry: dict[str, Any]) -> list[str]:
     """Returns an entry's cells under _HEADER."""
-    measured = (entry["measured"] or {}).get("accuracies", {})
+    measured = entry["measured"] or {"accuracies": {}}
     numbers = [entry[key] for key in ("published_params", "params", "published_macs", "macs")]
     return [
         entry["seed"],
@@ -21,13 +21,18 @@ def _cells(entry: dict[str, Any]) -> list[str]:
         entry["row"],
         *("" if number is None else f"{number:,}" for number in numbers),
         _percent(entry["published"].get("test_acc")),
-        _percent(measured.get("test_acc")),
+        _percent(measured["accuracies"].get("test_acc"))
+        + _deviation(measured.get("deviations", {}).get("test_acc")),
         entry["status"],
     ]
 
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
+
+
+def _deviation(value: float | None) -> str:
+    return "" if value is None else f" ± {value:.2f}"
 
 
 def terminal(entries: Sequence[dict[str, Any]]) -> str:
@@ -74,12 +79,13 @@ def _rows(count: int) -> str:
     return f"{count} row" if count == 1 else f"{count} rows"
 
 
-def markdown(entries: Sequence[dict[str, Any]]) -> str:
-    """Returns README's section: a table for each family, folded, and the corrections."""
+def markdown(entries: Sequence[dict[str, Any]], sweeps: Sequence[dict[str, Any]] = ()) -> str:
+    """Returns README's section: a table for each family, folded, the corrections, and sweeps."""
     lines = [
         "Written by `python -m vitjax.published --markdown`: what the seeds publish, and what",
         "vitjax builds and measures. Parameters and MACs (multiply-accumulates of one image) are",
-        "counted from the row's config; accuracies are on test, in percent.",
+        "counted from the row's config; accuracies are on test, in percent,",
+        "with the deviation over seeds where a row was measured with several.",
         "",
         f"{summary(entries)}.",
     ]
@@ -96,7 +102,40 @@ def markdown(entries: Sequence[dict[str, Any]]) -> str:
         remarks = _remarks(group)
         lines += ["", *(f"- {text}" for text in remarks)] if remarks else []
         lines += ["", "</details>"]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(line for sweep in sweeps for line in _sweep(sweep))])
+
+
+def _sweep(sweep: dict[str, Any]) -> list[str]:
+    """Returns a sweep's means over seeds, best on validation first, folded."""
+    members = sweep["members"]
+    model, data = sweep["model_name"], sweep["data_name"]
+    options = dict.fromkeys(key for member in members for key in member["overrides"])
+    versions = ", ".join(f"{name} {version}" for name, version in sweep["versions"].items())
+    unfinished = [f"{m['name']}: {m['status']}" for m in members if m["status"] != "finished"]
+    return [
+        "",
+        f"<details><summary>Sweep of {model} on {data} over {', '.join(options)}</summary>",
+        "",
+        f"`{sweep['command']}` on {sweep['hardware']}; {versions}:",
+        "",
+        "| members | seeds | valid % | test % | published test % |",
+        "|---|---:|---:|---:|---:|",
+        *(
+            _markdown_line(
+                [
+                    row["name"],
+                    str(row["num_seeds"]),
+                    _percent(100 * row["valid_accuracy"]),
+                    _percent(100 * row["mean"]) + _deviation(row["std"] and 100 * row["std"]),
+                    _percent(row["published"] and 100 * row["published"]),
+                ]
+            )
+            for row in sweep["over_seeds"]
+        ),
+        *(["", *(f"- {text}" for text in unfinished)] if unfinished else []),
+        "",
+        "</details>",
+    ]
 
 
 def _markdown_line(cells: Iterable[str]) -> str:

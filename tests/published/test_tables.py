@@ -1,0 +1,33 @@
+"""Rows and sweeps as Markdown."""
+
+from vitjax.published import rebuild, tables
+from vitjax.published.ledger import find
+
+SWEEP = {
+    "model_name": "mixer", "data_name": "mnist", "command": "python -m vitjax.sweep",
+    "hardware": "1 x cpu", "versions": {"jax": "0"},
+    "members": [
+        {"name": "rate=1,seed=0", "overrides": {"rate": 1, "seed": 0}, "status": "finished"},
+        {"name": "rate=9,seed=0", "overrides": {"rate": 9, "seed": 0}, "status": "diverged"},
+    ],
+    "over_seeds": [
+        {"name": "a", "num_seeds": 2, "valid_accuracy": 0.5, "mean": 0.25, "std": 0.125,
+         "published": 0.2},
+        {"name": "b", "num_seeds": 1, "valid_accuracy": 0.4, "mean": 0.3, "std": None,
+         "published": None},
+    ],
+}  # fmt: skip
+
+
+def test_a_sweep_has_a_line_for_each_mean_and_says_what_did_not_finish():
+    text = tables.markdown([], [SWEEP])
+    assert "<summary>Sweep of mixer on mnist over rate, seed</summary>" in text
+    assert "| a | 2 | 50.00 | 25.00 ± 12.50 | 20.00 |" in text
+    assert "| b | 1 | 40.00 | 30.00 |  |" in text
+    assert "- rate=9,seed=0: diverged" in text
+
+
+def test_a_row_measured_with_several_seeds_shows_their_deviation():
+    entry = rebuild.entry(find("vit_light", "mnist"))
+    entry["measured"] = {"accuracies": {"test_acc": 91.5}, "deviations": {"test_acc": 2.12}}
+    assert "| 91.50 ± 2.12 |" in tables.markdown([entry])
