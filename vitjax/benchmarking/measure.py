@@ -80,7 +80,7 @@ def measure(
         "images_per_second": recipe.batch_size / step["median"],
         "flops_per_second": flops,
         "share_of_matmul_peak": flops / peak,
-        "share_in_products": plain.share_in_products(),
+        "share_outside_products": plain.share_outside_products(),
         "peak_bytes": ours.peak_bytes(),
         "epoch_seconds": summary(epochs["vitjax"]),
         "peers": {

@@ -15,7 +15,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh
 
 from vitjax import models
-from vitjax.benchmarking.profile import share_in_products
+from vitjax.benchmarking.profile import share_outside_products
 from vitjax.benchmarking.random_data import random_split
 from vitjax.benchmarking.suite import Case
 from vitjax.data import resident
@@ -146,9 +146,9 @@ class Ours:
     def _rewind(self) -> None:
         self._state, self._step = self._programs.init(SEED), 0
 
-    def share_in_products(self) -> float | None:
-        """Returns the share of a few steps' time that matrix products take; None but on a CPU."""
-        return share_in_products(self._train, lambda: self.steps(_PROFILED_STEPS))
+    def share_outside_products(self) -> float | None:
+        """Returns the share of a few steps' time outside matrix products; None but on a CPU."""
+        return share_outside_products(self._train, lambda: self.steps(_PROFILED_STEPS))
 
     def peak_bytes(self) -> dict[str, int]:
         """Returns the device memory that training needs: predicted, and where known measured."""

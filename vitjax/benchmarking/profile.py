@@ -14,24 +14,27 @@ _OPERATION = re.compile(r"^\s*(?:ROOT )?%([\w.-]+) = (.*)$", re.MULTILINE)
 _PRODUCT = re.compile(r" (?:dot|convolution)\(|/(?:dot_general|conv_general_dilated)\"")
 
 
-def share_in_products(compiled: Any, run: Callable[[], Any]) -> float | None:
-    """Returns the share of `run()`, in [0, 1], that matrix products of `compiled` take.
+def share_outside_products(compiled: Any, run: Callable[[], float]) -> float | None:
+    """Returns the share of the seconds of `run()`, that it returns, outside matrix products.
 
-    Of the time in all operations of the program, as JAX's profiler sees them. None except on a CPU,
-    where events are called after operations.
+    That is what all other operations of `compiled` take, as JAX's profiler sees them. Products
+    themselves go on in other threads when their events have ended. None except on a CPU, where
+    events are called after operations.
     """
     if jax.default_backend() != "cpu":
         return None
     operations = dict(_OPERATION.findall(compiled.as_text()))
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
-            run()
-        seconds = _seconds_by_event(Path(folder))
-    known = {name: seconds[name] for name in operations.keys() & seconds.keys()}
+            seconds = run()
+        events = _seconds_by_event(Path(folder))
     loops = ("while", "conditional", "call")  # hold the others
-    inner = {name: s for name, s in known.items() if not name.startswith(loops)}
-    products = sum(s for name, s in inner.items() if _PRODUCT.search(operations[name]))
-    return products / sum(inner.values())
+    outside = sum(
+        events[name]
+        for name in operations.keys() & events.keys()
+        if not name.startswith(loops) and not _PRODUCT.search(operations[name])
+    )
+    return outside / seconds / jax.local_device_count()
 
 
 def _seconds_by_event(folder: Path) -> dict[str, float]:
