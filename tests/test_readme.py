@@ -100,6 +100,7 @@ def test_the_catalogue(tmp_path):
     assert "timm/resnet18.tv_in1k" in shell(command("pretrained"), tmp_path)
 
 
+@pytest.mark.slow
 def test_the_benchmark(tmp_path):
     assert "vit_light: 1,994 parameters" in shell(command("benchmark"), tmp_path)
 

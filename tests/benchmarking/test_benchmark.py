@@ -131,6 +131,7 @@ def test_products_are_not_of_the_time_outside_products():
     assert 0 < share(lambda x: jnp.sort(x @ x, axis=0)) < 1
 
 
+@pytest.mark.slow
 def test_measures_a_config():
     out, _ = benchmark("--config=configs/vit_digits.py:debug", "--rounds=1")
     config = cli.load_config("configs/vit_digits.py:debug")
