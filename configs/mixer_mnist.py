@@ -9,7 +9,8 @@ mse-sgd-wd0.0005; or lr0.01, batch256, epochs100, relu, blocks5, without_norm, w
 The seed's best runs reach 0.965 to 0.977 on test. Its text mentions no skip connections and some
 rows hint that there were none: --config.model.skip=false leaves them out.
 
-Measured on two CPU cores: 0.975 on test with xavier_uniform and seed 0, in 269 seconds.
+Measured on two CPU cores, in means over three seeds: 0.973 on test with xavier_uniform, 0.972
+(sparse) to 0.976 (orthogonal) with the others.
 """
 
 from collections.abc import Iterator

@@ -37,6 +37,17 @@ def test_the_run_of_a_row_is_taken_in(tmp_path, monkeypatch):
     assert measured["command"].endswith("--config=configs/vit_light.py:mnist --config.seed=3")
 
 
+def test_rows_of_one_config_have_a_file_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    config = to_json(cli.load_config("configs/mixer_mnist.py:xavier_uniform"))
+    folder = make_run(tmp_path)
+    facts = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(facts | {"config": config}))
+    names = {path.name for path in record.record(folder)}
+    rows = ("xavier_uniform_", "cross_entropy-adam", "results")
+    assert names == {f"mixer-{row}.json" for row in rows}
+
+
 def test_a_changed_run_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"of no row; nearest to .* num_epochs was 5, is 6"):
         record.record(make_run(tmp_path, num_epochs=6))
@@ -70,8 +81,8 @@ def test_a_sweep_is_taken_in_with_its_command_but_for_the_places(tmp_path, monke
 def test_rows_among_a_sweeps_members_are_taken_in_with_means_over_seeds(tmp_path, monkeypatch):
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
     members = [
-        member(seed=0, accuracy=0.90),
         member(seed=2, accuracy=0.93),
+        member(seed=0, accuracy=0.90),
         member(seed=1, accuracy=0.10, status="diverged"),
         member(seed=0, accuracy=0.99, num_epochs=9),
     ]

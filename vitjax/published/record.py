@@ -17,9 +17,9 @@ from vitjax.training.run_folder import RunFolder, differences, flatten, option_w
 def record(workdir: str) -> list[Path]:
     """Writes results/FAMILY-ROW.json for the run in `workdir`; returns the paths written.
 
-    Of a sweep it is results/sweep_MODEL_DATA_OPTIONS.json, and a FAMILY-ROW.json for each row among
-    its members. Raises ValueError if the run is not finished, or is not that of a row (its seed may
-    differ).
+    Rows of one config have a file each. Of a sweep it is results/sweep_MODEL_DATA_OPTIONS.json, and
+    a FAMILY-ROW.json for each row among its members. Raises ValueError if the run is not finished,
+    or is not that of a row (its seed may differ).
     """
     folder = RunFolder(Path(workdir))
     if (folder.path / "plan.json").exists():
@@ -28,14 +28,16 @@ def record(workdir: str) -> list[Path]:
     if result is None:
         raise ValueError(f"--record={workdir} is not the folder of a finished run")
     facts = folder.read("config.json", "config")
-    row = _row(facts["config"], workdir)
-    command = f"python -m vitjax.main --config={row.config} --config.seed={result['seed']}"
+    same = _rows(facts["config"], workdir)
+    command = f"python -m vitjax.main --config={same[0].config} --config.seed={result['seed']}"
     seconds = {"training_seconds": round(result["seconds"], 1)}  # members of a sweep share theirs
-    return [_record_row(row, [result], seconds | {"command": command} | _machine(facts))]
+    source = seconds | {"command": command} | _machine(facts)
+    return [_record_row(row, [result], source) for row in same]
 
 
 def _record_row(row: Row, results: Sequence[dict[str, Any]], source: dict[str, Any]) -> Path:
     """Writes what runs of a row, which differ in their seeds alone, measured on average."""
+    results = sorted(results, key=lambda result: result["seed"])
     kinds = {"train_acc": "train_accuracy", "valid_acc": "valid_accuracy", "test_acc": "accuracy"}
     shares = {
         name: [result[key] for result in results]
@@ -73,9 +75,9 @@ def _record_sweep(folder: RunFolder) -> list[Path]:
     paths = [_write(name, source | setting | result)]
     found: dict[str, tuple[Row, list[dict[str, Any]]]] = {}
     for member in result["members"]:
-        row = row_of(flatten(config) | member["overrides"])
-        if row is not None and member["status"] == "finished":
-            found.setdefault(f"{row.family} {row.row}", (row, []))[1].append(member)
+        if member["status"] == "finished":
+            for row in _same(flatten(config) | member["overrides"]):
+                found.setdefault(f"{row.family} {row.row}", (row, []))[1].append(member)
     return paths + [_record_row(row, members, source) for row, members in found.values()]
 
 
@@ -102,23 +104,23 @@ def row_of(config: dict[str, Any]) -> Row | None:
 
     Of several it is the first that has an accuracy on test, if any has.
     """
-    same = (row for changes, row in _compared(config) if not changes)
-    return min(same, key=lambda row: row.accuracies.get("test_acc") is None, default=None)
+    return min(_same(config), key=lambda row: row.accuracies.get("test_acc") is None, default=None)
 
 
-def _row(config: dict[str, Any], workdir: str) -> Row:
-    changes, row = _nearest(config)
-    if changes:
+def _same(config: dict[str, Any]) -> list[Row]:
+    """Returns the rows whose config a run has, but for the seed."""
+    return [row for changes, row in _compared(config) if not changes]
+
+
+def _rows(config: dict[str, Any], workdir: str) -> list[Row]:
+    same = _same(config)
+    if not same:
+        changes, nearest = min(_compared(config), key=lambda compared: len(compared[0]))
         raise ValueError(
-            f"the run in --record={workdir} is that of no row; nearest to {row.family} {row.row}, "
-            f"whose {'; '.join(changes)}"
+            f"the run in --record={workdir} is that of no row; nearest to {nearest.family} "
+            f"{nearest.row}, whose {'; '.join(changes)}"
         )
-    return row
-
-
-def _nearest(config: dict[str, Any]) -> tuple[list[str], Row]:
-    """Returns the first row that differs the least, and where."""
-    return min(_compared(config), key=lambda compared: len(compared[0]))
+    return same
 
 
 def _compared(config: dict[str, Any]) -> Iterator[tuple[list[str], Row]]:
