@@ -109,12 +109,6 @@ def test_one_published_row(tmp_path):
     assert "4,719,368" in shell(command("published"), in_checkout(tmp_path))
 
 
-def test_published_section_is_the_commands_output(tmp_path):
-    begin, end = "<!-- begin: python -m vitjax.published --markdown -->\n", "<!-- end -->"
-    section = README.partition(begin)[2].partition(end)[0]
-    assert section.strip() == shell("python -m vitjax.published --markdown", tmp_path).strip()
-
-
 def test_own_data(tmp_path):
     random = np.random.RandomState(0)
     for label in ("cat", "dog"):

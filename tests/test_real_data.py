@@ -8,6 +8,8 @@ from runs import main
 
 pytestmark = pytest.mark.slow
 
+EPOCH, HALF = "--config.num_epochs=1", "--config.data.max_examples=30000"  # of MNIST
+
 
 def evaluate(real_data, tmp_path, *args):
     """Trains; returns eval.json."""
@@ -17,16 +19,16 @@ def evaluate(real_data, tmp_path, *args):
 
 
 def test_vit_mnist(real_data, tmp_path):
-    result = evaluate(real_data, tmp_path, "--config=configs/vit_mnist.py", "--config.num_epochs=1")
-    assert result["accuracy"] > 0.93
+    result = evaluate(real_data, tmp_path, "--config=configs/vit_mnist.py", HALF, EPOCH)
+    assert result["accuracy"] > 0.9
     assert result["num_examples"] == 10_000
 
 
 def test_mixer_mnist(real_data, tmp_path):
     result = evaluate(
-        real_data, tmp_path, "--config=configs/mixer_mnist.py", "--config.num_epochs=2"
+        real_data, tmp_path, "--config=configs/mixer_mnist.py", HALF, "--config.num_epochs=2"
     )
-    assert result["accuracy"] > 0.93
+    assert result["accuracy"] > 0.9
 
 
 def test_linformer_on_mnist(real_data, tmp_path):
@@ -36,9 +38,10 @@ def test_linformer_on_mnist(real_data, tmp_path):
         "--config=configs/vit_mnist.py",
         "--config.model_name=linformer",
         "--config.model.k_dim=8",
-        "--config.num_epochs=1",
+        HALF,
+        EPOCH,
     )
-    assert result["accuracy"] > 0.90
+    assert result["accuracy"] > 0.85
 
 
 def test_vit_cifar100_learns(real_data, tmp_path):
@@ -46,7 +49,7 @@ def test_vit_cifar100_learns(real_data, tmp_path):
         real_data,
         tmp_path,
         "--config=configs/vit_cifar100.py:8p4l",
-        "--config.num_epochs=1",
+        EPOCH,
         "--config.data.max_examples=20000",
     )
     assert result["valid_loss"] < math.log(100) - 0.05  # log(100) is what an untrained model has

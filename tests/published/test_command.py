@@ -9,7 +9,7 @@ import sys
 import pytest
 from runs import REPO, environment
 
-from vitjax.published import rows
+from vitjax.published import ledger, rows, tables
 
 KEYS = {
     "seed", "row", "family", "published_params", "params", "published_macs", "macs", "published",
@@ -108,6 +108,12 @@ def test_markdown():
     for table in re.findall(r"(?:^\|.*\n)+", out, re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1
     assert out.count("<details>") == out.count("</details>") == 3
+
+
+def test_readmes_section_is_the_commands(entries):
+    begin, end = "<!-- begin: python -m vitjax.published --markdown -->\n", "<!-- end -->"
+    section = (REPO / "README.md").read_text().partition(begin)[2].partition(end)[0]
+    assert section.strip() == tables.markdown(list(entries.values()), ledger.sweeps()).strip()
 
 
 @pytest.mark.parametrize(

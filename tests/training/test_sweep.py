@@ -262,7 +262,7 @@ def test_two_processes_share_the_members(options, tmp_path):
         for i in range(2)
     ]
     for process in both:
-        _, error = process.communicate(timeout=200)
+        _, error = process.communicate(timeout=500)
         assert process.returncode == 0, error.decode()
     run_command(GRID, *options[:1], f"--workdir={tmp_path / 'one'}")
     parts = json.loads((tmp_path / "two/groups/0/parts.json").read_text())["parts"]

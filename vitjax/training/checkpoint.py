@@ -56,6 +56,8 @@ class Checkpoints:
                 preservation_policy=policies.AnyPreservationPolicy([self._keep]),
                 cleanup_tmp_directories=True,
                 multiprocessing_options=self._processes(),
+                # Else processes that save alone at once take one another's signals for their own.
+                async_options=ocp.options.AsyncOptions(create_directories_asynchronously=False),
             ),
         )
 
