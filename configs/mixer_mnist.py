@@ -19,9 +19,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from vitjax.config import default
+from vitjax.config import default, flatten
+from vitjax.errors import UserError
 from vitjax.published.recipe import apply_row
-from vitjax.training.run_folder import flatten
 
 LOSSES = {
     "CrossEntropy": "cross_entropy",
@@ -72,6 +72,6 @@ def sweep(name: str = "initialisers") -> Iterator[dict[str, Any]]:
         for row in rows:
             yield {k: v for k, v in flatten(get_config(row)).items() if v != base[k]}
     else:
-        raise ValueError(
+        raise UserError(
             f"unknown sweep {name!r}; choose --sweep from initialisers, losses, hyperparameters"
         )

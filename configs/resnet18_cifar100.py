@@ -14,8 +14,9 @@ Not run here with the real weights yet.
 
 from ml_collections import ConfigDict
 
-from vitjax.config import choose_row, default
+from vitjax.config import default
 from vitjax.published.recipe import apply_row
+from vitjax.recipes import choose_row
 
 
 def get_config(arg: str = "") -> ConfigDict:

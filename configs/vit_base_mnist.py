@@ -11,7 +11,8 @@ Not run here with the real weights yet.
 
 from ml_collections import ConfigDict
 
-from vitjax.config import choose_row, default, fine_tuned_vit_base
+from vitjax.config import default
+from vitjax.recipes import choose_row, fine_tuned_vit_base
 
 
 def get_config(arg: str = "") -> ConfigDict:

@@ -9,12 +9,13 @@ each.
 from ml_collections import ConfigDict
 
 from vitjax.config import default
+from vitjax.errors import UserError
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """Returns the config of the run."""
     if arg:
-        raise ValueError(f"configs/vit_digits.py takes no argument but debug, not {arg!r}")
+        raise UserError(f"configs/vit_digits.py takes no argument but debug, not {arg!r}")
     config = default("vit")
     config.num_epochs = 70
     config.select_by = "loss"  # steadier than the accuracy on 179 images

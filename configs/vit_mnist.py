@@ -12,8 +12,9 @@ Measured on two CPU cores: 0.957 on test after one epoch, in 75 seconds, with se
 
 from ml_collections import ConfigDict
 
-from vitjax.config import choose_row, default
+from vitjax.config import default
 from vitjax.published.recipe import apply_row
+from vitjax.recipes import choose_row
 
 MLP_DIMS = {"mlp128": 128, "mlp256": 256, "mlp512": 512}
 

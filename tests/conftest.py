@@ -35,7 +35,7 @@ def real_data() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of seconds, for tests that do not change it."""
-    from vitjax.cli import load_config
+    from vitjax.config_file import load_config
     from vitjax.training.loop import train_and_evaluate
 
     workdir = tmp_path_factory.mktemp("digits") / "run"

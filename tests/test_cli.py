@@ -8,8 +8,8 @@ import time
 import jax
 import numpy as np
 import pytest
+from commands import REPO, command, environment, lines, main, newest_params, results, steps
 from PIL import Image
-from runs import REPO, command, environment, lines, main, newest_params, results, steps
 
 SMALL = (
     "--config.num_epochs=3",

@@ -2,7 +2,7 @@
 
 import shutil
 
-import runs
+import commands
 from PIL import Image
 
 COMMAND = {"module": "vitjax.compare"}
@@ -10,7 +10,7 @@ COMMAND = {"module": "vitjax.compare"}
 
 def test_two_runs_are_evaluated_and_compared(own_run, tmp_path):
     other = shutil.copytree(own_run, tmp_path / "other")
-    out, _ = runs.main(own_run, other, f"--figure={tmp_path / 'c.png'}", **COMMAND)
+    out, _ = commands.main(own_run, other, f"--figure={tmp_path / 'c.png'}", **COMMAND)
     assert f"evaluating {own_run}" in out
     assert "difference +0.0000" in out
     assert "McNemar's exact test p = 1" in out
@@ -19,17 +19,17 @@ def test_two_runs_are_evaluated_and_compared(own_run, tmp_path):
 
 
 def test_one_run_is_not_enough(digits_run):
-    _, err = runs.main(digits_run, code=1, **COMMAND)
+    _, err = commands.main(digits_run, code=1, **COMMAND)
     assert "two runs or more are compared" in err
 
 
 def test_a_comma_without_a_name_is_refused(digits_run):
-    _, err = runs.main(digits_run, f"{digits_run},", code=1, **COMMAND)
+    _, err = commands.main(digits_run, f"{digits_run},", code=1, **COMMAND)
     assert "names no run beside a comma" in err
 
 
 def test_a_figure_of_another_kind_is_refused(digits_run):
-    _, err = runs.main(digits_run, digits_run, "--figure=c.jpg", code=2, **COMMAND)
+    _, err = commands.main(digits_run, digits_run, "--figure=c.jpg", code=2, **COMMAND)
     assert "expected a file whose name ends with .png" in err
 
 
@@ -38,7 +38,7 @@ def test_several_seeds_and_names_with_commas(own_run, tmp_path):
     for place in places:
         shutil.copytree(own_run, place)
     a0, a1, b0, member = map(str, places)
-    out, _ = runs.main(f"{a0},{a1}", f"{b0},{b0}", **COMMAND)
+    out, _ = commands.main(f"{a0},{a1}", f"{b0},{b0}", **COMMAND)
     assert "Welch" in out
-    out, _ = runs.main(a0, member, **COMMAND)
+    out, _ = commands.main(a0, member, **COMMAND)
     assert "McNemar's exact test p = 1" in out

@@ -5,10 +5,11 @@ from pathlib import Path
 import jax
 import pytest
 
-from vitjax import cli, models
+from vitjax import config_file, models
 from vitjax.config import check, debug, default, nearest_keys, use_model
 from vitjax.data.augment import Augmentation
-from vitjax.training.members import members
+from vitjax.errors import UserError
+from vitjax.sweeps.plan import members
 
 REPO = Path(__file__).parents[1]
 MNIST, CIFAR, GALAXY = (28, 28, 1), (32, 32, 3), (224, 224, 3)
@@ -59,7 +60,7 @@ ROWS = {  # config: image shape, classes, published parameters (None: not publis
 
 def load(row):
     name, _, argument = row.partition(":")
-    return cli.load_config(f"{REPO}/configs/{name}.py:{argument}")
+    return config_file.load_config(f"{REPO}/configs/{name}.py:{argument}")
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -83,8 +84,8 @@ def test_every_config_has_a_row():
 
 @pytest.mark.parametrize("path", sorted((REPO / "configs").glob("*.py")), ids=lambda p: p.stem)
 def test_unknown_row(path):
-    with pytest.raises(ValueError, match="nonsense"):
-        cli.load_config(f"{path}:nonsense")
+    with pytest.raises(UserError, match="nonsense"):
+        config_file.load_config(f"{path}:nonsense")
 
 
 @pytest.mark.parametrize("path", sorted((REPO / "configs").glob("*.py")), ids=lambda p: p.stem)
@@ -114,13 +115,13 @@ def test_debug_shrinks_stages(name):
 
 def test_configs_are_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert cli.load_config("configs/vit_mnist.py").data.name == "mnist"
+    assert config_file.load_config("configs/vit_mnist.py").data.name == "mnist"
 
 
 def test_not_a_config(tmp_path):
     (tmp_path / "empty.py").write_text("")
-    with pytest.raises(ValueError, match=r"defines no get_config"):
-        cli.load_config(str(tmp_path / "empty.py"))
+    with pytest.raises(UserError, match=r"defines no get_config"):
+        config_file.load_config(str(tmp_path / "empty.py"))
 
 
 def test_nearest_keys():
@@ -165,7 +166,7 @@ def test_out_of_range_for_swin(key, value):
     config = default("swin_t")
     check(config)
     config.model[key] = value
-    with pytest.raises(ValueError, match=rf"config\.model\.{key}="):
+    with pytest.raises(UserError, match=rf"config\.model\.{key}="):
         check(config)
 
 
@@ -191,7 +192,7 @@ def test_out_of_range_for_swin(key, value):
 def test_out_of_range(key, value):
     config = default()
     config.update_from_flattened_dict({key: value})
-    with pytest.raises(ValueError, match=rf"config\.{key}="):
+    with pytest.raises(UserError, match=rf"config\.{key}="):
         check(config)
 
 
@@ -206,9 +207,9 @@ def test_out_of_range(key, value):
 )
 def test_sweeps_have_the_published_members(config, name, count):
     file = f"configs/{config}.py"
-    assert len(members(cli.load_config(file), cli.load_sweep(file, name))) == count
+    assert len(members(config_file.load_config(file), config_file.load_sweep(file, name))) == count
 
 
 def test_a_wrong_sweep_is_refused():
-    with pytest.raises(ValueError, match="unknown sweep 'rates'; choose --sweep from"):
-        cli.load_sweep("configs/mixer_mnist.py", "rates")
+    with pytest.raises(UserError, match="unknown sweep 'rates'; choose --sweep from"):
+        config_file.load_sweep("configs/mixer_mnist.py", "rates")

@@ -2,12 +2,13 @@
 
 import json
 
+import commands
 import numpy as np
 import pytest
-import runs
 from sklearn import datasets, metrics
 
-from vitjax.evaluation import Source, evaluate
+from vitjax.errors import UserError
+from vitjax.inference.evaluation import Source, evaluate
 
 
 def quiet(text):
@@ -16,7 +17,7 @@ def quiet(text):
 
 def test_the_command_adds_to_eval_json_and_writes_predictions(own_run):
     before = json.loads((own_run / "eval.json").read_text())
-    out, _ = runs.main(f"--workdir={own_run}", module="vitjax.evaluate")
+    out, _ = commands.main(f"--workdir={own_run}", module="vitjax.evaluate")
     after = json.loads((own_run / "eval.json").read_text())
     assert {key: after[key] for key in before} == before
     assert f"{before['accuracy']:.4f}" in out
@@ -66,7 +67,7 @@ def test_other_data_with_the_classes_in_another_order(own_run, tmp_path):
 
 def test_other_classes_are_named(own_run, tmp_path):
     names = [*(str(i) for i in range(9)), "cat"]
-    with pytest.raises(ValueError, match="it lacks 9; the run lacks cat"):
+    with pytest.raises(UserError, match="it lacks 9; the run lacks cat"):
         evaluate(own_run, source=other(tmp_path / "a.npz", names), say=quiet)
 
 
@@ -74,13 +75,13 @@ def test_changed_data_are_refused(own_run):
     edited = json.loads((own_run / "config.json").read_text())
     edited["config"]["data"]["max_examples"] = 200
     (own_run / "config.json").write_text(json.dumps(edited))
-    with pytest.raises(ValueError, match=r"is not what .* was trained on: images"):
+    with pytest.raises(UserError, match=r"is not what .* was trained on: images"):
         evaluate(own_run, say=quiet)
 
 
 def test_the_test_split_waits_for_the_end_of_training(own_run):
     (own_run / "eval.json").unlink()
-    _, err = runs.main(f"--workdir={own_run}", module="vitjax.evaluate", code=1)
+    _, err = commands.main(f"--workdir={own_run}", module="vitjax.evaluate", code=1)
     assert "not trained to its end" in err
     assert evaluate(own_run, "valid", say=quiet)["num_examples"] > 0
     assert not (own_run / "eval.json").exists()

@@ -4,9 +4,9 @@ import json
 import os
 import shutil
 
+import commands
 import numpy as np
 import pytest
-import runs
 from PIL import Image
 
 import vitjax
@@ -28,7 +28,7 @@ def images(tmp_path):
 
 
 def predict(run, *args, **options):
-    return runs.main(f"--workdir={run}", *args, module="vitjax.predict", **options)
+    return commands.main(f"--workdir={run}", *args, module="vitjax.predict", **options)
 
 
 def test_a_folder_with_a_damaged_file(digits_run, images):

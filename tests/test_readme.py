@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import REPO
 from PIL import Image
-from runs import REPO
 
 README = (REPO / "README.md").read_text()
 

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from runs import main
+from commands import main
 
 pytestmark = pytest.mark.slow
 

@@ -12,100 +12,98 @@ prints README's section from the results that come with vitjax.
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from absl import flags
+from vitjax import cli, files
+from vitjax.errors import UserError
 
-from vitjax import cli
-
-if TYPE_CHECKING:
-    from ml_collections import ConfigDict
-
-SUITE = flags.DEFINE_enum(
-    "suite", "seeds", ["seeds", "attention", "sweep", "start"], "What to measure."
-)
-ONLY = flags.DEFINE_list(
-    "only", [], "Only these of the suite: models, numbers of patches a side, of members."
-)
-PEERS = flags.DEFINE_bool("peers", False, "Measure PyTorch on the same work as well.")
-ROUNDS = flags.DEFINE_integer("rounds", 7, "Turns that each trainer takes.", lower_bound=1)
-JSON = flags.DEFINE_string("json", None, "File that the results are written to.")
-PLOT = cli.png_flag("plot", "PNG file for a figure of --suite=attention's step times and memory.")
-MARKDOWN = flags.DEFINE_bool("markdown", False, "Print README's section, and measure nothing.")
+_SUITES = ["seeds", "attention", "sweep", "start"]
 
 
-def main() -> int:
-    """Measures a suite; returns the exit code."""
-    if MARKDOWN.value:
-        from vitjax.benchmarking.tables import markdown
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the command on its words; returns the exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    of_config = any(word.lstrip("-").partition("=")[0] == "config" for word in words)
+    command = cli.Command(__doc__, default_config="configs/vit_digits.py" if of_config else "")
+    suite = command.choice("suite", "seeds", _SUITES, "What to measure.")
+    only = command.texts(
+        "only", "Only these of the suite: models, numbers of patches a side, of members."
+    )
+    peers = command.switch("peers", "Measure PyTorch on the same work as well.")
+    rounds = command.integer("rounds", 7, "Turns that each trainer takes.", lower_bound=1)
+    json_file = command.string("json", None, "File that the results are written to.")
+    plot = command.png("plot", "PNG file for a figure of --suite=attention's times and memory.")
+    markdown = command.switch("markdown", "Print README's section, and measure nothing.")
 
-        print(markdown())
+    def main() -> int:
+        if markdown.value:
+            from vitjax.benchmarking import speed_tables
+
+            print(speed_tables.markdown())
+            return 0
+        if of_config:
+            results = _measure_config(command, peers.value, rounds.value)
+        else:
+            results = _measure(suite.value, only.value, peers.value, rounds.value, plot.value)
+        if json_file.value is not None:
+            own = shlex.join(["python", "-m", "vitjax.benchmark", *command.argv])
+            text = json.dumps({"command": own, **results}, indent=1) + "\n"
+            files.write(Path(json_file.value), text)
+            print(f"written to {json_file.value}")
         return 0
-    if PLOT.value and SUITE.value != "attention":
-        raise ValueError(f"--plot is for --suite=attention; --suite={SUITE.value} was given")
-    if ONLY.value and SUITE.value == "start":
-        raise ValueError("--only was given, and --suite=start has one run alone; leave it out")
-    from vitjax.benchmarking import run
+
+    return command.run(main, argv)
+
+
+def _measure(
+    suite: str, only: Sequence[str], peers: bool, rounds: int, plot: str | None
+) -> dict[str, Any]:
+    """Measures a suite; draws --suite=attention to the file `plot`, if any."""
+    if plot and suite != "attention":
+        raise UserError(f"--plot is for --suite=attention; --suite={suite} was given")
+    if only and suite == "start":
+        raise UserError("--only was given, and --suite=start has one run alone; leave it out")
+    from vitjax.benchmarking import suites
     from vitjax.training.sharding import device_per_core
 
-    if SUITE.value == "attention":
-        results = run.attention(ONLY.value, ROUNDS.value, _say)
-        _plot(results)
-    elif SUITE.value == "start":
-        results = run.start(ROUNDS.value, _say)
-    elif SUITE.value == "sweep":
+    if suite == "attention":
+        results = suites.attention(only, rounds, _say)
+        if plot:
+            _draw(results, Path(plot))
+    elif suite == "start":
+        results = suites.start(rounds, _say)
+    elif suite == "sweep":
         device_per_core()
-        results = run.sweep(ONLY.value, ROUNDS.value, _say)
+        results = suites.sweep(only, rounds, _say)
     else:
-        results = run.seeds(ONLY.value, PEERS.value, ROUNDS.value, _say)
-    _write({"suite": SUITE.value, **results})
-    return 0
+        results = suites.seeds(only, peers, rounds, _say)
+    return {"suite": suite, **results}
 
 
-def main_config(config: "ConfigDict", config_file: Path) -> None:
+def _measure_config(command: cli.Command, peers: bool, rounds: int) -> dict[str, Any]:
     """Measures the run that a config describes, on its data."""
-    from vitjax.benchmarking import run
+    if peers:
+        raise UserError("--peers works with --suite=seeds; no peer is known for a config")
+    from vitjax.benchmarking import suites
 
-    if PEERS.value:
-        raise ValueError("--peers works with --suite=seeds; no peer is known for a config")
-    _write({"config": str(config_file), **run.config(config, ROUNDS.value, _say)})
+    return {"config": str(command.config_file), **suites.config(command.config, rounds, _say)}
 
 
 def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _plot(results: dict[str, Any]) -> None:
-    if PLOT.value is None:
-        return
-    from vitjax.reporting.figures import png
+def _draw(results: dict[str, Any], path: Path) -> None:
+    from vitjax.reporting.figures import write_png
     from vitjax.reporting.scaling import scaling_picture
 
     picture = scaling_picture(results["points"], results["hardware"])
-    _replace(Path(PLOT.value), png(picture.figure))
+    write_png(path, picture.figure)
+    print(f"written to {path}")
     print(picture.alt)
 
 
-def _write(results: dict[str, Any]) -> None:
-    if JSON.value is None:
-        return
-    command = shlex.join(["python", "-m", "vitjax.benchmark", *sys.argv[1:]])
-    text = json.dumps({"command": command, **results}, indent=1) + "\n"
-    _replace(Path(JSON.value), text.encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    partial = path.with_name(path.name + ".tmp")
-    partial.write_bytes(content)
-    partial.replace(path)
-    print(f"written to {path}")
-
-
 if __name__ == "__main__":
-    given = any(word.lstrip("-").partition("=")[0] == "config" for word in sys.argv[1:])
-    if given:
-        cli.run_with_config(main_config, default_config="configs/vit_digits.py")
-    else:
-        cli.run(main)
+    sys.exit(run())

@@ -10,63 +10,72 @@ the one that --key names, calls examples as predictions.npz does: a galaxy by it
 are cut into five groups.
 """
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from absl import flags
-
 from vitjax import cli
-
-METADATA = flags.DEFINE_string("metadata", None, "CSV file on the examples.")
-COLUMN = flags.DEFINE_string("column", None, "Column of it to compare by.")
-KEY = flags.DEFINE_string("key", "", "Column of it that names the examples; default: id or path.")
-FIGURE = cli.png_flag("figure", "PNG file to draw the groups to.")
+from vitjax.compile_cache import use_compile_cache
+from vitjax.errors import UserError
 
 
-def main(words: list[str]) -> int:
-    """Runs the command."""
-    if len(words) < 2:
-        raise ValueError("two runs or more are compared; give their folders")
-    if (METADATA.value is None) != (COLUMN.value is None):
-        raise ValueError("--metadata and --column belong together; give both")
-    cli.use_compile_cache()
-    import numpy as np
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the command on its words; returns the exit code."""
+    command = cli.Command(__doc__, takes_words=True)
+    metadata = command.string("metadata", None, "CSV file on the examples.")
+    column = command.string("column", None, "Column of it to compare by.")
+    key = command.string("key", "", "Column of it that names the examples; default: id or path.")
+    figure = command.png("figure", "PNG file to draw the groups to.")
 
-    from vitjax.evaluation import predictions
-    from vitjax.reporting import comparison
-    from vitjax.reporting.terminal import comparison_table, side_line
+    def main() -> int:
+        if len(command.words) < 2:
+            raise UserError("two runs or more are compared; give their folders")
+        if (metadata.value is None) != (column.value is None):
+            raise UserError("--metadata and --column belong together; give both")
+        use_compile_cache()
+        import numpy as np
 
-    names = [name for word in words for name in _runs(word)]
-    runs = {name: predictions(name) for name in names}
-    comparison.check_same(names, [runs[name] for name in names])
-    sides = [comparison.side(w, [runs[name] for name in _runs(w)]) for w in words]
-    some = runs[names[0]]
-    by = [("class", some.labels, list(some.class_names))]
-    if METADATA.value and COLUMN.value:
-        texts = comparison.read_column(Path(METADATA.value), COLUMN.value, some.ids, KEY.value)
-        by.append((COLUMN.value, *comparison.binned(texts)))
-    print("\n".join(side_line(side) for side in sides))
-    panels = []
-    for second in sides[1:]:
-        first = sides[0]
-        groups = [(w, comparison.groups(first, second, np.asarray(v), n)) for w, v, n in by]
-        print("\n" + comparison_table(first, second, comparison.difference(first, second), groups))
-        panels += [(first.name, second.name, what, found) for what, found in groups]
-    if FIGURE.value:
-        from vitjax.reporting.comparison_figure import comparison_figure
-        from vitjax.reporting.figures import write_png
+        from vitjax.inference.evaluation import predictions
+        from vitjax.reporting import comparison
+        from vitjax.reporting.terminal import comparison_table, side_line
 
-        write_png(Path(FIGURE.value), comparison_figure(panels))
-        print(f"written to {FIGURE.value}")
-    return 0
+        names = [name for word in command.words for name in _runs(word)]
+        runs = {name: predictions(name) for name in names}
+        comparison.check_same(names, [runs[name] for name in names])
+        sides = [comparison.side(w, [runs[name] for name in _runs(w)]) for w in command.words]
+        some = runs[names[0]]
+        by = [("class", some.labels, list(some.class_names))]
+        if metadata.value and column.value:
+            texts = comparison.read_column(Path(metadata.value), column.value, some.ids, key.value)
+            by.append((column.value, *comparison.binned(texts)))
+        print("\n".join(side_line(side) for side in sides))
+        panels = []
+        for second in sides[1:]:
+            first = sides[0]
+            groups = [(w, comparison.groups(first, second, np.asarray(v), n)) for w, v, n in by]
+            found = comparison.difference(first, second)
+            print(
+                "\n" + comparison_table(first, second, comparison.difference(first, second), groups)
+            )
+            panels += [(first.name, second.name, what, members) for what, members in groups]
+        if figure.value:
+            from vitjax.reporting.comparison_figure import comparison_figure
+            from vitjax.reporting.figures import write_png
+
+            write_png(Path(figure.value), comparison_figure(panels))
+            print(f"written to {figure.value}")
+        return 0
+
+    return command.run(main, argv)
 
 
 def _runs(word: str) -> list[str]:
     """Returns the folders of a side; a sweep's members have commas in their names."""
     names = [word] if Path(word).is_dir() else word.split(",")
     if not all(names):
-        raise ValueError(f"{word!r} names no run beside a comma; expected RUN,RUN")
+        raise UserError(f"{word!r} names no run beside a comma; expected RUN,RUN")
     return names
 
 
 if __name__ == "__main__":
-    cli.run_with_words(main)
+    sys.exit(run())

@@ -4,17 +4,15 @@ import dataclasses
 import difflib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
 from vitjax import models
 from vitjax.data.augment import Augmentation
-from vitjax.training import optim
-from vitjax.training.run_folder import flatten
-
-T = TypeVar("T")
+from vitjax.errors import UserError
 
 
 def default(model_name: str = "vit") -> ConfigDict:
@@ -79,8 +77,9 @@ def _optimizer_options() -> ConfigDict:
     options.clip_norm = 0.0  # global norm that gradients are clipped to; 0: no clipping
     options.accumulation_steps = 1  # micro-batches that a batch is cut into
     options.ema_decay = 0.0  # of averaged parameters, used in evaluation; 0: none
-    for name in optim.OPTIONS:  # empty: the optimiser's own default
-        options[name] = placeholder(bool if name == "nesterov" else float)
+    for name in ("alpha", "b1", "b2", "eps", "momentum", "rho"):  # empty: the optimiser's default
+        options[name] = placeholder(float)
+    options.nesterov = placeholder(bool)
     return options
 
 
@@ -104,57 +103,6 @@ def _schedule_options() -> ConfigDict:
     schedule.gamma = 0.1  # what each step multiplies by
     schedule.per_epoch = False  # change the rate between epochs only
     return schedule
-
-
-def choose_row(arg: str, rows: Mapping[str, T], what: str) -> T:
-    """Returns `rows[arg]`, the first row for ""; raises ValueError that names the rows."""
-    if not arg:
-        return next(iter(rows.values()))
-    if arg not in rows:
-        near = difflib.get_close_matches(arg, rows, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(
-            f"unknown {what} {arg!r} after ':' in --config; choose from {', '.join(rows)}, or "
-            f"debug{hint}"
-        )
-    return rows[arg]
-
-
-def galaxy_zoo2(config: ConfigDict) -> ConfigDict:
-    """Sets what all rows of seed 003 share: data, augmentation, optimiser, early stopping."""
-    config.num_epochs = 200
-    config.patience = 10
-    config.data.update(
-        name="galaxy_zoo2",
-        label_column="label1",
-        image_size=224,
-        fit="center_crop",
-        mean=(0.094, 0.0815, 0.063),
-        std=(0.1303, 0.11, 0.0913),
-    )
-    config.data.augment.update(
-        rotation_degrees=90.0,
-        horizontal_flip=True,
-        vertical_flip=True,
-        resized_crop_scale=(0.8, 1.0),
-        resized_crop_ratio=(0.99, 1.01),
-    )
-    if "stem" in config.model:  # the seed's own models; not its ResNet
-        config.model.update(stem="linear", kernel_init="torch_linear")
-    config.optim.name = "adam"
-    config.schedule.name = "step"
-    return config
-
-
-def fine_tuned_vit_base(config: ConfigDict) -> ConfigDict:
-    """Sets how a vit_b with published weights learns a small data set, at 224 pixels."""
-    config.num_epochs = 5
-    config.data.update(input_size=224, batch_size=64, mean=(0.5,) * 3, std=(0.5,) * 3)
-    config.model.update(kernel_init="trunc_normal", norm_epsilon=1e-12)
-    config.optim.update(learning_rate=1e-4, weight_decay=0.05, clip_norm=1.0)
-    config.schedule.update(name="cosine", warmup_epochs=0.5)
-    config.finetune.update(weights="vit_b_in21k", layer_decay=0.75, head_factor=10.0)
-    return config
 
 
 def debug(config: ConfigDict) -> ConfigDict:
@@ -197,6 +145,11 @@ def use_model(config: ConfigDict, model_name: str) -> None:
 def to_json(config: ConfigDict) -> dict[str, Any]:
     """Returns the config as JSON would give it back (tuples become lists)."""
     return json.loads(config.to_json())
+
+
+def flatten(tree: ConfigDict | Mapping[str, Any]) -> dict[str, Any]:
+    """Returns {"data.batch_size": 128, ...} of a config or of nested dicts."""
+    return flatten_dict(tree.to_dict() if isinstance(tree, ConfigDict) else tree, sep=".")
 
 
 _AT_LEAST_1 = (
@@ -254,30 +207,30 @@ _CHOICES = {
 
 
 def check(config: ConfigDict) -> None:
-    """Raises ValueError for the first option outside its range."""
+    """Raises UserError for the first option outside its range."""
     flat = {key: value for key, value in flatten(config).items() if value is not None}
     for key, value in flat.items():
         if key in _AT_LEAST_1 and not _at_least_1(value):
-            raise ValueError(f"config.{key}={value} should be at least 1")
+            raise UserError(f"config.{key}={value} should be at least 1")
         if key in _AT_LEAST_0 and not 0 <= value < float("inf"):
-            raise ValueError(f"config.{key}={value} should be at least 0")
+            raise UserError(f"config.{key}={value} should be at least 0")
         is_rate = key in _BELOW_1 or key.endswith(("dropout_rate", "drop_path_rate"))
         if is_rate and not 0 <= value < 1:
-            raise ValueError(f"config.{key}={value} should be at least 0 and below 1")
+            raise UserError(f"config.{key}={value} should be at least 0 and below 1")
         if key in _CHOICES and value not in _CHOICES[key]:
-            raise ValueError(f"config.{key}={value!r} should be one of {_CHOICES[key]}")
+            raise UserError(f"config.{key}={value!r} should be one of {_CHOICES[key]}")
     widths = flat.get("model.head_hidden_dims", ())
     if not all(isinstance(width, int) and width > 0 for width in widths):
-        raise ValueError(f"config.model.head_hidden_dims={widths} should be whole numbers above 0")
+        raise UserError(f"config.model.head_hidden_dims={widths} should be whole numbers above 0")
     if not 0 < config.finetune.layer_decay <= 1:
-        raise ValueError(
+        raise UserError(
             f"config.finetune.layer_decay={config.finetune.layer_decay} should be above 0 and at "
             "most 1"
         )
     if config.seed >= 2**32:
-        raise ValueError(f"config.seed={config.seed} should be below 2**32")
+        raise UserError(f"config.seed={config.seed} should be below 2**32")
     if not 0 < config.optim.learning_rate < float("inf"):
-        raise ValueError(
+        raise UserError(
             f"config.optim.learning_rate={config.optim.learning_rate} should be above 0"
         )
 

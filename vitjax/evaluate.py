@@ -8,29 +8,34 @@ It writes eval.json and predictions.npz into the run's folder; on anything but t
 split with a hyphen and the name of the split or of the data.
 """
 
-from absl import flags
+import sys
+from collections.abc import Sequence
 
 from vitjax import cli
-
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-SPLIT = flags.DEFINE_enum("split", "test", ["test", "valid", "train"], "What to measure on.")
-DATA = flags.DEFINE_string("data", "", "Another data set, named as config.data.name.")
-DATA_DIR = flags.DEFINE_string("data_dir", "", "Where the data lies, if not where it lay.")
-IMAGE_ROOT = flags.DEFINE_string("image_root", "", "Folder that the paths of a CSV start from.")
-LABEL_COLUMN = flags.DEFINE_string("label_column", "", "Of a CSV.")
+from vitjax.compile_cache import use_compile_cache
 
 
-def main() -> int:
-    """Runs the command."""
-    cli.use_compile_cache()
-    from vitjax.evaluation import Source, evaluate
-    from vitjax.reporting.terminal import evaluation_table
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the command on its words; returns the exit code."""
+    command = cli.Command(__doc__)
+    workdir = command.string("workdir", None, "Folder of the run.", required=True)
+    split = command.choice("split", "test", ["test", "valid", "train"], "What to measure on.")
+    data = command.string("data", "", "Another data set, named as config.data.name.")
+    data_dir = command.string("data_dir", "", "Where the data lies, if not where it lay.")
+    image_root = command.string("image_root", "", "Folder that the paths of a CSV start from.")
+    label_column = command.string("label_column", "", "Of a CSV.")
 
-    source = Source(DATA.value, DATA_DIR.value, IMAGE_ROOT.value, LABEL_COLUMN.value)
-    found = evaluate(WORKDIR.value, SPLIT.value, source)
-    print(evaluation_table(found))
-    return 0
+    def main() -> int:
+        use_compile_cache()
+        from vitjax.inference.evaluation import Source, evaluate
+        from vitjax.reporting.terminal import evaluation_table
+
+        source = Source(data.value, data_dir.value, image_root.value, label_column.value)
+        print(evaluation_table(evaluate(workdir.value, split.value, source)))
+        return 0
+
+    return command.run(main, argv)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(run())

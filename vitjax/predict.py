@@ -13,40 +13,55 @@ import io
 import itertools
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from absl import flags
-
 from vitjax import cli
+from vitjax.compile_cache import use_compile_cache
+from vitjax.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from vitjax.trained import Trained
-
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-STEP = flags.DEFINE_string("step", "best", "best, last, or the step of a checkpoint.")
-TOP = flags.DEFINE_integer("top", 5, "Classes to show of each image.", lower_bound=1)
-JSON = flags.DEFINE_bool("json", False, "One JSON object an image and line.")
-ATTENTION = cli.png_flag("attention", "PNG file, of attention on the first image.")
+    from vitjax.inference.predictor import Trained
 
 _CHUNK = 1024  # images at a time, so that a folder of many fits in memory
 
 
-def main(names: list[str]) -> int:
-    """Runs the command; returns its exit code."""
-    cli.use_compile_cache()
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the command on its words; returns the exit code."""
+    command = cli.Command(__doc__, takes_words=True)
+    workdir = command.string("workdir", None, "Folder of the run.", required=True)
+    step = command.string("step", "best", "best, last, or the step of a checkpoint.")
+    top = command.integer("top", 5, "Classes to show of each image.", lower_bound=1)
+    as_json = command.switch("json", "One JSON object an image and line.")
+    attention = command.png("attention", "PNG file, of attention on the first image.")
+
+    def main() -> int:
+        use_compile_cache()
+        from vitjax.inference.predictor import load
+
+        if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
+            sys.stdout.reconfigure(errors="backslashreplace")
+        paths, num_bad = _paths(command.words)
+        number = int(step.value) if step.value.isdigit() else step.value
+        trained = load(workdir.value, number)
+        num_bad += _predict(trained, paths, top.value, as_json.value, attention.value)
+        return 1 if num_bad else 0
+
+    return command.run(main, argv)
+
+
+def _predict(
+    trained: "Trained", paths: Sequence[str], top: int, as_json: bool, attention: str | None
+) -> int:
+    """Prints what is on each image; returns how many cannot be read."""
     import numpy as np
 
-    from vitjax.trained import load
+    from vitjax.inference.predictor import most_probable
 
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
-        sys.stdout.reconfigure(errors="backslashreplace")
-    paths, num_bad = _paths(names)
-    step = STEP.value
-    trained = load(WORKDIR.value, int(step) if step.isdigit() else step)
-    attention_file = ATTENTION.value
+    num_bad = 0
     for start in range(0, len(paths), _CHUNK):
         fitted = []
         for path in paths[start : start + _CHUNK]:
@@ -58,11 +73,12 @@ def main(names: list[str]) -> int:
             continue
         images = np.stack([image for _, image in fitted])
         for (path, _), row in zip(fitted, trained.predict(images), strict=True):
-            print(_text(path, row, trained.class_names), flush=True)
-        if attention_file:
-            _draw(trained, images[0], attention_file)
-            attention_file = None
-    return 1 if num_bad else 0
+            found = most_probable(row, trained.class_names, top)
+            print(_text(path, found, as_json), flush=True)
+        if attention:
+            _draw(trained, images[0], attention)
+            attention = None
+    return num_bad
 
 
 def _paths(names: list[str]) -> tuple[list[str], int]:
@@ -70,7 +86,7 @@ def _paths(names: list[str]) -> tuple[list[str], int]:
     from vitjax.data.folder import image_files
 
     if not names:
-        raise ValueError("no image given; name files or folders, or - for names on standard input")
+        raise UserError("no image given; name files or folders, or - for names on standard input")
     paths: list[str] = []
     num_bad = 0
     for name in itertools.chain.from_iterable(map(_listed, names)):
@@ -79,7 +95,7 @@ def _paths(names: list[str]) -> tuple[list[str], int]:
         elif found := image_files(Path(name)):
             paths += found
         else:
-            num_bad += _complain(name, ValueError("a folder without images"))
+            num_bad += _complain(name, UserError("a folder without images"))
     return paths, num_bad
 
 
@@ -91,7 +107,7 @@ def _listed(name: str) -> list[str]:
 def _complain(path: str, error: Exception) -> int:
     from PIL import UnidentifiedImageError
 
-    from vitjax.data.decode import one_line
+    from vitjax.data.image_files import one_line
 
     if isinstance(error, UnidentifiedImageError):
         reason = "no image"
@@ -101,11 +117,8 @@ def _complain(path: str, error: Exception) -> int:
     return 1
 
 
-def _text(path: str, probabilities: "np.ndarray", class_names: tuple[str, ...]) -> str:
-    from vitjax.trained import most_probable
-
-    found = most_probable(probabilities, class_names, TOP.value)
-    if JSON.value:
+def _text(path: str, found: list[tuple[str, float]], as_json: bool) -> str:
+    if as_json:
         classes = [{"class": name, "probability": value} for name, value in found]
         return json.dumps({"image": path, "predictions": classes}, ensure_ascii=False)
     return f"{path}  " + "  ".join(f"{name} {value:.1%}" for name, value in found)
@@ -124,4 +137,4 @@ def _draw(trained: "Trained", image: "np.ndarray", file: str) -> None:
 
 
 if __name__ == "__main__":
-    cli.run_with_words(main)
+    sys.exit(run())

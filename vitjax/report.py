@@ -6,50 +6,56 @@ The page needs no network. The run is evaluated first, where that was not done y
 """
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from absl import flags
-
 from vitjax import cli
+from vitjax.compile_cache import use_compile_cache
+from vitjax.errors import UserError
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-    from vitjax.evaluation import Source
+    from vitjax.inference.evaluation import Source
     from vitjax.reporting.contents import Facts
-    from vitjax.training.run_folder import RunFolder
-
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-NUM_MISTAKES = flags.DEFINE_integer("num_mistakes", 24, "Mistakes to show.", lower_bound=0)
-NUM_MAPS = flags.DEFINE_integer("num_maps", 6, "Images to show attention on.", lower_bound=0)
-DATA_DIR = flags.DEFINE_string("data_dir", "", "Where the data lies, if not where it lay.")
-IMAGE_ROOT = flags.DEFINE_string("image_root", "", "Folder that the paths of a CSV start from.")
-IMAGES = flags.DEFINE_list(
-    "images", [], "Show attention on these images, named as in predictions.npz's ids."
-)
+    from vitjax.runs.run_folder import RunFolder
 
 
-def main() -> int:
-    """Runs the command."""
-    cli.use_compile_cache()
-    from vitjax.evaluation import Source
-    from vitjax.reporting.contents import sections
-    from vitjax.reporting.examples import rights_and_mistakes
-    from vitjax.reporting.page import page, write
-    from vitjax.reporting.run_sections import headline
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the command on its words; returns the exit code."""
+    command = cli.Command(__doc__)
+    workdir = command.string("workdir", None, "Folder of the run.", required=True)
+    num_mistakes = command.integer("num_mistakes", 24, "Mistakes to show.", lower_bound=0)
+    num_maps = command.integer("num_maps", 6, "Images to show attention on.", lower_bound=0)
+    data_dir = command.string("data_dir", "", "Where the data lies, if not where it lay.")
+    image_root = command.string("image_root", "", "Folder that the paths of a CSV start from.")
+    images = command.texts(
+        "images", "Show attention on these images, named as in predictions.npz's ids."
+    )
 
-    workdir = Path(WORKDIR.value)
-    facts = gather(workdir, Source(data_dir=DATA_DIR.value, image_root=IMAGE_ROOT.value))
-    if IMAGES.value:
-        chosen = facts.predictions.find(IMAGES.value)
-    else:
-        chosen = rights_and_mistakes(facts.predictions, NUM_MAPS.value)
-    parts = sections(facts, NUM_MISTAKES.value, chosen)
-    title = f"{type(facts.model).__name__} on {facts.dataset['name']}"
-    write(workdir / "report", page(title, [headline(facts.evaluation)], parts), parts)
-    print(f"written to {workdir / 'report' / 'index.html'}")
-    return 0
+    def main() -> int:
+        use_compile_cache()
+        from vitjax.inference.evaluation import Source
+        from vitjax.reporting.contents import sections
+        from vitjax.reporting.examples import rights_and_mistakes
+        from vitjax.reporting.page import page, write
+        from vitjax.reporting.run_sections import headline
+
+        folder = Path(workdir.value)
+        facts = gather(folder, Source(data_dir=data_dir.value, image_root=image_root.value))
+        if images.value:
+            chosen = facts.predictions.find(images.value)
+        else:
+            chosen = rights_and_mistakes(facts.predictions, num_maps.value)
+        parts = sections(facts, num_mistakes.value, chosen)
+        title = f"{type(facts.model).__name__} on {facts.dataset['name']}"
+        write(folder / "report", page(title, [headline(facts.evaluation)], parts), parts)
+        print(f"written to {folder / 'report' / 'index.html'}")
+        return 0
+
+    return command.run(main, argv)
 
 
 def gather(workdir: Path, source: "Source") -> "Facts":
@@ -57,17 +63,17 @@ def gather(workdir: Path, source: "Source") -> "Facts":
     import numpy as np
 
     import vitjax
-    from vitjax.evaluation import own_data
+    from vitjax.inference.evaluation import own_data
     from vitjax.reporting.contents import Facts
     from vitjax.reporting.examples import Predictions
-    from vitjax.training.run_folder import RunFolder
+    from vitjax.runs.run_folder import RunFolder
 
     folder, trained = RunFolder(workdir), vitjax.load(workdir)
     evaluation = _evaluation(folder, source)
     predictions = Predictions.read(workdir / "predictions.npz")
     split = own_data(trained, source, print).splits["test"]
     if not np.array_equal(split.labels, predictions.labels):
-        raise ValueError(
+        raise UserError(
             f"{workdir / 'predictions.npz'} is not of the images in the run's test split; run "
             f"python -m vitjax.evaluate --workdir={workdir} again"
         )
@@ -87,7 +93,7 @@ def gather(workdir: Path, source: "Source") -> "Facts":
 
 def _evaluation(folder: "RunFolder", source: "Source") -> dict[str, Any]:
     """Returns eval.json; evaluates the run where only training has written it so far."""
-    from vitjax.evaluation import evaluate
+    from vitjax.inference.evaluation import evaluate
 
     evaluation = folder.evaluation() or {}
     if "confusion_matrix" in evaluation and (folder.path / "predictions.npz").exists():
@@ -98,8 +104,7 @@ def _evaluation(folder: "RunFolder", source: "Source") -> dict[str, Any]:
 
 def changes(config: "ConfigDict") -> list[tuple[str, str, str]]:
     """Returns (option, default, value) of what differs from the model's defaults, as JSON."""
-    from vitjax.config import default, to_json
-    from vitjax.training.run_folder import flatten
+    from vitjax.config import default, flatten, to_json
 
     defaults = flatten(to_json(default(config.model_name)))
     chosen = flatten(to_json(config))
@@ -111,4 +116,4 @@ def changes(config: "ConfigDict") -> list[tuple[str, str, str]]:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(run())

@@ -14,79 +14,87 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from absl import flags
-
 from vitjax import cli
+from vitjax.compile_cache import use_compile_cache
+from vitjax.errors import UserError
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the sweep; default: a new one in runs/.")
-GRID = flags.DEFINE_string("grid", "", 'Values of options: "KEY=V1,V2;KEY=V1,V2", all combined.')
-SWEEP = flags.DEFINE_string("sweep", "", "Which of the config's sweeps; default: its first.")
-HALVE = flags.DEFINE_list("halve", [], "Epochs after which the worse half is dropped, as 2,4.")
-MEMORY = flags.DEFINE_float("memory_gib", 0.0, "Of each device, for members; 0: what it has.")
-COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, for several.")
-PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes share the sweep.")
-PROCESS = flags.DEFINE_integer("process_id", None, "Which of them this one is, from 0.")
 
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the command on its words; returns the exit code."""
+    command = cli.Command(__doc__, default_config="configs/vit_digits.py")
+    workdir = command.string("workdir", None, "Folder of the sweep; default: a new one in runs/.")
+    grid = command.string("grid", "", 'Values of options: "KEY=V1,V2;KEY=V1,V2", all combined.')
+    name = command.string("sweep", "", "Which of the config's sweeps; default: its first.")
+    halve = command.texts("halve", "Epochs after which the worse half is dropped, as 2,4.")
+    memory = command.number("memory_gib", 0.0, "Of each device, for members; 0: what it has.")
+    coordinator = command.string("coordinator", None, "HOST:PORT of process 0, for several.")
+    processes = command.integer("num_processes", None, "How many processes share the sweep.")
+    process = command.integer("process_id", None, "Which of them this one is, from 0.")
 
-def main(config: "ConfigDict", config_file: Path) -> None:
-    """Runs the command."""
-    if GRID.value and SWEEP.value:
-        raise ValueError("--grid and --sweep given, expected one of them; leave one out")
-    overrides = None if GRID.value else cli.load_sweep(str(config_file), SWEEP.value)
-    halve = _epochs(HALVE.value)
-    _use_devices()
-    from vitjax.pretrained.load import load_weights
-    from vitjax.training.interrupt import Interrupted
-    from vitjax.training.members import parse_grid
-    from vitjax.training.sweep import run_sweep
+    def main() -> int:
+        from vitjax import config_file
 
-    workdir = WORKDIR.value or f"runs/{config_file.stem}-sweep-{time.strftime('%Y%m%d-%H%M%S')}"
-    load = functools.partial(load_weights, allow_pickle=config.finetune.allow_pickle)
-    try:
+        if grid.value and name.value:
+            raise UserError("--grid and --sweep given, expected one of them; leave one out")
+        overrides = (
+            None if grid.value else config_file.load_sweep(str(command.config_file), name.value)
+        )
+        epochs = _epochs(halve.value)
+        _use_devices(coordinator.value, processes.value, process.value)
+        from vitjax.pretrained.load import load_weights
+        from vitjax.sweeps.grid import run_sweep
+        from vitjax.sweeps.plan import parse_grid
+
+        config = command.config
+        stem = command.config_file.stem
+        folder = workdir.value or f"runs/{stem}-sweep-{time.strftime('%Y%m%d-%H%M%S')}"
+        load = functools.partial(load_weights, allow_pickle=config.finetune.allow_pickle)
         ranked = run_sweep(
             config,
-            parse_grid(GRID.value, config) if overrides is None else overrides,
-            workdir,
-            halve=halve,
-            max_bytes=int(MEMORY.value * 2**30),
-            words=sys.argv[1:],
+            parse_grid(grid.value, config) if overrides is None else overrides,
+            folder,
+            halve=epochs,
+            max_bytes=int(memory.value * 2**30),
+            words=command.argv,
             load_weights=load,
             published=_published,
             say=functools.partial(print, flush=True),
         )
-    except Interrupted as error:
-        print(f"{error}; go on with the same options and --workdir={workdir}", file=sys.stderr)
-        sys.exit(128 + error.signal_number)
-    _show(ranked, config.select_by, workdir)
+        _show(ranked, config.select_by, folder)
+        return 0
+
+    return command.run(main, argv)
 
 
 def _epochs(words: Sequence[str]) -> list[int]:
     try:
         return [int(word) for word in words]
     except ValueError as error:
-        raise ValueError(f"--halve={','.join(words)} should be epochs, as 2,4") from error
+        raise UserError(f"--halve={','.join(words)} should be epochs, as 2,4") from error
 
 
-def _use_devices() -> None:
+def _use_devices(
+    coordinator: str | None, num_processes: int | None, process_id: int | None
+) -> None:
     """Joins the other processes, if any."""
-    cli.use_compile_cache()
+    use_compile_cache()
     import jax
 
     from vitjax.training.sharding import device_per_core
 
     device_per_core()
-    if COORDINATOR.value:
-        jax.distributed.initialize(COORDINATOR.value, PROCESSES.value, PROCESS.value)
+    if coordinator:
+        jax.distributed.initialize(coordinator, processes, process)
 
 
 def _show(ranked: list[dict[str, Any]], select_by: str, workdir: str) -> None:
     """Prints the table and draws the pictures, from the first process."""
     import jax
 
-    from vitjax.training.ranking import table
+    from vitjax.sweeps.ranking import table
 
     if jax.process_index() == 0:
         print(table(ranked, select_by))
@@ -96,10 +104,11 @@ def _show(ranked: list[dict[str, Any]], select_by: str, workdir: str) -> None:
 
 def _draw(ranked: list[dict[str, Any]], workdir: Path) -> list[str]:
     """Writes the pictures; returns their names."""
+    from vitjax.config import flatten
     from vitjax.reporting.figures import write_png
     from vitjax.reporting.sweep_figures import Member, sweep_pictures
-    from vitjax.training.ranking import without_seed
-    from vitjax.training.run_folder import RunFolder, flatten
+    from vitjax.runs.run_folder import RunFolder
+    from vitjax.sweeps.ranking import without_seed
 
     keys = dict.fromkeys(key for entry in ranked for key in entry["overrides"])
     members = []
@@ -132,4 +141,4 @@ def _published(config: "ConfigDict") -> float | None:
 
 
 if __name__ == "__main__":
-    cli.run_with_config(main, default_config="configs/vit_digits.py")
+    sys.exit(run())

@@ -8,12 +8,12 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
-from runs import REPO, environment
+from commands import REPO, environment
 
-from vitjax import cli, models
-from vitjax.benchmarking import attention, measure, profile, start, tables
+from vitjax import config_file, models
+from vitjax.benchmarking import measure, profile, speed_tables, start, token_scaling
+from vitjax.benchmarking.cases import SEEDS
 from vitjax.benchmarking.ours import make_recipe
-from vitjax.benchmarking.suite import SEEDS
 from vitjax.benchmarking.worker import PeerError, Worker
 
 CONFIGS = {  # of the suite's models
@@ -43,7 +43,7 @@ def benchmark(*args, code=0):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_suite_trains_what_the_configs_train(name):
     """All options that change the step's work are equal; how parameters begin may differ."""
-    config, case = cli.load_config(f"configs/{CONFIGS[name]}"), SEEDS[name]
+    config, case = config_file.load_config(f"configs/{CONFIGS[name]}"), SEEDS[name]
     theirs = dict(config.model)
     ours = models.defaults(case.model_name) | case.options
     for option in STARTS:
@@ -97,7 +97,7 @@ def point(tokens, vit, linformer):
 )
 def test_where_linear_attention_begins_to_pay(seconds, expected):
     points = [point(100 * (i + 1), *pair) for i, pair in enumerate(seconds)]
-    assert attention.crossing(points) == expected
+    assert token_scaling.crossing(points) == expected
 
 
 def test_measures_a_model_of_the_suite(tmp_path):
@@ -134,7 +134,7 @@ def test_products_are_not_of_the_time_outside_products():
 @pytest.mark.slow
 def test_measures_a_config():
     out, _ = benchmark("--config=configs/vit_digits.py:debug", "--rounds=1")
-    config = cli.load_config("configs/vit_digits.py:debug")
+    config = config_file.load_config("configs/vit_digits.py:debug")
     model = models.create("vit", 10, **config.model)
     count = models.num_params(models.abstract_params(model, (32, 32, 1)))
     assert f"vit: {count:,} parameters" in out
@@ -196,4 +196,4 @@ def test_a_missing_peer_is_said():
 def test_readme_holds_what_the_command_prints():
     begin, end = "<!-- begin: python -m vitjax.benchmark --markdown -->", "<!-- end -->"
     section = (REPO / "README.md").read_text().split(begin)[1].split(end)[0]
-    assert section.strip() == tables.markdown().strip()
+    assert section.strip() == speed_tables.markdown().strip()

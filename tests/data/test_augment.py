@@ -11,6 +11,7 @@ from vitjax.data import augment, mix
 from vitjax.data.augment import Augmentation, normalise
 from vitjax.data.randaugment import rand_augment
 from vitjax.data.warp import resize_box
+from vitjax.errors import UserError
 
 H, W = 10, 14
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -170,7 +171,7 @@ def test_normalise():
     images = rng.integers(0, 256, (2, 3, H, W, 3), dtype=np.uint8)
     expected = (images / 255.0 - np.array(MEAN)) / np.array(STD)
     np.testing.assert_allclose(normalise(jnp.array(images), MEAN, STD), expected, atol=1e-5)
-    with pytest.raises(ValueError, match="images have 3 channels, mean has 1 values and std 3"):
+    with pytest.raises(UserError, match="images have 3 channels, mean has 1 values and std 3"):
         normalise(jnp.array(images), (0.5,), STD)
 
 
@@ -233,7 +234,7 @@ def test_one_option_leaves_the_draws_of_another():
 
 
 def test_images_must_be_uint8():
-    with pytest.raises(ValueError, match="images are float32; expected uint8"):
+    with pytest.raises(UserError, match="images are float32; expected uint8"):
         Augmentation().images(batch_keys, jnp.float32(batch), MEAN, STD)
 
 
@@ -304,7 +305,7 @@ WHOLE, NUMBER = "a whole number, 0 or more", "a number, 0 or more"
 )
 def test_wrong_options_are_named(name, value, expected):
     message = f"config.data.augment.{name}={value!r}; expected {expected}."
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
         Augmentation(**{name: value})
 
 

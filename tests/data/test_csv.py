@@ -2,7 +2,8 @@ import pytest
 from PIL import Image
 
 from vitjax.data import csv
-from vitjax.data.decode import ReadOptions
+from vitjax.data.image_files import ReadOptions
+from vitjax.errors import UserError
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_image_root_and_absolute_paths(root, tmp_path_factory):
     ],
 )
 def test_bad_files(root, lines, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         read(write(root / "all.csv", *lines))
 
 
@@ -93,11 +94,11 @@ def test_label_unknown_to_train(root):
 
 def test_no_text(root):
     (root / "all.csv").write_bytes(b"path,label\n\xff\xfe,1\n")
-    with pytest.raises(ValueError, match="no CSV file in UTF-8"):
+    with pytest.raises(UserError, match="no CSV file in UTF-8"):
         read(root / "all.csv")
 
 
 @pytest.mark.parametrize("name", ["nowhere.csv", "."])
 def test_missing(tmp_path, name):
-    with pytest.raises(FileNotFoundError, match=r"train\.csv; change config\.data\.data_dir"):
+    with pytest.raises(UserError, match=r"train\.csv; change config\.data\.data_dir"):
         read(tmp_path / name)

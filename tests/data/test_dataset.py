@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vitjax.data.dataset import Dataset, Split, carve, check
+from vitjax.errors import UserError
 
 
 def make_split(labels, shape=(4, 4, 1), name="train"):
@@ -57,7 +58,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_says_what_is_wrong_in_one_line(case):
     options, message = BAD[case]
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises(UserError, match=message) as error:
         check(make(**options))
     assert "\n" not in str(error.value)
 
@@ -98,10 +99,10 @@ def test_carve_of_nothing():
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0, float("nan")])
 def test_carve_rejects_fraction(fraction):
-    with pytest.raises(ValueError, match=r"0 <= valid_fraction < 1.*config\.data\.valid_fraction"):
+    with pytest.raises(UserError, match=r"0 <= valid_fraction < 1.*config\.data\.valid_fraction"):
         carve(make_split([0, 1]), fraction, seed=0)
 
 
 def test_carve_rejects_seed():
-    with pytest.raises(ValueError, match=r"split_seed=-1.*config\.data\.split_seed"):
+    with pytest.raises(UserError, match=r"split_seed=-1.*config\.data\.split_seed"):
         carve(make_split([0, 1]), 0.1, seed=-1)

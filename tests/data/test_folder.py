@@ -3,7 +3,8 @@ import pytest
 from PIL import Image
 
 from vitjax.data import folder
-from vitjax.data.decode import ReadOptions
+from vitjax.data.image_files import ReadOptions
+from vitjax.errors import UserError
 
 
 def save(path, value=0, size=(6, 6), mode="RGB"):
@@ -66,7 +67,7 @@ def test_a_split_may_lack_a_class(pets, tmp_path_factory):
 def test_class_that_train_lacks(tmp_path):
     save(tmp_path / "train" / "cat" / "0.png")
     save(tmp_path / "test" / "cow" / "0.png")
-    with pytest.raises(ValueError, match="cow is a class that train lacks; expected cat"):
+    with pytest.raises(UserError, match="cow is a class that train lacks; expected cat"):
         read(tmp_path)
 
 
@@ -93,7 +94,7 @@ def test_rectangles_stay(tmp_path):
 
 def test_sizes_differ(pets):
     save(pets / "dog" / "9.png", size=(8, 5))
-    with pytest.raises(ValueError, match=r"6x6 .*9\.png has 8x5; set config\.data\.image_size"):
+    with pytest.raises(UserError, match=r"6x6 .*9\.png has 8x5; set config\.data\.image_size"):
         read(pets)
     assert read(pets, size=4).image_shape == (4, 4, 3)
 
@@ -124,52 +125,52 @@ def test_cut_in_the_pixels(pets):
     path = pets / "cat" / "cut.jpg"
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=r"cannot read 1 .*cut\.jpg.*truncated"):
+    with pytest.raises(UserError, match=r"cannot read 1 .*cut\.jpg.*truncated"):
         read(pets, size=6)
 
 
 def test_all_damaged(tmp_path):
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "0.png").write_bytes(b"")
-    with pytest.raises(ValueError, match="cannot read 1 image"):
+    with pytest.raises(UserError, match="cannot read 1 image"):
         read(tmp_path)
 
 
 def test_missing_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere; set config\.data\.data_dir"):
+    with pytest.raises(UserError, match=r"no folder .*nowhere; set config\.data\.data_dir"):
         read(tmp_path / "nowhere")
 
 
 def test_no_folder_given():
-    with pytest.raises(ValueError, match=r"set config\.data\.data_dir"):
+    with pytest.raises(UserError, match=r"set config\.data\.data_dir"):
         folder.read(None, ReadOptions(), print)
 
 
 def test_empty_folder(tmp_path):
-    with pytest.raises(ValueError, match="is empty, expected a folder per class"):
+    with pytest.raises(UserError, match="is empty, expected a folder per class"):
         read(tmp_path)
 
 
 def test_images_without_class_folders(tmp_path):
     save(tmp_path / "0.png")
-    with pytest.raises(ValueError, match="1 files but no folder per class"):
+    with pytest.raises(UserError, match="1 files but no folder per class"):
         read(tmp_path)
 
 
 def test_class_without_images(pets):
     (pets / "cow").mkdir()
-    with pytest.raises(ValueError, match="cow holds no image"):
+    with pytest.raises(UserError, match="cow holds no image"):
         read(pets)
 
 
 def test_test_without_train(tmp_path):
     save(tmp_path / "test" / "cat" / "0.png")
-    with pytest.raises(ValueError, match="holds test but no folder train"):
+    with pytest.raises(UserError, match="holds test but no folder train"):
         read(tmp_path)
 
 
 def test_two_folders_for_one_split(tmp_path):
     for split in ("train", "val", "valid"):
         save(tmp_path / split / "cat" / "0.png")
-    with pytest.raises(ValueError, match="both val and valid"):
+    with pytest.raises(UserError, match="both val and valid"):
         read(tmp_path)

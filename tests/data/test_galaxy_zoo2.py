@@ -4,6 +4,7 @@ from PIL import Image
 
 from vitjax import data
 from vitjax.data import galaxy_zoo2
+from vitjax.errors import UserError
 
 COUNTS = {  # by label1, from the seed's repository
     "train": [21683, 25111, 4766, 10436, 13029, 19653, 3769, 1361],
@@ -71,22 +72,22 @@ def test_label_column(small):
 
 
 def test_other_label_column(small):
-    with pytest.raises(ValueError, match=r"'label5' given, .*config\.data\.label_column"):
+    with pytest.raises(UserError, match=r"'label5' given, .*config\.data\.label_column"):
         data.load("galaxy_zoo2", data_dir=str(small), label_column="label5")
 
 
 def test_label_out_of_range(small):
     with open(small / "gz2_valid.csv", "a") as file:
         file.write("\n1,8,0,0,0")
-    with pytest.raises(ValueError, match=r"gz2_valid\.csv line 10 has the label '8'"):
+    with pytest.raises(UserError, match=r"gz2_valid\.csv line 10 has the label '8'"):
         data.load("galaxy_zoo2", data_dir=str(small))
 
 
 def test_missing_images(small):
-    with pytest.raises(FileNotFoundError, match=r"Kaggle .*config\.data\.image_root"):
+    with pytest.raises(UserError, match=r"Kaggle .*config\.data\.image_root"):
         data.load("galaxy_zoo2", data_dir=str(small), image_root=str(small / "nowhere"))
 
 
 def test_missing_labels(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no file .*gz2_train\.csv"):
+    with pytest.raises(UserError, match=r"no file .*gz2_train\.csv"):
         data.load("galaxy_zoo2", data_dir=str(tmp_path))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from vitjax.data import npz
+from vitjax.errors import UserError
 
 IMAGES = np.arange(4 * 5 * 5, dtype=np.uint8).reshape(4, 5, 5)
 LABELS = np.array([0, 1, 2, 1])
@@ -54,17 +55,17 @@ def test_class_names(tmp_path):
     ],
 )
 def test_says_how_to_convert(tmp_path, images, labels, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         npz.read(save(tmp_path, x_train=images, y_train=labels))
 
 
 def test_other_keys(tmp_path):
-    with pytest.raises(ValueError, match=r"holds the arrays \['pictures'\], expected train_images"):
+    with pytest.raises(UserError, match=r"holds the arrays \['pictures'\], expected train_images"):
         npz.read(save(tmp_path, pictures=IMAGES))
 
 
 def test_half_a_split(tmp_path):
-    with pytest.raises(ValueError, match="only one of x_test and y_test"):
+    with pytest.raises(UserError, match="only one of x_test and y_test"):
         npz.read(save(tmp_path, x_train=IMAGES, y_train=LABELS, x_test=IMAGES))
 
 
@@ -73,7 +74,7 @@ def test_damaged(tmp_path, keep):
     path = save(tmp_path, x_train=IMAGES, y_train=LABELS)
     with open(path, "r+b") as file:
         file.truncate(keep)
-    with pytest.raises(ValueError, match=r"toy\.npz is damaged"):
+    with pytest.raises(UserError, match=r"toy\.npz is damaged"):
         npz.read(path)
 
 
@@ -82,11 +83,11 @@ def test_flipped_byte(tmp_path):
     with open(path, "r+b") as file:
         file.seek(200)  # inside the first array
         file.write(b"\xff\x00\xff")
-    with pytest.raises(ValueError, match=r"toy\.npz is damaged"):
+    with pytest.raises(UserError, match=r"toy\.npz is damaged"):
         npz.read(path)
 
 
 @pytest.mark.parametrize("path", [None, "/nowhere/toy.npz"])
 def test_missing(path):
-    with pytest.raises(FileNotFoundError, match=r"config\.data\.data_dir"):
+    with pytest.raises(UserError, match=r"config\.data\.data_dir"):
         npz.read(path)

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from vitjax.data.png import decode_stack
+from vitjax.errors import UserError
 
 
 def encode(pixels, **options):
@@ -37,7 +38,7 @@ def test_equals_the_pictures_at_any_compression(pictures):
 
 def test_another_size(pictures):
     files = [encode(pictures[0]), encode(pictures[1, 1:])]
-    with pytest.raises(ValueError, match=r"no PNG file of 9x13x\d with 8 bits"):
+    with pytest.raises(UserError, match=r"no PNG file of 9x13x\d with 8 bits"):
         decode_stack(files, *pictures.shape[1:])
 
 

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from vitjax import data
-from vitjax.data import decode
+from vitjax.data import image_files
+from vitjax.errors import UserError
 
 
 def quiet(line):
@@ -29,7 +30,7 @@ def test_import_is_light():
     ],
 )
 def test_rejects_options(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         data.load("digits", **options)
 
 
@@ -46,19 +47,19 @@ def test_center_crop_pads_with_zeros():
 
 def test_center_crop_does_not_scale():
     pixels = np.arange(36, dtype=np.uint8).reshape(6, 6)
-    cropped = decode.to_array(Image.fromarray(pixels), 2, 1, "center_crop")
+    cropped = image_files.to_array(Image.fromarray(pixels), 2, 1, "center_crop")
     np.testing.assert_array_equal(cropped[..., 0], pixels[2:4, 2:4])
 
 
 def test_resize_is_antialiased():
     stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))  # vanishes in the mean
-    small = decode.to_array(Image.fromarray(stripes), 8, 1, "resize")
+    small = image_files.to_array(Image.fromarray(stripes), 8, 1, "resize")
     assert 100 < small.min() <= small.max() < 155
 
 
 def test_sixteen_bits_are_scaled_not_clipped():
     image = Image.fromarray(np.array([[0, 256, 65535]], np.uint16))
-    assert decode.to_array(image, None, 1, "resize").ravel().tolist() == [0, 1, 255]
+    assert image_files.to_array(image, None, 1, "resize").ravel().tolist() == [0, 1, 255]
 
 
 def test_carves_test_by_a_seed_of_its_own(tmp_path):
@@ -88,13 +89,13 @@ def test_no_valid_when_told_so(tmp_path):
 
 def test_too_few_images_for_valid(tmp_path):
     write_npz(tmp_path / "toy.npz", 4)
-    with pytest.raises(ValueError, match=r"less than one image.*config\.data\.valid_fraction"):
+    with pytest.raises(UserError, match=r"less than one image.*config\.data\.valid_fraction"):
         data.load("npz", data_dir=tmp_path / "toy.npz", on_status=quiet)
 
 
 def test_too_large_for_memory(monkeypatch):
-    monkeypatch.setattr(decode, "available_memory", lambda: 10**9)
-    with pytest.raises(ValueError, match=r"decodes to 1\.8 GB .*config\.data\.image_size to \d+"):
+    monkeypatch.setattr(image_files, "available_memory", lambda: 10**9)
+    with pytest.raises(UserError, match=r"decodes to 1\.8 GB .*config\.data\.image_size to \d+"):
         data.load("digits", image_size=1000)
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from vitjax import data
 from vitjax.data import downloads
+from vitjax.errors import UserError
 
 RNG = np.random.default_rng(0)
 
@@ -118,20 +119,20 @@ def test_size_and_channels(tfrecord):
 def test_cut_tfrecord(tfrecord):
     path = tfrecord[0] / "mnist" / "3.0.1" / "mnist-train.tfrecord-00001-of-00002"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(ValueError, match=r"00001-of-00002 ends in the middle of a record"):
+    with pytest.raises(UserError, match=r"00001-of-00002 ends in the middle of a record"):
         load("mnist", tfrecord[0])
 
 
 def test_lost_records(tfrecord):
     path = tfrecord[0] / "mnist" / "3.0.1" / "mnist-train.tfrecord-00001-of-00002"
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"mnist/train holds 5 examples.*expected 8"):
+    with pytest.raises(UserError, match=r"mnist/train holds 5 examples.*expected 8"):
         load("mnist", tfrecord[0])
 
 
 def test_lost_file(tfrecord):
     (tfrecord[0] / "mnist" / "3.0.1" / "mnist-train.tfrecord-00001-of-00002").unlink()
-    with pytest.raises(ValueError, match=r"cannot read split train .*00001-of-00002"):
+    with pytest.raises(UserError, match=r"cannot read split train .*00001-of-00002"):
         load("mnist", tfrecord[0])
 
 
@@ -140,7 +141,7 @@ def test_cut_array_record(tmp_path, any_checksum):
     load("cifar100", tmp_path)
     (path,) = tmp_path.glob("cifar100/3.0.2/*train*")
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"cannot read split train in .*config\.data\.data_dir"):
+    with pytest.raises(UserError, match=r"cannot read split train in .*config\.data\.data_dir"):
         load("cifar100", tmp_path)
 
 
@@ -152,7 +153,7 @@ def test_decodes_plain_files_all_at_once(tfrecord, monkeypatch):
 def test_damaged_image(tfrecord):
     path = tfrecord[0] / "mnist" / "3.0.1" / "mnist-train.tfrecord-00000-of-00002"
     path.write_bytes(path.read_bytes().replace(b"\x89PNG", b"\x88PNG", 1))
-    with pytest.raises(ValueError, match="example 0 of mnist/train is damaged"):
+    with pytest.raises(UserError, match="example 0 of mnist/train is damaged"):
         load("mnist", tfrecord[0])
 
 
@@ -270,12 +271,12 @@ def test_prepares_mnist_and_fashion_mnist_side_by_side(tmp_path, any_checksum, m
 
 def test_wrong_archive(tmp_path, no_tensorflow):
     fake_cifar100(tmp_path / "downloads" / "manual" / "cifar-100-binary.tar.gz")
-    with pytest.raises(ValueError, match=r"differs from the published one .*replace or remove it"):
+    with pytest.raises(UserError, match=r"differs from the published one .*replace or remove it"):
         load("cifar100", tmp_path)
 
 
 def test_others_need_tensorflow(tmp_path, no_tensorflow):
-    with pytest.raises(ValueError, match=r"beans is not prepared.*pip install 'vitjax\[tf\]'"):
+    with pytest.raises(UserError, match=r"beans is not prepared.*pip install 'vitjax\[tf\]'"):
         load("beans", tmp_path)
 
 
@@ -294,7 +295,7 @@ def offline(monkeypatch):
 
 def test_offline_names_the_way_on(tmp_path, offline, no_tensorflow):
     start = time.monotonic()
-    with pytest.raises(ValueError, match=r"toronto\.edu cannot be reached") as error:
+    with pytest.raises(UserError, match=r"toronto\.edu cannot be reached") as error:
         load("cifar100", tmp_path)
     message = str(error.value)
     assert time.monotonic() - start < 5
@@ -307,7 +308,7 @@ def test_offline_names_only_what_is_missing(tmp_path, offline, no_tensorflow):
     folder = tmp_path / "downloads" / "manual" / "mnist"
     write_mnist(folder, 0)
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(ValueError, match=f"put t10k-labels-idx1-ubyte.gz into {folder}, or"):
+    with pytest.raises(UserError, match=f"put t10k-labels-idx1-ubyte.gz into {folder}, or"):
         load("mnist", tmp_path)
 
 
@@ -359,6 +360,6 @@ def test_finds_earlier_downloads(tmp_path):
     ],
 )
 def test_names(tmp_path, name, message):
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises(UserError, match=message) as error:
         load(name, tmp_path)
     assert "\n" not in str(error.value)

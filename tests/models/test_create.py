@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vitjax import models
+from vitjax.errors import UserError
 from vitjax.models import init
 
 IMAGES = jax.random.normal(jax.random.key(0), (4, 8, 8, 1))
@@ -92,19 +93,19 @@ def test_unknown_option():
 )
 def test_unknown_choice_names_the_option(option):
     model = models.create("vit", 3, **SMALL | {option: "nonsense"})
-    with pytest.raises(ValueError, match=rf"config\.model\.{option}='nonsense' is unknown; choose"):
+    with pytest.raises(UserError, match=rf"config\.model\.{option}='nonsense' is unknown; choose"):
         models.abstract_params(model, (8, 8, 1))
 
 
 def test_heads_must_divide_the_width():
     model = models.create("vit", 3, **SMALL | {"num_heads": 3})
-    with pytest.raises(ValueError, match=r"num_heads=3 does not divide hidden_dim=8"):
+    with pytest.raises(UserError, match=r"num_heads=3 does not divide hidden_dim=8"):
         models.abstract_params(model, (8, 8, 1))
 
 
 def test_no_output_projection_needs_matching_width():
     model = models.create("vit", 3, **SMALL, head_dim=3, out_proj=False)
-    with pytest.raises(ValueError, match=r"not 2 \* 3 and 8; change config\.model\.out_proj"):
+    with pytest.raises(UserError, match=r"not 2 \* 3 and 8; change config\.model\.out_proj"):
         models.abstract_params(model, (8, 8, 1))
 
 

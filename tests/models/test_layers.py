@@ -7,6 +7,7 @@ import pytest
 from scipy.special import erf, softmax
 
 from vitjax import models
+from vitjax.errors import UserError
 from vitjax.models import layers
 
 KEY = jax.random.key(0)
@@ -54,7 +55,7 @@ def test_patch_stem_projects_each_patch(stem):
 
 
 def test_patch_size_must_divide_the_image():
-    with pytest.raises(ValueError, match=r"patch_size=5 .*28x28.*config\.model\.patch_size"):
+    with pytest.raises(UserError, match=r"patch_size=5 .*28x28.*config\.model\.patch_size"):
         jax.eval_shape(models.PatchStem(8, 5).init, KEY, jnp.zeros((1, 28, 28, 1)))
 
 
@@ -161,7 +162,7 @@ def test_sincos_positions():
 
 
 def test_sincos_needs_width_divisible_by_4():
-    with pytest.raises(ValueError, match=r"divisible by 4, not 6.*config\.model\.hidden_dim"):
+    with pytest.raises(UserError, match=r"divisible by 4, not 6.*config\.model\.hidden_dim"):
         layers.sincos_2d(2, 2, 6)
 
 

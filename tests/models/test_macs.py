@@ -5,6 +5,7 @@ import jax
 import pytest
 
 from vitjax import models
+from vitjax.errors import UserError
 from vitjax.models.macs import layer_macs
 
 MNIST, CIFAR, GALAXY = (28, 28, 1), (32, 32, 3), (224, 224, 3)
@@ -64,5 +65,5 @@ def test_closed_form_is_near_the_cost_analysis_of_xla(name):
 
 
 def test_other_models_are_refused():
-    with pytest.raises(ValueError, match=r"Dense given, expected a ViT.*num_macs"):
+    with pytest.raises(UserError, match=r"Dense given, expected a ViT.*num_macs"):
         layer_macs(nn.Dense(3), MNIST)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vitjax import models
+from vitjax.errors import UserError
 from vitjax.models.resnet import BatchNorm
 
 X = 3 + 2 * jax.random.normal(jax.random.key(0), (4, 2, 2, 5))
@@ -35,7 +36,7 @@ def test_one_value_has_no_variance():
     def train(variables, images):
         return model.apply(variables, images, train=True, mutable=["batch_stats"])
 
-    with pytest.raises(ValueError, match=r"1 image of 1x1 positions.*config\.data\.batch_size"):
+    with pytest.raises(UserError, match=r"1 image of 1x1 positions.*config\.data\.batch_size"):
         jax.eval_shape(train, variables, images)
 
 
@@ -45,7 +46,7 @@ def test_one_value_has_no_variance():
 def test_unknown_choice_names_the_option(option, choices):
     model = models.create("resnet", 3, **{option: "nonsense"})
     message = rf"config\.model\.{option}='nonsense' is unknown; choose from {choices}"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         models.abstract_params(model, (8, 8, 1))
 
 

@@ -7,6 +7,7 @@ import pytest
 from scipy.special import softmax
 
 from vitjax import models
+from vitjax.errors import UserError
 from vitjax.models.swin import WindowAttention
 
 KEY = jax.random.key(0)
@@ -105,11 +106,11 @@ def test_drop_path_is_for_training():
 
 def test_heads_for_each_stage():
     model = models.create("swin", 3, **SMALL | {"num_heads": (1,)})
-    with pytest.raises(ValueError, match=r"num_heads=\(1,\) and stage_sizes=\(2, 2\) should be eq"):
+    with pytest.raises(UserError, match=r"num_heads=\(1,\) and stage_sizes=\(2, 2\) should be eq"):
         models.abstract_params(model, (8, 8, 3))
 
 
 def test_heads_divide_the_width_of_their_stage():
     model = models.create("swin", 3, **SMALL | {"num_heads": (1, 3)})
-    with pytest.raises(ValueError, match=r"3 heads do not divide the width 16 of stage 1; change"):
+    with pytest.raises(UserError, match=r"3 heads do not divide the width 16 of stage 1; change"):
         models.abstract_params(model, (8, 8, 3))

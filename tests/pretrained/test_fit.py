@@ -10,6 +10,7 @@ import pytest
 from golden import GOLDENS, convert, fresh, load, unpack
 
 from vitjax import models
+from vitjax.errors import UserError
 from vitjax.pretrained import resize
 from vitjax.pretrained.fit import fit
 from vitjax.pretrained.origins import to_ours
@@ -123,7 +124,7 @@ def test_either_stem_takes_the_same_weights(stem):
 )
 def test_a_stem_that_lacks_an_array_or_has_another_shape_is_a_misfit(tensors, stem, message):
     changed = load("timm_vit")["tensors"] | tensors
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         vit({name: x for name, x in changed.items() if x is not None}, stem=stem)
 
 
@@ -132,7 +133,7 @@ def test_a_stem_that_lacks_an_array_or_has_another_shape_is_a_misfit(tensors, st
 )
 def test_positions_of_no_image_are_a_misfit(shape):
     tensors = load("timm_vit")["tensors"] | {"pos_embed": np.ones(shape, np.float32)}
-    with pytest.raises(ValueError, match=r"position_embedding: .* in the file, .* in the model"):
+    with pytest.raises(UserError, match=r"position_embedding: .* in the file, .* in the model"):
         vit(tensors)
 
 
@@ -141,7 +142,7 @@ def test_biases_of_no_window_are_a_misfit(shape):
     tensors = load("timm_swin")["tensors"]
     tensors["layers.0.blocks.1.attn.relative_position_bias_table"] = np.ones(shape, np.float32)
     model = models.create("swin", 5, **SWIN | {"window_size": 4})
-    with pytest.raises(ValueError, match=r"block_1/mixer/relative_position_bias: .* in the file"):
+    with pytest.raises(UserError, match=r"block_1/mixer/relative_position_bias: .* in the file"):
         convert(tensors, model, (16, 16, 3))
 
 
@@ -150,7 +151,7 @@ def test_length_projections_of_no_image_are_a_misfit(shape):
     tensors = linformer()
     tensors["transformer.net.layers.1.0.fn.proj_k"] = np.ones(shape, np.float32)
     model = models.create("linformer", 5, **LINFORMER)
-    with pytest.raises(ValueError, match=r"block_1/mixer/key_projection: .* in the file"):
+    with pytest.raises(UserError, match=r"block_1/mixer/key_projection: .* in the file"):
         convert(tensors, model, (16, 16, 3))
 
 
@@ -166,14 +167,14 @@ def hugging_face_vit(**changes):
 @pytest.mark.parametrize("shape", [(16, 7), (7, 16), (16,), ()])
 def test_queries_keys_and_values_of_other_shapes_are_a_misfit(shape):
     name = rf"layer\.0\.attention\.attention\.key\.weight:? {re.escape(str(shape))}"
-    with pytest.raises(ValueError, match=f"the golden file does not fit the model in .*{name}"):
+    with pytest.raises(UserError, match=f"the golden file does not fit the model in .*{name}"):
         hugging_face_vit(key=np.ones(shape, np.float32))
 
 
 def test_what_does_not_join_is_listed_with_all_other_misfits():
     values = np.ones((8, 16), np.float32)
     message = r"in 2 array\(s\): .*\.value\.weight \(8, 16\) in the file, expected .*; .*\.stray\."
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         hugging_face_vit(value=values, stray=values)
 
 
@@ -185,7 +186,7 @@ def test_of_missing_parts_what_was_found_is_named(missing, found):
     parts = " + ".join(f"{attention}{name}.weight (16, 16)" for name in found.split(" + "))
     shape = rf"\(16, {16 * (3 - len(missing))}\)"
     message = rf"block_0/mixer/qkv/kernel: {shape} in the file, of {re.escape(parts)}, \(16, 48\)"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         hugging_face_vit(**dict.fromkeys(missing))
 
 
@@ -193,7 +194,7 @@ def test_all_misfits_are_listed_at_once_with_both_sides():
     tensors = load("timm_vit")["tensors"]
     del tensors["norm.weight"]
     tensors["blocks.1.ls1.gamma"] = np.ones(16, np.float32)
-    with pytest.raises(ValueError, match="does not fit") as error:
+    with pytest.raises(UserError, match="does not fit") as error:
         vit(tensors, patch_size=2, num_layers=1, mlp_dim=32, image_shape=(6, 4, 3))
     text = str(error.value)
     assert "\n" not in text
@@ -212,7 +213,7 @@ def test_all_misfits_are_listed_at_once_with_both_sides():
 def test_a_head_without_its_kernel_is_a_misfit(num_classes):
     tensors = load("timm_vit")["tensors"]
     del tensors["head.weight"]
-    with pytest.raises(ValueError, match="head/logits/kernel: not in the file, "):
+    with pytest.raises(UserError, match="head/logits/kernel: not in the file, "):
         vit(tensors, num_classes=num_classes)
 
 
@@ -220,17 +221,17 @@ def test_a_head_without_its_kernel_is_a_misfit(num_classes):
 def test_googles_attention_without_a_width_is_a_misfit(name):
     attention = "Transformer/encoderblock_0/MultiHeadDotProductAttention_1"
     tensors = {f"{attention}/{name}/kernel": np.zeros((0, 2, 0), np.float32)}
-    with pytest.raises(ValueError, match=r"block_0/mixer/\w+/kernel: \(0, 0\) in the file"):
+    with pytest.raises(UserError, match=r"block_0/mixer/\w+/kernel: \(0, 0\) in the file"):
         convert(tensors, models.create("vit", 5, **VIT), (12, 8, 3))
 
 
 def test_misfits_that_differ_in_the_layer_alone_are_one_line():
-    with pytest.raises(ValueError, match=r"block_\*/mlp/in/bias: \(64,\) .* model \(2 such\);"):
+    with pytest.raises(UserError, match=r"block_\*/mlp/in/bias: \(64,\) .* model \(2 such\);"):
         vit(mlp_dim=32)
 
 
 def test_another_head_for_the_same_classes_is_a_misfit():
-    with pytest.raises(ValueError, match=r"head/hidden_0/kernel: not in the file, \(16, 8\)"):
+    with pytest.raises(UserError, match=r"head/hidden_0/kernel: not in the file, \(16, 8\)"):
         vit(head_hidden_dims=(8,))
 
 
@@ -238,7 +239,7 @@ def test_another_head_for_the_same_classes_is_a_misfit():
 def test_numbers_that_are_none_are_refused(value):
     tensors = load("timm_vit")["tensors"]
     tensors["blocks.0.attn.proj.bias"][3] = value
-    with pytest.raises(ValueError, match=r"NaN or infinity in .*/block_0/mixer/out/bias$"):
+    with pytest.raises(UserError, match=r"NaN or infinity in .*/block_0/mixer/out/bias$"):
         vit(tensors)
 
 
@@ -246,19 +247,19 @@ def test_numbers_that_are_none_are_refused(value):
 def test_arrays_of_no_floating_point_numbers_are_refused(dtype):
     tensors = load("timm_vit")["tensors"]
     tensors["norm.bias"] = tensors["norm.bias"].astype(dtype)
-    with pytest.raises(ValueError, match=r"no floating-point number in final_norm/bias: [<a-z]"):
+    with pytest.raises(UserError, match=r"no floating-point number in final_norm/bias: [<a-z]"):
         vit(tensors)
 
 
 def test_another_architecture_is_named():
     model = models.create("resnet18", 5)
-    with pytest.raises(ValueError, match=r"is timm's ViT, for the model ViT, and .* a ResNet"):
+    with pytest.raises(UserError, match=r"is timm's ViT, for the model ViT, and .* a ResNet"):
         convert(load("timm_vit")["tensors"], model, (12, 8, 3))
 
 
 @pytest.mark.parametrize("names", [[], ["a", "b.weight"]])
 def test_unknown_names_are_shown(names):
-    with pytest.raises(ValueError, match=r"is of no known origin: it has \d arrays.*Google's ViT"):
+    with pytest.raises(UserError, match=r"is of no known origin: it has \d arrays.*Google's ViT"):
         to_ours({name: np.zeros(1) for name in names}, "ViT", "FILE")
 
 

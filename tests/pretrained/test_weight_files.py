@@ -9,10 +9,11 @@ import zipfile
 
 import numpy as np
 import pytest
+from commands import main
 from golden import GOLDENS
-from runs import main
 
-from vitjax.pretrained import files, source
+from vitjax.errors import UserError
+from vitjax.pretrained import files, locate
 from vitjax.pretrained.catalog import CATALOG
 from vitjax.pretrained.run import read
 
@@ -87,7 +88,7 @@ def test_whole_files_are_read(tmp_path, name, content):
 )
 def test_damaged_files_and_pickles_are_refused(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         files.read(tmp_path / name)
 
 
@@ -102,7 +103,7 @@ def test_damaged_files_and_pickles_are_refused(tmp_path, name, content, message)
 )
 def test_an_allowed_pickle_gives_arrays_or_an_error(tmp_path, content, message):
     (tmp_path / "model.pth").write_bytes(content)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         files.read(tmp_path / "model.pth", allow_pickle=True)
 
 
@@ -118,7 +119,7 @@ def test_what_is_written_is_read_exactly(tmp_path):
 def test_what_cannot_be_written_leaves_nothing_behind(tmp_path):
     path = tmp_path / "a.safetensors"
     path.mkdir()
-    with pytest.raises(ValueError, match=r"cannot write .*a\.safetensors \("):
+    with pytest.raises(UserError, match=r"cannot write .*a\.safetensors \("):
         files.write(path, ARRAYS, {})
     assert list(tmp_path.iterdir()) == [path]
 
@@ -126,7 +127,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path):
 def test_a_failed_write_keeps_the_file_that_was_there(tmp_path):
     path = tmp_path / "a.safetensors"
     files.write(path, ARRAYS, {})
-    with pytest.raises(ValueError, match="cannot write"):
+    with pytest.raises(UserError, match="cannot write"):
         files.write(path, {"a": np.array(["text"])}, {})
     np.testing.assert_array_equal(files.read(path)["a"], ARRAYS["a"])
 
@@ -150,20 +151,20 @@ def test_exporting_into_no_folder_is_one_line(digits_run, tmp_path):
     ],
 )
 def test_a_source_that_is_none(given, message):
-    with pytest.raises(ValueError, match=message):
-        source.find(given)
+    with pytest.raises(UserError, match=message):
+        locate.find(given)
 
 
 def test_a_folder_gives_its_one_file_of_weights(tmp_path):
-    with pytest.raises(ValueError, match="has no file of weights"):
-        source.find(str(tmp_path))
+    with pytest.raises(UserError, match="has no file of weights"):
+        locate.find(str(tmp_path))
     (tmp_path / "flax.npz").write_bytes(npz())
-    assert source.find(str(tmp_path)).path == tmp_path / "flax.npz"
+    assert locate.find(str(tmp_path)).path == tmp_path / "flax.npz"
     (tmp_path / "other.npz").write_bytes(npz())
-    with pytest.raises(ValueError, match=r"has 2 files of weights \(flax.npz, other.npz\)"):
-        source.find(str(tmp_path))
+    with pytest.raises(UserError, match=r"has 2 files of weights \(flax.npz, other.npz\)"):
+        locate.find(str(tmp_path))
     (tmp_path / "model.safetensors").write_bytes(safetensors())
-    assert source.find(str(tmp_path)).path == tmp_path / "model.safetensors"
+    assert locate.find(str(tmp_path)).path == tmp_path / "model.safetensors"
 
 
 def test_no_way_to_the_hub_is_one_line(tmp_path):
@@ -216,10 +217,10 @@ def test_a_file_with_another_sha256_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "model.npz"
     path.write_bytes(npz())
     right = hashlib.sha256(npz()).hexdigest()
-    monkeypatch.setattr(source, "_fetch", lambda repo, file: path)
+    monkeypatch.setattr(locate, "_fetch", lambda repo, file: path)
     for known in (None, right):
         monkeypatch.setitem(CATALOG, "swin_t_in1k", dataclasses.replace(ENTRY, sha256=known))
-        assert source.find("swin_t_in1k").path == path
+        assert locate.find("swin_t_in1k").path == path
     monkeypatch.setitem(CATALOG, "swin_t_in1k", dataclasses.replace(ENTRY, sha256="0" * 64))
-    with pytest.raises(ValueError, match=f"has the sha256 {right}, expected 0000"):
-        source.find("swin_t_in1k")
+    with pytest.raises(UserError, match=f"has the sha256 {right}, expected 0000"):
+        locate.find("swin_t_in1k")

@@ -5,13 +5,14 @@ import subprocess
 import sys
 
 import pytest
+from commands import REPO, environment
 from golden import GOLDENS, fresh, load
-from runs import REPO, environment
 from safetensors.numpy import save_file
 
 from vitjax import models
 from vitjax.config import debug, default
-from vitjax.pretrained import catalog, files, source
+from vitjax.errors import UserError
+from vitjax.pretrained import catalog, files, locate
 from vitjax.pretrained.load import load_weights
 from vitjax.training.initial import Inputs
 from vitjax.training.loop import train_and_evaluate
@@ -62,7 +63,7 @@ def test_a_file_of_the_hub_is_taken_from_its_cache_without_a_network(tmp_path):
         folder.mkdir(parents=True)
     (repository / "refs" / "main").write_text("0")
     (snapshot / "model.safetensors").touch()
-    code = "from vitjax.pretrained.source import find; print(find('hub:own/repo').path)"
+    code = "from vitjax.pretrained.locate import find; print(find('hub:own/repo').path)"
     env = environment(HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1")
     command = [sys.executable, "-c", code]
     found = subprocess.check_output(command, cwd=REPO, env=env, text=True).strip()
@@ -72,7 +73,7 @@ def test_a_file_of_the_hub_is_taken_from_its_cache_without_a_network(tmp_path):
 def test_a_model_that_computes_otherwise_than_the_weights_expect_is_warned_of(file, monkeypatch):
     entry = dataclasses.replace(catalog.CATALOG["vit_ti_augreg"], options={"activation": "relu"})
     monkeypatch.setitem(catalog.CATALOG, "vit_ti_augreg", entry)
-    monkeypatch.setattr(source, "_fetch", lambda repo, name: file)
+    monkeypatch.setattr(locate, "_fetch", lambda repo, name: file)
     assert [line.strip() for line in said_of("vit_ti_augreg")[1:]] == [
         "warning: trained with config.model.activation='relu', here 'gelu'",
         "warning: trained with config.model.norm_epsilon=1e-06, here 1e-05",
@@ -91,7 +92,7 @@ def test_a_model_that_computes_otherwise_than_the_weights_expect_is_warned_of(fi
 def test_inputs_normalised_otherwise_than_the_weights_expect_are_warned_of(
     given, warning, file, monkeypatch
 ):
-    monkeypatch.setattr(source, "_fetch", lambda repo, name: file)
+    monkeypatch.setattr(locate, "_fetch", lambda repo, name: file)
     new = {line.strip() for line in said_of("vit_ti_augreg", **given)}
     assert new - {line.strip() for line in said_of("vit_ti_augreg")} == {
         f"warning: trained with config.data.{warning}"
@@ -128,5 +129,5 @@ def test_the_catalogue_is_listed_without_jax():
 def test_a_truncated_file_of_torch(length, tmp_path):
     path = tmp_path / "file.pth"
     path.write_bytes((GOLDENS / "torchvision_resnet.pth").read_bytes()[:length])
-    with pytest.raises(ValueError, match=r"is damaged, or no file of torch\.save since 1\.6"):
+    with pytest.raises(UserError, match=r"is damaged, or no file of torch\.save since 1\.6"):
         files.read(path, allow_pickle=True)

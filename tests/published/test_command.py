@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from runs import REPO, environment
+from commands import REPO, environment
 
-from vitjax.published import ledger, rows, tables
+from vitjax.published import ledger, ledger_tables, rows
 
 KEYS = {
     "seed", "row", "family", "published_params", "params", "published_macs", "macs", "published",
@@ -113,7 +113,9 @@ def test_markdown():
 def test_readmes_section_is_the_commands(entries):
     begin, end = "<!-- begin: python -m vitjax.published --markdown -->\n", "<!-- end -->"
     section = (REPO / "README.md").read_text().partition(begin)[2].partition(end)[0]
-    assert section.strip() == tables.markdown(list(entries.values()), ledger.sweeps()).strip()
+    assert (
+        section.strip() == ledger_tables.markdown(list(entries.values()), ledger.sweeps()).strip()
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ import subprocess
 import sys
 
 import pytest
-from runs import REPO
+from commands import REPO
 
-from vitjax import cli
-from vitjax.config import check, to_json
+from vitjax import config_file
+from vitjax.config import check, flatten, to_json
+from vitjax.errors import UserError
 from vitjax.published import ledger
 from vitjax.published.ledger import find, measured, parse, rows
 from vitjax.published.recipe import OPTIONS
-from vitjax.training.run_folder import flatten
 
 NUM_ROWS = {
     ("000", "vit_light"): 10,
@@ -219,14 +219,14 @@ def test_accuracies_are_in_percent():
 
 
 def test_unknown_names():
-    with pytest.raises(ValueError, match=r"unknown row of vit '110422'.*did you mean 110421"):
+    with pytest.raises(UserError, match=r"unknown row of vit '110422'.*did you mean 110421"):
         find("vit", "110422")
-    with pytest.raises(ValueError, match=r"unknown family 'vitt'.*linformer"):
+    with pytest.raises(UserError, match=r"unknown family 'vitt'.*linformer"):
         find("vitt", "110421")
-    with pytest.raises(ValueError, match=r"unknown seed '7'; choose --seed from 000, 001"):
+    with pytest.raises(UserError, match=r"unknown seed '7'; choose --seed from 000, 001"):
         rows(seed="7")
-    with pytest.raises(ValueError, match=r"row 'weighted' of linformer has no config: its network"):
-        cli.load_config(f"{REPO}/configs/linformer_galaxy_zoo2.py:weighted")
+    with pytest.raises(UserError, match=r"row 'weighted' of linformer has no config: its network"):
+        config_file.load_config(f"{REPO}/configs/linformer_galaxy_zoo2.py:weighted")
 
 
 def test_a_result_is_found_by_its_row(tmp_path):
@@ -235,7 +235,7 @@ def test_a_result_is_found_by_its_row(tmp_path):
     assert measured(find("vit", "110421"), tmp_path) == result
     assert measured(find("vit", "110521"), tmp_path) is None
     (tmp_path / "b.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"b\.json lacks accuracies, family, row, seed"):
+    with pytest.raises(UserError, match=r"b\.json lacks accuracies, family, row, seed"):
         measured(find("vit", "110521"), tmp_path)
 
 
@@ -247,13 +247,13 @@ def test_a_wrong_file_is_named(tmp_path, monkeypatch):
     content["rows"] = [row | {"corrections": [correction]}]
     (tmp_path / "seed_009.json").write_text(json.dumps(content))
     monkeypatch.setattr(ledger, "_ROWS", tmp_path)
-    with pytest.raises(ValueError, match=r"seed_009.json, row 'a'.*says '9' is printed.*'8'"):
+    with pytest.raises(UserError, match=r"seed_009.json, row 'a'.*says '9' is printed.*'8'"):
         ledger._load.__wrapped__()
 
 
 @pytest.mark.parametrize("row", [r for r in rows() if r.config], ids=lambda r: r.config)
 def test_the_config_has_the_corrected_cells(row):
-    config = cli.load_config(f"{REPO}/{row.config}")
+    config = config_file.load_config(f"{REPO}/{row.config}")
     check(config)
     flat = flatten(to_json(config))
     for cell, value in row.hyperparameters.items():
@@ -287,7 +287,7 @@ def test_the_config_has_the_corrected_cells(row):
 )
 def test_options_by_hand(config, option, value):
     name, _, row = config.partition(":")
-    assert flatten(cli.load_config(f"{REPO}/configs/{name}.py:{row}"))[option] == value
+    assert flatten(config_file.load_config(f"{REPO}/configs/{name}.py:{row}"))[option] == value
 
 
 def test_the_ledger_needs_no_jax():

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from vitjax import cli
-from vitjax.config import to_json
+from vitjax import config_file
+from vitjax.config import flatten, to_json
+from vitjax.errors import UserError
 from vitjax.published import ledger, record
-from vitjax.training.run_folder import flatten
 
 EVALUATION = {
     "split": "test", "accuracy": 0.91234, "train_accuracy": 0.9, "valid_accuracy": 0.905,
@@ -18,7 +18,7 @@ EVALUATION = {
 
 def make_run(folder, **changes):
     """A run folder of the row vit_light mnist with seed 3, as the trainer writes it."""
-    config = cli.load_config("configs/vit_light.py:mnist")
+    config = config_file.load_config("configs/vit_light.py:mnist")
     config.update_from_flattened_dict({"seed": 3, "data.data_dir": "anywhere"} | changes)
     facts = {"config": to_json(config), "hardware": "1 x cpu", "versions": {"jax": "0"}}
     (folder / "config.json").write_text(json.dumps(facts))
@@ -39,7 +39,7 @@ def test_the_run_of_a_row_is_taken_in(tmp_path, monkeypatch):
 
 def test_rows_of_one_config_have_a_file_each(tmp_path, monkeypatch):
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
-    config = to_json(cli.load_config("configs/mixer_mnist.py:xavier_uniform"))
+    config = to_json(config_file.load_config("configs/mixer_mnist.py:xavier_uniform"))
     folder = make_run(tmp_path)
     facts = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(facts | {"config": config}))
@@ -49,13 +49,13 @@ def test_rows_of_one_config_have_a_file_each(tmp_path, monkeypatch):
 
 
 def test_a_changed_run_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"of no row; nearest to .* num_epochs was 5, is 6"):
+    with pytest.raises(UserError, match=r"of no row; nearest to .* num_epochs was 5, is 6"):
         record.record(make_run(tmp_path, num_epochs=6))
 
 
 def make_sweep(folder, command="python -m vitjax.sweep", members=()):
     """A finished sweep's folder of rows and of none, as the trainer writes it."""
-    config = to_json(cli.load_config("configs/vit_light.py:mnist"))
+    config = to_json(config_file.load_config("configs/vit_light.py:mnist"))
     plan = {"config": config, "hardware": "1 x cpu", "versions": {"jax": "0"}, "halve": []}
     (folder / "plan.json").write_text(json.dumps(plan | {"command": command}))
     (folder / "sweep.json").write_text(json.dumps({"members": members}))
@@ -97,12 +97,12 @@ def test_rows_among_a_sweeps_members_are_taken_in_with_means_over_seeds(tmp_path
 def test_an_unfinished_run_is_refused(tmp_path):
     make_run(tmp_path)
     (tmp_path / "eval.json").unlink()
-    with pytest.raises(ValueError, match=r"is not the folder of a finished run"):
+    with pytest.raises(UserError, match=r"is not the folder of a finished run"):
         record.record(str(tmp_path))
 
 
 def test_of_rows_with_one_config_the_first_with_an_accuracy_on_test_is_found(monkeypatch):
-    config = to_json(cli.load_config("configs/vit_light.py:fashion_mnist"))
+    config = to_json(config_file.load_config("configs/vit_light.py:fashion_mnist"))
     row = ledger.find("vit_light", "fashion_mnist")
     blank = dataclasses.replace(row, published=dict.fromkeys(row.published, "-"))
     again = dataclasses.replace(row, row="again")

@@ -1,6 +1,6 @@
 """Rows and sweeps as Markdown."""
 
-from vitjax.published import rebuild, tables
+from vitjax.published import ledger_tables, rebuild
 from vitjax.published.ledger import find
 
 SWEEP = {
@@ -20,7 +20,7 @@ SWEEP = {
 
 
 def test_a_sweep_has_a_line_for_each_mean_and_says_what_did_not_finish():
-    text = tables.markdown([], [SWEEP])
+    text = ledger_tables.markdown([], [SWEEP])
     assert "<summary>Sweep of mixer on mnist over rate, seed</summary>" in text
     assert "| a | 2 | 50.00 | 25.00 ± 12.50 | 20.00 |" in text
     assert "| b | 1 | 40.00 | 30.00 |  |" in text
@@ -30,4 +30,4 @@ def test_a_sweep_has_a_line_for_each_mean_and_says_what_did_not_finish():
 def test_a_row_measured_with_several_seeds_shows_their_deviation():
     entry = rebuild.entry(find("vit_light", "mnist"))
     entry["measured"] = {"accuracies": {"test_acc": 91.5}, "deviations": {"test_acc": 2.12}}
-    assert "| 91.50 ± 2.12 |" in tables.markdown([entry])
+    assert "| 91.50 ± 2.12 |" in ledger_tables.markdown([entry])

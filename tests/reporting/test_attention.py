@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vitjax import models
+from vitjax.errors import UserError
 from vitjax.reporting.attention import attention_maps, attention_weights, pooled_maps, rollout
 
 IMAGES = np.random.RandomState(0).randn(3, 8, 12, 1).astype(np.float32)  # 2x3 patches of 4 pixels
@@ -102,5 +103,5 @@ def test_maps_are_made_from_the_weights(name):
 def test_mixer_is_refused():
     model = models.create("mixer", 5, num_layers=1)
     variables = model.init(jax.random.key(0), jnp.asarray(IMAGES))
-    with pytest.raises(ValueError, match=r"Mixer has no attention.*ViT and Linformer"):
+    with pytest.raises(UserError, match=r"Mixer has no attention.*ViT and Linformer"):
         attention_weights(model, variables, IMAGES)

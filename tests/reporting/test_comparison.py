@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from vitjax.errors import UserError
 from vitjax.reporting import comparison
 from vitjax.reporting.examples import Predictions
 
@@ -61,7 +62,7 @@ def test_seeds_are_averaged():
     ("other", "what"), [({"names": ("cat", "cow")}, "class_names"), ({"ids": IDS[::-1]}, "ids")]
 )
 def test_other_examples_are_refused(other, what):
-    with pytest.raises(ValueError, match=f"a and b were not .* their {what} differ"):
+    with pytest.raises(UserError, match=f"a and b were not .* their {what} differ"):
         comparison.check_same(["a", "b"], [run(), run(**other)])
 
 
@@ -85,13 +86,13 @@ def test_metadata_is_found_by_id_or_by_order(tmp_path):
 )
 def test_metadata_that_does_not_fit(tmp_path, text, message):
     (tmp_path / "facts.csv").write_text(text)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         comparison.read_column(tmp_path / "facts.csv", "kind", IDS)
 
 
 def test_an_unknown_key_is_refused(tmp_path):
     (tmp_path / "facts.csv").write_text("id,kind\ntest/1,x\n")
-    with pytest.raises(ValueError, match=r"columns \['id', 'kind'\]; choose --key from them"):
+    with pytest.raises(UserError, match=r"columns \['id', 'kind'\]; choose --key from them"):
         comparison.read_column(tmp_path / "facts.csv", "kind", IDS, "name")
 
 
@@ -103,7 +104,7 @@ def test_missing_numbers_have_no_group():
 
 def test_names_that_make_too_many_groups_are_refused():
     texts = [f"galaxy {i}" for i in range(101)]
-    with pytest.raises(ValueError, match=r"101 different values .*choose a --column of numbers"):
+    with pytest.raises(UserError, match=r"101 different values .*choose a --column of numbers"):
         comparison.binned(texts)
 
 

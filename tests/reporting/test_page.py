@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from facts import NAMES, evaluation, facts, line
 
+from vitjax.errors import UserError
 from vitjax.reporting.contents import sections
 from vitjax.reporting.page import page, write
 from vitjax.reporting.run_sections import headline, training_section
@@ -158,7 +159,7 @@ def test_files_lie_beside_the_page_and_old_ones_are_gone(tmp_path):
 
 def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "report").touch()
-    with pytest.raises(ValueError, match=r"report is a file; move it away"):
+    with pytest.raises(UserError, match=r"report is a file; move it away"):
         write(tmp_path / "report", "text", [])
 
 

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from runs import REPO, environment, main
+from commands import REPO, environment, main
 
 
 def report(*args, code=0):

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from runs import REPO, environment
+from commands import REPO, environment
 
 from vitjax.reporting.figures import svg
 from vitjax.reporting.scaling import scaling_picture

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vitjax.errors import UserError
 from vitjax.reporting.confusion import confusion_picture, most_confused
 from vitjax.reporting.examples import (
     Predictions,
@@ -58,7 +59,7 @@ def test_examples_are_half_right_and_half_wrong():
 
 def test_images_are_found_by_their_ids():
     assert list(predictions().find(["d", "a"])) == [3, 0]
-    with pytest.raises(ValueError, match=r"no image 'x'; ids are as in .* from 'a' to 'd'"):
+    with pytest.raises(UserError, match=r"no image 'x'; ids are as in .* from 'a' to 'd'"):
         predictions().find(["a", "x"])
 
 
@@ -75,7 +76,7 @@ def test_predictions_are_read_from_their_file(tmp_path):
 def test_damaged_predictions_are_named(content, tmp_path):
     path = tmp_path / "predictions.npz"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"predictions\.npz is damaged"):
+    with pytest.raises(UserError, match=r"predictions\.npz is damaged"):
         Predictions.read(path)
 
 

@@ -1,15 +1,16 @@
 """Which parameters learn, how fast, and where they come from."""
 
+import commands
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import runs
 from flax import linen as nn
 from tiny import CLASSES, MESH, SEED, data, recipe
 
 from vitjax.config import debug, default
+from vitjax.errors import UserError
 from vitjax.models import abstract_params, create
 from vitjax.training import finetune
 from vitjax.training.loop import train_and_evaluate
@@ -40,7 +41,7 @@ def test_split_by_path_and_merge(train_only, trained):
     ],
 )
 def test_a_wrong_pattern_is_refused(train_only, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         finetune.split(PARAMS, train_only)
 
 
@@ -114,7 +115,7 @@ def test_a_run_begins_with_the_weights_it_is_given(tmp_path):
     config.data.update(mean=(0.25,), std=(0.5,))
     result = train_and_evaluate(config, tmp_path / "run", said.append, halves)
     assert "somewhere for ViT on (8, 8, 1), normalised by (0.25,)" in said
-    params = runs.newest_params(tmp_path / "run")
+    params = commands.newest_params(tmp_path / "run")
     assert (params["encoder"]["block_0"]["mlp"]["in"]["kernel"] == 0.5).all()
     assert not (params["head"]["logits"]["kernel"] == 0.5).all()
     assert result["num_trained_params"] == 16 * 10 + 10
@@ -129,7 +130,7 @@ def test_weights_are_not_asked_for_again_on_resume(tmp_path):
 
 
 def test_weights_that_nobody_loads_leave_no_folder(tmp_path):
-    with pytest.raises(ValueError, match=r"finetune\.weights='x' needs someone to load it"):
+    with pytest.raises(UserError, match=r"finetune\.weights='x' needs someone to load it"):
         train_and_evaluate(debug_config(weights="x"), tmp_path / "run", lambda _: None)
     assert not (tmp_path / "run").exists()
 
@@ -138,4 +139,4 @@ def test_images_are_enlarged_on_the_device(tmp_path):
     config = debug_config()
     config.data.input_size = 16
     train_and_evaluate(config, tmp_path, lambda _: None)
-    assert runs.newest_params(tmp_path)["position_embedding"].shape == (1, 5, 16)
+    assert commands.newest_params(tmp_path)["position_embedding"].shape == (1, 5, 16)

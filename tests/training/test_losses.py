@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vitjax.errors import UserError
 from vitjax.training import losses
 
 LOGITS = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0], [2.0, 2.0, -4.0]], np.float32)
@@ -41,12 +42,12 @@ def test_mse():  # torch.nn.MSELoss on one-hot labels: the mean over all entries
 
 
 def test_unknown_loss():
-    with pytest.raises(ValueError, match=r"config\.loss\.name='hinge' is unknown; choose"):
+    with pytest.raises(UserError, match=r"config\.loss\.name='hinge' is unknown; choose"):
         losses.make_loss("hinge", jnp.ones(3), 0.0)
 
 
 def test_smoothing_needs_cross_entropy():
-    with pytest.raises(ValueError, match=r"label_smoothing=0\.1 works with cross_entropy only"):
+    with pytest.raises(UserError, match=r"label_smoothing=0\.1 works with cross_entropy only"):
         losses.make_loss("mse", jnp.ones(3), 0.1)
 
 
@@ -65,12 +66,12 @@ def test_given_weights():
 
 @pytest.mark.parametrize("weights", [(1.0, 2.0), (1.0, -1.0, 1.0), (0.0, 0.0, 0.0), 3])
 def test_wrong_weights(weights):
-    with pytest.raises(ValueError, match=r"config\.loss\.class_weights=.* should be 3 numbers"):
+    with pytest.raises(UserError, match=r"config\.loss\.class_weights=.* should be 3 numbers"):
         losses.class_weights(weights, LABELS, 3)
 
 
 def test_unknown_weights():
-    with pytest.raises(ValueError, match=r"class_weights='fair' is unknown; choose uniform"):
+    with pytest.raises(UserError, match=r"class_weights='fair' is unknown; choose uniform"):
         losses.class_weights("fair", LABELS, 3)
 
 

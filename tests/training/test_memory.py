@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from runs import main
+from commands import main
 from tiny import MESH, SEED, data, recipe
 
+from vitjax.errors import UserError
 from vitjax.models import create
 from vitjax.training import memory
 from vitjax.training.step import Programs, aot
@@ -50,7 +51,7 @@ def test_too_little_memory_is_refused(monkeypatch):
         r"a step on 16 images needs .* GiB, cpu has 0\.000977; raise "
         r"config\.optim\.accumulation_steps above 1, or lower config\.data\.batch_size"
     )
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         memory.check_fits(compiled_step(), jax.devices()[0], 16, 1)
 
 

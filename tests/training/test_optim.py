@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from vitjax.errors import UserError
 from vitjax.training import optim
 
 STEPS, RATE, DECAY = 6, 0.05, 0.1
@@ -156,5 +157,5 @@ def test_option_of_another_optimizer():
 
 
 def test_unknown_decay_mask():
-    with pytest.raises(ValueError, match=r"config\.optim\.decay_mask='some' is unknown"):
+    with pytest.raises(UserError, match=r"config\.optim\.decay_mask='some' is unknown"):
         optim.make_optimizer("adam", lambda step: 1.0, decay_mask="some")

@@ -6,9 +6,10 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from runs import lines, newest_params, results
+from commands import lines, newest_params, results
 
 from vitjax.config import default
+from vitjax.errors import UserError
 from vitjax.training.loop import train_and_evaluate
 
 
@@ -79,13 +80,13 @@ def test_finished_run_is_not_repeated(finished, capsys):
 
 def test_other_config_is_refused_with_the_difference(finished):
     config = small(**{"optim.learning_rate": 0.5})
-    with pytest.raises(ValueError, match=r"optim\.learning_rate was 0\.01, is 0\.5"):
+    with pytest.raises(UserError, match=r"optim\.learning_rate was 0\.01, is 0\.5"):
         run(config, finished[0])
 
 
 def stop_after(monkeypatch, epochs):
     """Ends a run like a kill, right after the line of an epoch is written."""
-    from vitjax.training.run_folder import RunFolder
+    from vitjax.runs.run_folder import RunFolder
 
     append = RunFolder.append_metrics
 
@@ -146,7 +147,7 @@ def test_all_checkpoints_damaged(tmp_path, monkeypatch):
             run(small(), tmp_path)
     for manifest in (tmp_path / "checkpoints").glob("*/manifest.json"):
         manifest.write_text("{}")
-    with pytest.raises(ValueError, match=r"no checkpoint in .* can be read"):
+    with pytest.raises(UserError, match=r"no checkpoint in .* can be read"):
         run(small(), tmp_path)
 
 
@@ -208,7 +209,7 @@ def test_patience_needs_validation(tmp_path):
     labels = np.arange(60) % 3
     np.savez(tmp_path / "set.npz", train_images=images, train_labels=labels)
     config.data.update(name="npz", data_dir=str(tmp_path / "set.npz"))
-    with pytest.raises(ValueError, match=r"config\.patience=2 needs a validation split"):
+    with pytest.raises(UserError, match=r"config\.patience=2 needs a validation split"):
         run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from vitjax.errors import UserError
 from vitjax.training.schedule import make_schedule
 
 
@@ -43,5 +44,5 @@ def test_a_warmup_longer_than_the_run():
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match=r"config\.schedule\.name='poly' is unknown; choose"):
+    with pytest.raises(UserError, match=r"config\.schedule\.name='poly' is unknown; choose"):
         rates([0], name="poly")

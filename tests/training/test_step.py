@@ -9,6 +9,7 @@ from flax import linen as nn
 from tiny import CLASSES, MESH, SEED, WEIGHTS, Softmax, data, recipe
 
 from vitjax.data.order import Order
+from vitjax.errors import UserError
 from vitjax.training import step
 from vitjax.training.diagnose import first_bad_layer
 from vitjax.training.sharding import check_batch_size
@@ -113,7 +114,7 @@ def test_names_the_first_layer_that_overflows():
 
 @pytest.mark.parametrize(("batch", "parts"), [(0, 1), (8, 3), (8, 0)])
 def test_batch_must_split_evenly(batch, parts):
-    with pytest.raises(ValueError, match=rf"config\.data\.batch_size={batch} is not divisible"):
+    with pytest.raises(UserError, match=rf"config\.data\.batch_size={batch} is not divisible"):
         check_batch_size(batch, parts, MESH)
 
 

@@ -7,7 +7,7 @@ import optax
 from flax import linen as nn
 
 from vitjax.data.augment import Augmentation
-from vitjax.data.resident import Resident
+from vitjax.data.on_device import Resident
 from vitjax.training import losses
 from vitjax.training.sharding import make_mesh
 from vitjax.training.step import Recipe

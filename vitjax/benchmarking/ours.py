@@ -15,13 +15,13 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh
 
 from vitjax import models
+from vitjax.benchmarking.cases import Case
 from vitjax.benchmarking.profile import share_outside_products
 from vitjax.benchmarking.random_data import random_split
-from vitjax.benchmarking.suite import Case
-from vitjax.data import resident
+from vitjax.data import on_device
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Split
-from vitjax.data.resident import Resident
+from vitjax.data.on_device import Resident
 from vitjax.training import losses, memory, optim
 from vitjax.training.sharding import make_mesh, replicated
 from vitjax.training.step import Programs, Recipe, aot
@@ -85,7 +85,7 @@ class Ours:
         """Returns the programs of a recipe, with its data put on the devices."""
         mesh = mesh or make_mesh()
         on_devices = replicated(mesh)
-        return cls(recipe, mesh, *(resident.put(split, on_devices) for split in (train, test)))
+        return cls(recipe, mesh, *(on_device.put(split, on_devices) for split in (train, test)))
 
     def plain(self) -> "Ours":
         """Returns the same without augmentation: itself, where it has none."""

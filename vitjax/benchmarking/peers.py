@@ -20,8 +20,8 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
+from vitjax.benchmarking.cases import Case
 from vitjax.benchmarking.random_data import random_split
-from vitjax.benchmarking.suite import Case
 
 
 def _module(package: str, name: str) -> ModuleType:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vitjax.benchmarking.suite import Case
+from vitjax.benchmarking.cases import Case
 
 
 def random_split(case: Case, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

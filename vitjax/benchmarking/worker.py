@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-from vitjax.benchmarking.suite import Case
+from vitjax.benchmarking.cases import Case
 
 
 class PeerError(ValueError):

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from vitjax.data import mix
 from vitjax.data.randaugment import MAX_MAGNITUDE, rand_augment
 from vitjax.data.warp import affine_nearest, resize_box, rotation_matrix, take_pixels
+from vitjax.errors import UserError
 
 _ATTEMPTS = 10  # boxes drawn before torchvision falls back
 _MIX_STREAM = 100  # which key batch() uses; images() uses the place of each operation, from 0
@@ -110,7 +111,7 @@ def normalise(images: jax.Array, mean: Sequence[float], std: Sequence[float]) ->
     """Images [..., H, W, C] in [0, 255] -> (images / 255 - mean) / std, float32; both of [C]."""
     channels = images.shape[-1]
     if len(mean) != channels or len(std) != channels:
-        raise ValueError(
+        raise UserError(
             f"images have {channels} channels, mean has {len(mean)} values and std {len(std)}; "
             "expected one of each per channel."
         )
@@ -224,7 +225,7 @@ class Augmentation:
         for name, (expected, is_valid) in _EXPECTED.items():
             value = getattr(self, name)
             if not (isinstance(value, jax.Array) or is_valid(value)):
-                raise ValueError(f"config.data.augment.{name}={value!r}; expected {expected}.")
+                raise UserError(f"config.data.augment.{name}={value!r}; expected {expected}.")
 
     def images(
         self, keys: jax.Array, images: jax.Array, mean: Sequence[float], std: Sequence[float]
@@ -235,7 +236,7 @@ class Augmentation:
         erasing, normalise. An example's result depends on its key and its pixels alone.
         """
         if images.dtype != jnp.uint8:
-            raise ValueError(f"images are {images.dtype}; expected uint8, before normalising.")
+            raise UserError(f"images are {images.dtype}; expected uint8, before normalising.")
         value = [255 * x for x in mean]
         scale, ratio = self.resized_crop_scale, self.resized_crop_ratio
         ops, magnitude = self.rand_augment_ops, self.rand_augment_magnitude

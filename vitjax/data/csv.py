@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vitjax.data.dataset import Dataset
-from vitjax.data.decode import Files, Listing, ReadOptions, read_files
+from vitjax.data.image_files import Files, Listing, ReadOptions, read_files
+from vitjax.errors import UserError
 
 
 class Row(NamedTuple):
@@ -30,7 +31,7 @@ def read(
 
     The header names a column `path`, relative to `image_root` (default: the file's folder) or
     absolute, and `label_column`, integers or names of classes; the classes are those of train.
-    Raises FileNotFoundError or ValueError in one line.
+    Raises UserError in one line.
     """
     files = _find(data_dir)
     tables = {}
@@ -46,7 +47,7 @@ def read(
 def _find(data_dir: str | None) -> dict[str, Path]:
     """The CSV file of each split."""
     if data_dir is None:
-        raise ValueError(
+        raise UserError(
             "'csv' needs a .csv file or a folder with train.csv; set config.data.data_dir."
         )
     path = Path(data_dir).expanduser()
@@ -57,7 +58,7 @@ def _find(data_dir: str | None) -> dict[str, Path]:
     else:
         files = {"train": path} if path.is_file() else {}
     if "train" not in files:
-        raise FileNotFoundError(
+        raise UserError(
             f"{path} is neither a .csv file nor a folder with train.csv; "
             "change config.data.data_dir."
         )
@@ -73,7 +74,7 @@ def read_rows(file: Path, path_column: str, label_column: str) -> list[Row]:
             columns = list(reader.fieldnames or [])
             for column, option in ((path_column, ""), (label_column, "config.data.label_column")):
                 if column not in columns:
-                    raise ValueError(
+                    raise UserError(
                         f"{file} line 1 has the columns {columns}, expected {column!r} among "
                         f"them; change {option or 'the header'}."
                     )
@@ -81,15 +82,15 @@ def read_rows(file: Path, path_column: str, label_column: str) -> list[Row]:
                 where = f"{file} line {reader.line_num}"
                 path, label = record[path_column], record[label_column]
                 if not path or not label or not label.strip():
-                    raise ValueError(
+                    raise UserError(
                         f"{where} has no {path_column if not path else label_column}; "
                         "complete or delete the line."
                     )
                 rows.append(Row(where, path, path, label.strip()))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{file} is no CSV file in UTF-8 ({error}); save it as such.") from error
+        raise UserError(f"{file} is no CSV file in UTF-8 ({error}); save it as such.") from error
     if not rows:
-        raise ValueError(f"{file} has a header but no lines; change config.data.data_dir.")
+        raise UserError(f"{file} has a header but no lines; change config.data.data_dir.")
     return rows
 
 
@@ -101,7 +102,7 @@ def to_listing(tables: dict[str, list[Row]], index: dict[str, int], source: str)
         for row in rows:
             if row.label not in index:
                 known = ", ".join(list(index)[:10]) + (", ..." if len(index) > 10 else "")
-                raise ValueError(
+                raise UserError(
                     f"{row.where} has the label {row.label!r}, which {source} does not know, "
                     f"expected one of {known}; correct it or change config.data.label_column."
                 )
@@ -112,7 +113,7 @@ def to_listing(tables: dict[str, list[Row]], index: dict[str, int], source: str)
         )
     if missing:
         more = f", and {len(missing) - 10:,} more" if len(missing) > 10 else ""
-        raise FileNotFoundError(
+        raise UserError(
             f"{len(missing):,} listed images are missing: {', '.join(missing[:10])}{more}; "
             "change config.data.image_root or correct the lines."
         )

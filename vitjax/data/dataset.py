@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from vitjax.errors import UserError
+
 SPLITS = ("train", "valid", "test")
 
 
@@ -44,21 +46,21 @@ class Dataset:
 
 
 def check(dataset: Dataset) -> None:
-    """Raises a ValueError that says what is wrong with `dataset`, if anything is."""
+    """Raises a UserError that says what is wrong with `dataset`, if anything is."""
     name = dataset.name
     unknown = sorted(set(dataset.splits) - set(SPLITS))
     if "train" not in dataset.splits or unknown:
-        raise ValueError(
+        raise UserError(
             f"{name} has the splits {sorted(dataset.splits)}, expected 'train' and optionally "
             "'valid' and 'test'; change config.data.data_dir."
         )
     if dataset.num_classes < 2:
-        raise ValueError(
+        raise UserError(
             f"{name} has {dataset.num_classes} class {list(dataset.class_names)}, expected 2 or "
             "more; change config.data.data_dir or config.data.label_column."
         )
     if len(set(dataset.class_names)) != dataset.num_classes:
-        raise ValueError(
+        raise UserError(
             f"{name} has repeated class names {list(dataset.class_names)}, expected each once; "
             "change config.data.data_dir."
         )
@@ -66,7 +68,7 @@ def check(dataset: Dataset) -> None:
     for split_name, split in dataset.splits.items():
         _check_arrays(f"{name}/{split_name}", split)
         if split.images.shape[1:] != shape:
-            raise ValueError(
+            raise UserError(
                 f"{name}/{split_name} has images of shape {split.images.shape[1:]}, expected "
                 f"{shape} as in train; set config.data.image_size and config.data.channels."
             )
@@ -76,24 +78,24 @@ def check(dataset: Dataset) -> None:
 def _check_arrays(where: str, split: Split) -> None:
     images, labels, ids = split.images, split.labels, split.ids
     if images.dtype != np.uint8 or images.ndim != 4:
-        raise ValueError(
+        raise UserError(
             f"{where} has images of {images.dtype} {list(images.shape)}, expected uint8 "
             "[N, H, W, C]; convert the files of config.data.data_dir."
         )
     if labels.dtype != np.int32 or labels.ndim != 1:
-        raise ValueError(
+        raise UserError(
             f"{where} has labels of {labels.dtype} {list(labels.shape)}, expected int32 [N]; "
             "convert the files of config.data.data_dir."
         )
     if not len(images) == len(labels) == len(ids):
-        raise ValueError(
+        raise UserError(
             f"{where} has {len(images)} images, {len(labels)} labels and {len(ids)} ids, expected "
             "as many of each; repair the files of config.data.data_dir."
         )
     if not len(images):
-        raise ValueError(f"{where} is empty; change config.data.data_dir.")
+        raise UserError(f"{where} is empty; change config.data.data_dir.")
     if images.shape[-1] not in (1, 3):
-        raise ValueError(
+        raise UserError(
             f"{where} has images of shape {list(images.shape[1:])}, expected [H, W, C] with 1 or 3 "
             "channels; set config.data.channels to 1 or 3, or reorder the axes of the arrays."
         )
@@ -103,7 +105,7 @@ def _check_labels(where: str, split: Split, num_classes: int) -> None:
     bad = np.flatnonzero((split.labels < 0) | (split.labels >= num_classes))
     if len(bad):
         first = ", ".join(f"{split.ids[i]} has {split.labels[i]}" for i in bad[:5])
-        raise ValueError(
+        raise UserError(
             f"{where} has {len(bad):,} labels outside 0..{num_classes - 1}: {first}; "
             "change config.data.label_column or the labels in config.data.data_dir."
         )
@@ -116,12 +118,12 @@ def carve(train: Split, fraction: float, seed: int) -> tuple[Split, Split | None
     when no class has enough images to give one, as with fraction 0.
     """
     if not 0 <= fraction < 1:
-        raise ValueError(
+        raise UserError(
             f"valid_fraction={fraction} given, expected 0 <= valid_fraction < 1; "
             "change config.data.valid_fraction."
         )
     if not 0 <= seed < 2**32:
-        raise ValueError(
+        raise UserError(
             f"split_seed={seed} given, expected 0 to 2**32 - 1; change config.data.split_seed."
         )
     # RandomState, since numpy promises its numbers for ever; those of default_rng may change.

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vitjax.data.dataset import Dataset, Split, carve
+from vitjax.errors import UserError
 
 
 def read() -> Dataset:
@@ -33,6 +34,6 @@ def _table() -> np.ndarray:
     """
     spec = importlib.util.find_spec("sklearn")
     if spec is None or not spec.submodule_search_locations:
-        raise ValueError("config.data.name='digits' needs scikit-learn; pip install scikit-learn")
+        raise UserError("config.data.name='digits' needs scikit-learn; pip install scikit-learn")
     folder = Path(spec.submodule_search_locations[0])
     return np.loadtxt(folder / "datasets" / "data" / "digits.csv.gz", delimiter=",")

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vitjax.data.dataset import Dataset
-from vitjax.data.decode import Files, Listing, ReadOptions, read_files
+from vitjax.data.image_files import Files, Listing, ReadOptions, read_files
+from vitjax.errors import UserError
 
 _SPLIT_OF = {
     "train": "train",
@@ -20,13 +21,13 @@ def read(data_dir: str | None, options: ReadOptions, on_status: Callable[[str], 
     """Reads DIR/class/image, or DIR/train/class/image with valid and test beside train.
 
     Classes are the sorted names of the folders in train. Hidden files and files that are no images
-    by their extension are left out. Raises FileNotFoundError or ValueError in one line.
+    by their extension are left out. Raises UserError in one line.
     """
     if data_dir is None:
-        raise ValueError("'folder' needs a folder of images; set config.data.data_dir.")
+        raise UserError("'folder' needs a folder of images; set config.data.data_dir.")
     root = Path(data_dir).expanduser()
     if not root.is_dir():
-        raise FileNotFoundError(
+        raise UserError(
             f"there is no folder {root}; set config.data.data_dir to a folder that holds one "
             "folder of images per class."
         )
@@ -36,7 +37,7 @@ def read(data_dir: str | None, options: ReadOptions, on_status: Callable[[str], 
     for split, folder in split_folders.items():
         for name in _class_names(folder):
             if name not in class_names:
-                raise ValueError(
+                raise UserError(
                     f"{folder / name} is a class that train lacks; expected {_some(class_names)}; "
                     "remove the folder or add it to train in config.data.data_dir."
                 )
@@ -52,7 +53,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
     for name in names:
         split = _SPLIT_OF.get(name.lower())
         if split in found:
-            raise ValueError(
+            raise UserError(
                 f"{root} holds both {found[split].name} and {name}, expected one folder per "
                 "split; remove one from config.data.data_dir."
             )
@@ -62,7 +63,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
         order = ("train", "valid", "test")
         return {split: found[split] for split in order if split in found}
     if len(found) == len(names):  # only valid or test
-        raise ValueError(
+        raise UserError(
             f"{root} holds {', '.join(names)} but no folder train; add it or change "
             "config.data.data_dir."
         )
@@ -76,12 +77,12 @@ def _class_names(folder: Path) -> list[str]:
     if names:
         return names
     if entries:
-        raise ValueError(
+        raise UserError(
             f"{folder} holds {len(entries):,} files but no folder per class, expected "
             f"{folder.name}/CLASS/IMAGE; move the images into one folder per class, or list "
             "their labels in a file with config.data.name='csv'."
         )
-    raise ValueError(f"{folder} is empty, expected a folder per class; set config.data.data_dir.")
+    raise UserError(f"{folder} is empty, expected a folder per class; set config.data.data_dir.")
 
 
 def _list_split(
@@ -95,7 +96,7 @@ def _list_split(
             continue
         files = image_files(folder / name)
         if must_have_all and not files:
-            raise ValueError(
+            raise UserError(
                 f"{folder / name} holds no image, expected some for this class; fill or remove "
                 "that folder, or change config.data.data_dir."
             )

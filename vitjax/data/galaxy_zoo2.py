@@ -6,7 +6,8 @@ from pathlib import Path
 
 from vitjax.data.csv import Row, read_rows, to_listing
 from vitjax.data.dataset import Dataset
-from vitjax.data.decode import ReadOptions, read_files
+from vitjax.data.image_files import ReadOptions, read_files
+from vitjax.errors import UserError
 
 CLASS_NAMES = {
     "label1": (
@@ -39,18 +40,18 @@ def read(
     """
     column = "label1" if label_column == "label" else label_column
     if column not in CLASS_NAMES:
-        raise ValueError(
+        raise UserError(
             f"label_column={label_column!r} given, expected one of {sorted(CLASS_NAMES)}; "
             "change config.data.label_column."
         )
     if data_dir is None:
-        raise ValueError(
+        raise UserError(
             "'galaxy_zoo2' needs the folder of gz2_train.csv; set config.data.data_dir."
         )
     root = Path(image_root or os.path.join(data_dir, "images")).expanduser()
     tables = read_tables(data_dir, column)
     if not root.is_dir():
-        raise FileNotFoundError(
+        raise UserError(
             f"there is no folder {root} with the images of Galaxy Zoo 2; get them from Kaggle "
             "(jaimetrickz/galaxy-zoo-2-images) and set config.data.image_root."
         )
@@ -70,6 +71,6 @@ def read_tables(data_dir: str, column: str) -> dict[str, list[Row]]:
     for split in ("train", "valid", "test"):
         file = Path(data_dir).expanduser() / f"gz2_{split}.csv"
         if not file.is_file():
-            raise FileNotFoundError(f"there is no file {file}; change config.data.data_dir.")
+            raise UserError(f"there is no file {file}; change config.data.data_dir.")
         tables[split] = read_rows(file, "galaxyID", column)
     return tables

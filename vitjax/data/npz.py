@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
-from vitjax.data.decode import available_memory, one_line
+from vitjax.data.image_files import available_memory, one_line
+from vitjax.errors import UserError
 
 _KEYS = {  # split: (images, labels), our names or those of Keras
     "train": (("train_images", "train_labels"), ("x_train", "y_train")),
@@ -20,24 +21,24 @@ def read(data_dir: str | None) -> Dataset:
     """Reads train_images/train_labels, or x_train/y_train, and the same for valid and test.
 
     Images are uint8 [N, H, W] or [N, H, W, C], labels integers [N] or [N, 1]; `class_names` may
-    hold a string per class. Raises FileNotFoundError or ValueError in one line.
+    hold a string per class. Raises UserError in one line.
     """
     path = Path(data_dir).expanduser() if data_dir is not None else None
     if path is None or not path.is_file():
-        raise FileNotFoundError(f"there is no .npz file {path}; set config.data.data_dir to one.")
+        raise UserError(f"there is no .npz file {path}; set config.data.data_dir to one.")
     arrays, all_names = _arrays(path)
     splits = {}
     for split, choices in _KEYS.items():
         for image_key, label_key in choices:
             if (image_key in arrays) != (label_key in arrays):
-                raise ValueError(
+                raise UserError(
                     f"{path} holds only one of {image_key} and {label_key}, expected both or "
                     "neither; write it again with np.savez."
                 )
             if image_key in arrays:
                 splits[split] = _split(split, image_key, label_key, arrays)
     if "train" not in splits:
-        raise ValueError(
+        raise UserError(
             f"{path} holds the arrays {all_names}, expected train_images and train_labels "
             "(or x_train and y_train); change config.data.data_dir."
         )
@@ -57,7 +58,7 @@ def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     except zipfile.BadZipFile as error:
         raise _unreadable(path, error) from error
     if (available := available_memory()) is not None and size > available:
-        raise ValueError(
+        raise UserError(
             f"{path} holds {size / 1e9:.1f} GB, but {available / 1e9:.1f} GB of memory is "
             "available; write smaller images or fewer."
         )
@@ -68,8 +69,8 @@ def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> ValueError:
-    return ValueError(
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(
         f"{path} is damaged or no .npz file of numbers and strings "
         f"({one_line(error)}); write it again with np.savez."
     )
@@ -84,21 +85,21 @@ def _split(name: str, image_key: str, label_key: str, arrays: dict[str, np.ndarr
             if np.issubdtype(images.dtype, np.floating)
             else f"{image_key}.astype(np.uint8) if they lie in 0..255"
         )
-        raise ValueError(f"{image_key} is {images.dtype}, expected uint8; convert it: {how}.")
+        raise UserError(f"{image_key} is {images.dtype}, expected uint8; convert it: {how}.")
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4:
-        raise ValueError(
+        raise UserError(
             f"{image_key} has the shape {list(images.shape)}, expected [N, H, W] or [N, H, W, C]; "
             "reshape it in the file of config.data.data_dir."
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.shape[:1] != (labels.size,):
-        raise ValueError(
+        raise UserError(
             f"{label_key} is {labels.dtype} {list(labels.shape)}, expected integers [N] or [N, 1]; "
             f"convert it: {label_key}.argmax(1) if one-hot, else {label_key}.astype(np.int32)."
         )
     if len(labels) != len(images):
-        raise ValueError(
+        raise UserError(
             f"{image_key} has {len(images):,} entries and {label_key} {len(labels):,}, expected "
             "as many; repair the file of config.data.data_dir."
         )

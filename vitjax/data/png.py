@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vitjax.errors import UserError
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPE = {1: 0, 3: 2}  # by number of channels
 
@@ -17,7 +19,7 @@ def decode_stack(files: Sequence[bytes], height: int, width: int, channels: int)
     PIL needs 0.1 ms to open a file, whatever its size. A PNG file is a deflated sequence of rows
     that refer to the row above, which is zero for the first; so the rows of all files, with a row
     of zeros after each, are one tall picture that PIL decodes in one go. Checksums of the
-    pixels are verified. Raises ValueError or zlib.error if a file is damaged or of another kind.
+    pixels are verified. Raises UserError or zlib.error if a file is damaged or of another kind.
     """
     from PIL import Image
 
@@ -34,7 +36,7 @@ def _rows(file: bytes, height: int, width: int, channels: int) -> bytes:
     """The inflated rows of one file."""
     header = _header(height, width, channels)
     if not file.startswith(header):
-        raise ValueError(f"no PNG file of {height}x{width}x{channels} with 8 bits")
+        raise UserError(f"no PNG file of {height}x{width}x{channels} with 8 bits")
     deflated, position, kind = [], len(header), b""
     while kind != b"IEND" and position + 8 <= len(file):
         length, kind = struct.unpack_from(">I4s", file, position)
@@ -43,7 +45,7 @@ def _rows(file: bytes, height: int, width: int, channels: int) -> bytes:
         position += length + 12
     rows = zlib.decompress(b"".join(deflated))
     if len(rows) != height * (1 + width * channels):
-        raise ValueError(f"{len(rows)} bytes of pixels, expected {height} rows of {width} pixels")
+        raise UserError(f"{len(rows)} bytes of pixels, expected {height} rows of {width} pixels")
     return rows
 
 

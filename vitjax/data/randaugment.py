@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from vitjax.data.warp import affine_nearest, rotation_matrix
+from vitjax.errors import UserError
 
 OPERATIONS = (
     "Identity",
@@ -43,7 +44,7 @@ def rand_augment(
     """
     height, width, channels = image.shape
     if channels not in (1, 3):
-        raise ValueError(
+        raise UserError(
             f"RandAugment works on images of 1 or 3 channels, not {channels}; "
             "set config.data.augment.rand_augment_ops=0."
         )

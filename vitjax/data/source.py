@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from vitjax.data.dataset import Dataset, Split, carve, check
-from vitjax.data.decode import ReadOptions, convert
+from vitjax.data.image_files import ReadOptions, convert
+from vitjax.errors import UserError
 
 NAMES = ("digits", "folder", "csv", "npz", "galaxy_zoo2")  # besides those of TFDS
 
@@ -47,11 +48,11 @@ def load(
       and a valid split unless `valid_fraction` is 0.
 
     Raises:
-      ValueError, FileNotFoundError: In one line: what was given, expected, and what to change.
+      UserError: In one line: what was given, expected, and what to change.
     """
     options = ReadOptions(image_size, channels, fit, max_examples)
     if not 0 <= valid_fraction < 1:
-        raise ValueError(
+        raise UserError(
             f"valid_fraction={valid_fraction} given, expected 0 <= valid_fraction < 1; "
             "change config.data.valid_fraction."
         )
@@ -112,7 +113,7 @@ def _complete(
                 f"images of train (valid_fraction={valid_fraction}, split_seed={split_seed})"
             )
         elif valid_fraction:
-            raise ValueError(
+            raise UserError(
                 f"valid_fraction={valid_fraction} of {before:,} training images is less than one "
                 "image of every class; raise config.data.valid_fraction or set it to 0."
             )

@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
-from vitjax.data.decode import ReadOptions, check_memory, one_line, to_array
 from vitjax.data.downloads import manual_dir, missing_archives, unreachable
+from vitjax.data.image_files import ReadOptions, check_memory, one_line, to_array
 from vitjax.data.png import decode_stack
 from vitjax.data.tfrecord import read_records
+from vitjax.errors import UserError
 
 WITHOUT_TENSORFLOW = ("mnist", "fashion_mnist", "cifar10", "cifar100")
 
@@ -46,7 +47,7 @@ def read(
     """Reads set `name` of TFDS, and downloads and prepares it first if need be.
 
     A set that is prepared in `data_dir` is read as it is (array_record, parquet or TFRecord).
-    Raises a ValueError in one line, without a network within seconds. `other_names` are proposed
+    Raises a UserError in one line, without a network within seconds. `other_names` are proposed
     beside those of TFDS when `name` is unknown.
     """
     builder = _builder(name, data_dir, other_names)
@@ -56,7 +57,7 @@ def read(
     info = builder.info
     present = {ours: theirs for ours, theirs in _SPLITS.items() if theirs in info.splits}
     if "train" not in present:
-        raise ValueError(
+        raise UserError(
             f"{name} in {builder.data_dir} has the splits {sorted(info.splits)}, expected 'train'; "
             "change config.data.name or config.data.data_dir."
         )
@@ -80,7 +81,7 @@ def read(
 
 
 def _builder(name: str, data_dir: str | None, other_names: Sequence[str]) -> Any:
-    """TFDS's object for `name`; a ValueError with the nearest names if there is none."""
+    """TFDS's object for `name`; a UserError with the nearest names if there is none."""
     import tensorflow_datasets as tfds
 
     directory = str(Path(data_dir).expanduser()) if data_dir is not None else None
@@ -93,7 +94,7 @@ def _builder(name: str, data_dir: str | None, other_names: Sequence[str]) -> Any
     except ImportError as error:
         raise _needs_tensorflow(name) from error
     except (ValueError, AssertionError, RuntimeError) as error:  # unknown config or version
-        raise ValueError(f"TFDS rejects {name!r} ({one_line(error)}); {_CHANGE_NAME}") from error
+        raise UserError(f"TFDS rejects {name!r} ({one_line(error)}); {_CHANGE_NAME}") from error
     # Community sets are left out: TFDS fetches their index from the network.
     known = [*other_names, *tfds.list_builders(with_community_datasets=False)]
     near = difflib.get_close_matches(name.lower(), known, n=5, cutoff=0.6)
@@ -101,7 +102,7 @@ def _builder(name: str, data_dir: str | None, other_names: Sequence[str]) -> Any
         hint = f"did you mean {' or '.join(near)}?"
     else:
         hint = f"expected {', '.join(other_names)} or a name of TFDS;"
-    raise ValueError(f"unknown data set {name!r}; {hint} {_CHANGE_NAME}")
+    raise UserError(f"unknown data set {name!r}; {hint} {_CHANGE_NAME}")
 
 
 def _keys(name: str, info: Any) -> tuple[str, str]:
@@ -123,7 +124,7 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
         ):
             return image_key, label_key
     found = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in features.items())
-    raise ValueError(
+    raise UserError(
         f"{name} has the features {found}, expected an 8-bit Image and a ClassLabel; {_CHANGE_NAME}"
     )
 
@@ -137,9 +138,9 @@ def _shape(name: str, feature: Any, options: ReadOptions) -> tuple[int, int, int
         options.channels or channels,
     )
     if height is None or width is None:
-        raise ValueError(f"images of {name} differ in size; set config.data.image_size.")
+        raise UserError(f"images of {name} differ in size; set config.data.image_size.")
     if channels not in (1, 3):
-        raise ValueError(
+        raise UserError(
             f"images of {name} have {channels} channels, expected 1 or 3; "
             "set config.data.channels to 1 or 3."
         )
@@ -152,7 +153,7 @@ def _records(builder: Any, split: str) -> Iterator[bytes]:
 
     file_format = builder.info.file_format.value
     if file_format not in ("array_record", "parquet", "tfrecord"):
-        raise ValueError(
+        raise UserError(
             f"{builder.data_dir} is prepared as {file_format}, expected array_record, parquet or "
             "tfrecord; change config.data.data_dir."
         )
@@ -166,7 +167,7 @@ def _records(builder: Any, split: str) -> Iterator[bytes]:
             for start in range(0, len(source), _CHUNK):  # faster than one by one
                 yield from source.__getitems__(range(start, min(start + _CHUNK, len(source))))
     except (OSError, RuntimeError, ImportError) as error:
-        raise ValueError(
+        raise UserError(
             f"cannot read split {split} in {builder.data_dir} ({one_line(error)}); remove that "
             "folder to prepare the set again, or change config.data.data_dir."
         ) from error
@@ -203,7 +204,7 @@ def _decode_into(
             _decode_one_by_one(images, done, files, options, where)
         done += len(batch)
     if done != len(images):
-        raise ValueError(
+        raise UserError(
             f"{where} holds {done:,} examples or more, expected {len(images):,}; remove its "
             "folder to prepare the set again, or change config.data.data_dir."
         )
@@ -223,8 +224,8 @@ def _decode_one_by_one(
             raise _damaged(where, i, error) from error
 
 
-def _damaged(where: str, index: int, error: Exception) -> ValueError:
-    return ValueError(
+def _damaged(where: str, index: int, error: Exception) -> UserError:
+    return UserError(
         f"example {index} of {where} is damaged ({one_line(error)}); remove its folder to prepare "
         "the set again, or change config.data.data_dir."
     )
@@ -244,7 +245,7 @@ def _prepare(name: str, builder: Any, on_status: Callable[[str], None]) -> None:
     missing = missing_archives(archives, downloads, builder.name)
     if reason := unreachable(list(missing)):
         files = ", ".join(list(missing.values())[:8])
-        raise ValueError(
+        raise UserError(
             f"{name} is not prepared in {builder.data_dir} and {reason}; to go on offline, put "
             f"{files} into {manual}, or set config.data.data_dir to a folder that holds "
             f"{Path(builder.data_dir).relative_to(builder.data_dir_root)} already prepared, or "
@@ -261,12 +262,12 @@ def _prepare(name: str, builder: Any, on_status: Callable[[str], None]) -> None:
     except ImportError as error:
         raise _needs_tensorflow(name) from error
     except tfds.download.download_manager.NonMatchingChecksumError as error:
-        raise ValueError(
+        raise UserError(
             f"an archive of {name} differs from the published one ({one_line(error)}); replace or "
             f"remove it in {manual}."
         ) from error
     except Exception as error:  # archives, disk, network: whatever TFDS raises
-        raise ValueError(
+        raise UserError(
             f"TFDS could not prepare {name} in {builder.data_dir} ({one_line(error)}); see "
             "https://www.tensorflow.org/datasets, or change config.data.data_dir."
         ) from error
@@ -335,8 +336,8 @@ def _png(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _needs_tensorflow(name: str) -> ValueError:
-    return ValueError(
+def _needs_tensorflow(name: str) -> UserError:
+    return UserError(
         f"{name} is not prepared, and TFDS can prepare it only with TensorFlow; run pip install "
         "'vitjax[tf]', or set config.data.data_dir to a folder where it is prepared "
         f"({', '.join(WITHOUT_TENSORFLOW)} need no TensorFlow)."

@@ -5,6 +5,7 @@ from typing import Any
 
 from flax import linen as nn
 
+from vitjax.errors import UserError
 from vitjax.models.attention import LinformerAttention, SelfAttention
 from vitjax.models.count import (
     abstract_params,
@@ -73,10 +74,10 @@ def defaults(name: str) -> dict[str, Any]:
 
 
 def create(name: str, num_classes: int, **options: Any) -> nn.Module:
-    """Returns the model or variant `name`; raises ValueError for an unknown name or option."""
+    """Returns the model or variant `name`; raises UserError for an unknown name or option."""
     model, preset = _find(name)
     known = {*defaults(name), "dtype"}
     for option in options:
         if option not in known:
-            raise ValueError(f"{name} has no option {option!r}{nearest(option, known)}")
+            raise UserError(f"{name} has no option {option!r}{nearest(option, known)}")
     return model(num_classes=num_classes, **preset | options)

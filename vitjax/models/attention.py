@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vitjax.errors import UserError
 from vitjax.models import init
 from vitjax.models.dropout import Dropout
 from vitjax.models.layers import Linear
@@ -84,15 +85,15 @@ class Attend(nn.Module):
 
 
 def _head_dim(width: int, num_heads: int, head_dim: int | None, out_proj: bool) -> int:
-    """Returns the width of one head; raises ValueError where the widths do not fit."""
+    """Returns the width of one head; raises UserError where the widths do not fit."""
     if head_dim is None and (num_heads < 1 or width % num_heads):
-        raise ValueError(
+        raise UserError(
             f"num_heads={num_heads} does not divide hidden_dim={width}; "
             "change config.model.num_heads or set config.model.head_dim"
         )
     dim = head_dim or width // num_heads
     if not out_proj and num_heads * dim != width:
-        raise ValueError(
+        raise UserError(
             f"out_proj=False needs num_heads * head_dim = hidden_dim, not {num_heads} * {dim} and "
             f"{width}; change config.model.out_proj or config.model.head_dim"
         )

@@ -75,5 +75,5 @@ INITS = {
 
 
 def by_name(name: str) -> Init:
-    """Returns the initialiser `name`; a ValueError lists the known names."""
+    """Returns the initialiser `name`; a UserError lists the known names."""
     return choose(INITS, name, "config.model.kernel_init")

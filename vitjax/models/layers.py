@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vitjax.errors import UserError
 from vitjax.models import init
 from vitjax.models.dropout import Dropout
 from vitjax.models.names import check_name, choose
@@ -68,7 +69,7 @@ class PatchStem(nn.Module):
         batch, height, width, channels = images.shape
         p = self.patch_size
         if p < 1 or height % p or width % p:
-            raise ValueError(
+            raise UserError(
                 f"patch_size={p} does not divide an image of {height}x{width} pixels; "
                 "change config.model.patch_size or config.data.image_size"
             )
@@ -208,10 +209,10 @@ def sincos_2d(height: int, width: int, dim: int) -> np.ndarray:
     """Fixed 2-D sine and cosine position table, [height * width, dim].
 
     As in MoCo v3 (https://arxiv.org/abs/2104.02057): a quarter of the channels each for sine and
-    cosine of x and of y. Raises ValueError unless 4 divides `dim`.
+    cosine of x and of y. Raises UserError unless 4 divides `dim`.
     """
     if dim % 4:
-        raise ValueError(
+        raise UserError(
             f"position_embedding='sincos' needs hidden_dim divisible by 4, not {dim}; "
             "change config.model.hidden_dim or config.model.position_embedding"
         )

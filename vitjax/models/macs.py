@@ -9,6 +9,7 @@ import math
 
 from flax import linen as nn
 
+from vitjax.errors import UserError
 from vitjax.models.linformer import Linformer
 from vitjax.models.mixer import Mixer
 from vitjax.models.vit import ViT
@@ -17,10 +18,10 @@ from vitjax.models.vit import ViT
 def layer_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, int]:
     """Returns the counts of one image [H, W, C] by kind of layer, each over all blocks.
 
-    Raises ValueError for a model that is not a ViT, Linformer or Mixer.
+    Raises UserError for a model that is not a ViT, Linformer or Mixer.
     """
     if not isinstance(model, Linformer | Mixer | ViT):
-        raise ValueError(
+        raise UserError(
             f"{type(model).__name__} given, expected a ViT, Linformer or Mixer; count it with "
             "vitjax.models.num_macs"
         )

@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Collection, Mapping
 from typing import TypeVar
 
+from vitjax.errors import UserError
+
 T = TypeVar("T")
 
 
@@ -14,15 +16,15 @@ def nearest(name: str, known: Collection[str]) -> str:
 
 
 def check_name(known: Collection[str], name: str, option: str) -> None:
-    """Raises ValueError that names the choices and the option, unless `name` is known."""
+    """Raises UserError that names the choices and the option, unless `name` is known."""
     if name not in known:
-        raise ValueError(
+        raise UserError(
             f"{option}={name!r} is unknown; choose from {', '.join(sorted(known))}"
             f"{nearest(name, known)}"
         )
 
 
 def choose(table: Mapping[str, T], name: str, option: str) -> T:
-    """Returns `table[name]`; raises ValueError as `check_name` does."""
+    """Returns `table[name]`; raises UserError as `check_name` does."""
     check_name(table, name, option)
     return table[name]

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vitjax.errors import UserError
 from vitjax.models import init
 from vitjax.models.layers import Head
 from vitjax.models.names import check_name
@@ -29,7 +30,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, C] -> [B, H, W, C]; raises ValueError for a batch without variance."""
+        """[B, H, W, C] -> [B, H, W, C]; raises UserError for a batch without variance."""
         check_name(("moving", "frozen"), self.statistics, "config.model.norm_statistics")
         shape = x.shape[-1:]
         scale = self.param("scale", nn.initializers.ones, shape)
@@ -41,7 +42,7 @@ class BatchNorm(nn.Module):
         if train and self.statistics == "moving":
             count = x.size // x.shape[-1]
             if count == 1:
-                raise ValueError(
+                raise UserError(
                     "batch norm of 1 image of 1x1 positions has no variance; raise "
                     "config.data.batch_size or set config.model.norm_statistics=frozen"
                 )

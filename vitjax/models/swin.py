@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vitjax.errors import UserError
 from vitjax.models import init
 from vitjax.models.attention import Attend
 from vitjax.models.layers import Block, Head, Linear, Mlp, PatchStem
@@ -149,7 +150,7 @@ class Swin(nn.Module):
         """Images [B, H, W, C] (normalised floats) -> logits [B, num_classes], float32.
 
         Any size: a map is padded with zeros to whole patches and windows. With `train=True` and
-        drop_path_rate above 0, `apply` needs `rngs={"dropout": key}`. Raises ValueError where
+        drop_path_rate above 0, `apply` needs `rngs={"dropout": key}`. Raises UserError where
         num_heads does not fit the stages.
         """
         self._check()
@@ -180,15 +181,15 @@ class Swin(nn.Module):
         return Head(self.num_classes, **common, name="head")(jnp.mean(x, axis=(1, 2)), train=train)
 
     def _check(self) -> None:
-        """Raises ValueError unless there are heads for each stage, which divide its width."""
+        """Raises UserError unless there are heads for each stage, which divide its width."""
         if len(self.num_heads) != len(self.stage_sizes):
-            raise ValueError(
+            raise UserError(
                 f"num_heads={self.num_heads} and stage_sizes={self.stage_sizes} should be equally "
                 "long; change config.model.num_heads or config.model.stage_sizes"
             )
         for i, heads in enumerate(self.num_heads):
             if heads < 1 or self.hidden_dim * 2**i % heads:
-                raise ValueError(
+                raise UserError(
                     f"num_heads={self.num_heads}: {heads} heads do not divide the width "
                     f"{self.hidden_dim * 2**i} of stage {i}; change config.model.num_heads or "
                     "config.model.hidden_dim"

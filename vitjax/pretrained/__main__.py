@@ -6,16 +6,24 @@ Their names are values of --config.finetune.weights, besides files, folders, run
 hub:OWNER/REPO.
 """
 
+import sys
+from collections.abc import Sequence
+
 from vitjax import cli
 
 
-def main() -> int:
-    """Runs the command; returns its exit code."""
-    from vitjax.pretrained.catalog import table
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the command on its words; returns the exit code."""
+    command = cli.Command(__doc__)
 
-    print(table())
-    return 0
+    def main() -> int:
+        from vitjax.pretrained.catalog import table
+
+        print(table())
+        return 0
+
+    return command.run(main, argv)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(run())

@@ -6,39 +6,49 @@ The file is a value of --config.finetune.weights, and loads exactly. It has the 
 validation; where parameters were averaged, the averages.
 """
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from absl import flags
-
 from vitjax import cli
-
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
-OUTPUT = flags.DEFINE_string("output", None, "File to write, NAME.safetensors.")
+from vitjax.errors import UserError
 
 
-def main() -> int:
-    """Runs the command; returns its exit code."""
-    if not WORKDIR.value or not OUTPUT.value:
-        raise ValueError("--workdir=RUN and --output=NAME.safetensors are needed")
-    output = Path(OUTPUT.value).expanduser()
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the command on its words; returns the exit code."""
+    command = cli.Command(__doc__)
+    workdir = command.string("workdir", None, "Folder of the run.")
+    output = command.string("output", None, "File to write, NAME.safetensors.")
+
+    def main() -> int:
+        export(workdir.value, output.value)
+        return 0
+
+    return command.run(main, argv)
+
+
+def export(workdir: str | None, output_file: str | None) -> None:
+    """Writes the weights of a run; raises UserError where there are none, or no place for them."""
+    if not workdir or not output_file:
+        raise UserError("--workdir=RUN and --output=NAME.safetensors are needed")
+    output = Path(output_file).expanduser()
     if output.suffix != ".safetensors":
-        raise ValueError(f"--output={output} should end with .safetensors")
+        raise UserError(f"--output={output} should end with .safetensors")
     if not output.parent.is_dir():
-        raise ValueError(
+        raise UserError(
             f"--output={output}: {output.parent} is no folder; make it, or change --output"
         )
     from vitjax.pretrained import files, run
-    from vitjax.training.run_folder import RunFolder
+    from vitjax.runs.run_folder import RunFolder
 
-    workdir = Path(WORKDIR.value)
-    if not run.is_run(workdir):
-        raise ValueError(f"--workdir={workdir} is no folder of a run with checkpoints")
-    arrays = run.read(workdir)
-    config = RunFolder(workdir).read("config.json", "config")["config"]
+    folder = Path(workdir)
+    if not run.is_run(folder):
+        raise UserError(f"--workdir={folder} is no folder of a run with checkpoints")
+    arrays = run.read(folder)
+    config = RunFolder(folder).read("config.json", "config")["config"]
     files.write(output, arrays, {"model_name": config["model_name"], "model": config["model"]})
     print(f"{output}: {len(arrays)} arrays, {sum(x.size for x in arrays.values()):,} numbers")
-    return 0
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(run())

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vitjax.errors import UserError
 from vitjax.pretrained import torch_pickle
 from vitjax.pretrained.convert import Arrays
 
@@ -18,18 +19,18 @@ SAFE = (".safetensors", ".npz")
 
 
 def read(path: Path, allow_pickle: bool = False) -> Arrays:
-    """Returns a file's arrays by name; raises ValueError where it is damaged or not allowed."""
+    """Returns a file's arrays by name; raises UserError where it is damaged or not allowed."""
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix == ".npz":
         return _read_npz(path)
     if path.suffix not in PICKLES:
-        raise ValueError(
+        raise UserError(
             f"{path} has no known kind of weights; expected a file whose name ends with "
             f"{', '.join(SAFE + PICKLES)}; change config.finetune.weights"
         )
     if not allow_pickle:
-        raise ValueError(
+        raise UserError(
             f"{path} is a pickle of torch, which can hold code that runs when it is read; take the "
             "model's safetensors, or set --config.finetune.allow_pickle=true: then vitjax reads "
             "arrays from it and refuses everything else"
@@ -42,7 +43,7 @@ def _read_safetensors(path: Path) -> Arrays:
     try:
         return from_file.load_file(path)
     except Exception as error:  # SafetensorError, a plain Exception, and what NumPy raises
-        raise ValueError(f"{path} is no whole safetensors file ({error}); get it again") from error
+        raise UserError(f"{path} is no whole safetensors file ({error}); get it again") from error
 
 
 def _read_npz(path: Path) -> Arrays:
@@ -51,21 +52,21 @@ def _read_npz(path: Path) -> Arrays:
         with path.open("rb") as opened, np.lib.npyio.NpzFile(opened) as file:
             arrays = dict(file)
             if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-                raise ValueError("a member is no npy file")
+                raise UserError("a member is no npy file")
             return arrays
     except ValueError as error:
-        raise ValueError(
+        raise UserError(
             f"{path} holds more than plain arrays, expected arrays of numbers by name, as "
             "numpy.savez writes them; change config.finetune.weights"
         ) from error
     except Exception as error:  # what zipfile and zlib raise for damaged bytes
-        raise ValueError(f"{path} is no whole npz file ({error}); get it again") from error
+        raise UserError(f"{path} is no whole npz file ({error}); get it again") from error
 
 
 def write(path: Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
     """Writes arrays as safetensors, whole or not at all; `metadata` becomes JSON in its header.
 
-    Raises ValueError where the file cannot be written.
+    Raises UserError where the file cannot be written.
     """
     partial = path.with_name(path.name + ".tmp")
     header = {"format": "vitjax", "vitjax": json.dumps(metadata)}
@@ -77,12 +78,12 @@ def write(path: Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
     except Exception as error:  # SafetensorError, a plain Exception, or OSError
         with contextlib.suppress(OSError):
             partial.unlink()
-        raise ValueError(f"cannot write {path} ({error}); choose another file") from error
+        raise UserError(f"cannot write {path} ({error}); choose another file") from error
 
 
 def _safetensors() -> Any:
     try:
         import safetensors.numpy
     except ImportError as error:
-        raise ValueError("safetensors files need: pip install 'vitjax[pretrained]'") from error
+        raise UserError("safetensors files need: pip install 'vitjax[pretrained]'") from error
     return safetensors.numpy

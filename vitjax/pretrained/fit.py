@@ -10,6 +10,7 @@ import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from vitjax.errors import UserError
 from vitjax.pretrained import resize
 from vitjax.pretrained.convert import Arrays, Converted
 
@@ -33,7 +34,7 @@ def fit(
     """Returns variables for `model` on images [H, W, C], and what was changed, a line each.
 
     `fresh` are variables of the model: they give the shapes, and the head where the classes differ.
-    Raises ValueError that lists all that does not fit; `what` names the source in it.
+    Raises UserError that lists all that does not fit; `what` names the source in it.
     """
     template = flatten_dict(fresh, sep="/")
     arrays = dict(converted.arrays)
@@ -50,19 +51,19 @@ def fit(
     given = {path: np.asarray(arrays[path], np.float32) for path in template if path in arrays}
     broken = {path: "" for path, array in given.items() if not np.isfinite(array).all()}
     if broken:
-        raise ValueError(f"{what} holds NaN or infinity in {', '.join(_grouped(broken))}")
+        raise UserError(f"{what} holds NaN or infinity in {', '.join(_grouped(broken))}")
     return unflatten_dict(template | given, sep="/"), notes
 
 
 def _check_dtypes(arrays: Arrays, what: str) -> None:
-    """Raises ValueError that lists arrays of anything but floating-point numbers."""
+    """Raises UserError that lists arrays of anything but floating-point numbers."""
     others = {
         _short(path): f": {array.dtype}"
         for path, array in arrays.items()
         if not jnp.issubdtype(array.dtype, jnp.floating)
     }
     if others:
-        raise ValueError(
+        raise UserError(
             f"{what} holds what is no floating-point number in {'; '.join(_grouped(others))}; "
             "expected weights that are not quantised; change config.finetune.weights"
         )
@@ -142,7 +143,7 @@ def _check(
     converted: Converted,
     what: str,
 ) -> None:
-    """Raises ValueError that lists every misfit with both sides."""
+    """Raises UserError that lists every misfit with both sides."""
     misfits = {}
     unjoined = converted.parts.keys() - converted.arrays.keys()
     for path in sorted(unjoined):
@@ -162,7 +163,7 @@ def _check(
     if misfits:
         lines = _grouped(misfits)
         options = [f"; {path} depends on {o}" for path, o in _OPTIONS.items() if path in misfits]
-        raise ValueError(
+        raise UserError(
             f"{what} does not fit the model in {len(misfits)} array(s): {'; '.join(lines)}"
             f"{''.join(options)}. Change config.model or config.finetune.weights"
         )

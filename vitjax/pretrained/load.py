@@ -5,7 +5,7 @@ from typing import Any
 from flax import linen as nn
 
 from vitjax import models
-from vitjax.pretrained import files, run, source
+from vitjax.pretrained import files, locate, run
 from vitjax.pretrained.catalog import Entry
 from vitjax.pretrained.fit import fit
 from vitjax.pretrained.origins import to_ours
@@ -25,10 +25,10 @@ def load_weights(
 
     `weights` is a file, a folder with one, a run's folder, a name of the catalogue, or
     hub:OWNER/REPO/FILE. `fresh` are the model's own variables: they give the shapes, and the head
-    where the classes differ. Says what was read, resized and left out; raises ValueError that lists
+    where the classes differ. Says what was read, resized and left out; raises UserError that lists
     all that does not fit.
     """
-    found = source.find(weights)
+    found = locate.find(weights)
     is_run = run.is_run(found.path)
     tensors = run.read(found.path) if is_run else files.read(found.path, allow_pickle)
     title, converted = to_ours(tensors, type(model).__name__, str(found.path))

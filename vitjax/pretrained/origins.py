@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from vitjax.errors import UserError
 from vitjax.pretrained import google, hugging_face, lucidrains, timm
 from vitjax.pretrained.convert import Converted, Origin, convert
 
@@ -30,7 +31,7 @@ def to_ours(
 ) -> tuple[str, Converted]:
     """Returns what a file is, in words, and its arrays under our paths.
 
-    Raises ValueError where its names are of no known origin, or of one for another model than the
+    Raises UserError where its names are of no known origin, or of one for another model than the
     class `model_class` of vitjax.models.
     """
     names = list(tensors)
@@ -38,7 +39,7 @@ def to_ours(
         return "vitjax", Converted(dict(tensors), {name: name for name in names}, {}, [], {})
     origin = _recognise(names, source)
     if model_class not in origin.models:
-        raise ValueError(
+        raise UserError(
             f"{source} is {origin.title}, for the model {' or '.join(origin.models)}, and "
             f"config.model_name is a {model_class}; change config.model_name or "
             "config.finetune.weights"
@@ -47,12 +48,12 @@ def to_ours(
 
 
 def _recognise(names: list[str], source: str) -> Origin:
-    """Returns the origin of a file with these names; raises ValueError that shows some."""
+    """Returns the origin of a file with these names; raises UserError that shows some."""
     for origin in _ORIGINS:
         if origin.fits(names):
             return origin
     shown = ", ".join(sorted(names)[:4]) or "none"
-    raise ValueError(
+    raise UserError(
         f"{source} is of no known origin: it has {len(names)} arrays ({shown}, ...), expected "
         f"those of {', '.join(origin.title for origin in _ORIGINS)}, or vitjax's own; change "
         "config.finetune.weights"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from vitjax.errors import UserError
 from vitjax.models.names import choose
 from vitjax.pretrained import files
 
@@ -95,7 +96,7 @@ def import_timm() -> Any:
 def build(name: str, library: str) -> Any:
     """Returns a network of a library, all of whose numbers are random, with 100 classes.
 
-    Names are those of vitjax.models.VARIANTS. Raises ValueError for an unknown one, or where the
+    Names are those of vitjax.models.VARIANTS. Raises UserError for an unknown one, or where the
     library is absent.
     """
     choose(dict.fromkeys(NAMES), name, "NAME")
@@ -106,7 +107,7 @@ def build(name: str, library: str) -> Any:
         make: Callable[[str], Any] = {"transformers": _transformers, "timm": _timm}[library]
         model = make(name)
     except ImportError as error:
-        raise ValueError(f"verify needs: pip install 'vitjax[bench]' ({error})") from error
+        raise UserError(f"verify needs: pip install 'vitjax[bench]' ({error})") from error
     with torch.no_grad():
         for key, tensor in model.state_dict().items():  # so that no two layers are alike
             if tensor.is_floating_point():

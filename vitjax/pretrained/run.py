@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from vitjax import trained
+from vitjax.inference import predictor
 from vitjax.pretrained.convert import Arrays
 
 
@@ -17,7 +17,7 @@ def is_run(path: Path) -> bool:
 def read(path: Path) -> Arrays:
     """Returns the arrays by path of a run's best epoch, as evaluation uses them.
 
-    Raises FileNotFoundError or ValueError where there is nothing to read.
+    Raises UserError where there is nothing to read.
     """
-    variables = flatten_dict(dict(trained.load(path).variables), sep="/")
+    variables = flatten_dict(dict(predictor.load(path).variables), sep="/")
     return {name: np.asarray(x) for name, x in variables.items()}

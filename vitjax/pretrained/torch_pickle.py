@@ -15,6 +15,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from vitjax.errors import UserError
 from vitjax.pretrained.convert import Arrays
 
 _DTYPES = {
@@ -35,7 +36,7 @@ _NESTED = ("state_dict", "model", "model_state_dict")  # where trainers put a mo
 def read(path: Path) -> Arrays:
     """Returns the arrays of a state dict that torch saved (since 1.6, as a zip file).
 
-    Raises ValueError for what is damaged, older, or holds anything but arrays and plain values.
+    Raises UserError for what is damaged, older, or holds anything but arrays and plain values.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -46,14 +47,14 @@ def read(path: Path) -> Arrays:
             )
             content = reader.load()
     except zipfile.BadZipFile as error:
-        raise ValueError(
+        raise UserError(
             f"{path} is damaged, or no file of torch.save since 1.6; get it again, or save it anew "
             "with a newer torch"
         ) from error
     except _Refused as error:
-        raise ValueError(f"{path} {error}; save its state_dict() alone, as safetensors") from error
+        raise UserError(f"{path} {error}; save its state_dict() alone, as safetensors") from error
     except Exception as error:  # a damaged pickle raises whatever its bytes lead to
-        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+        raise UserError(f"{path} is damaged ({type(error).__name__}: {error})") from error
     return _arrays(content, path)
 
 
@@ -63,7 +64,7 @@ def _arrays(content: Any, path: Path) -> Arrays:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not content:
-        raise ValueError(f"{path} holds a {type(content).__name__}, expected a state dict")
+        raise UserError(f"{path} holds a {type(content).__name__}, expected a state dict")
     arrays = {str(k): v for k, v in content.items() if isinstance(v, np.ndarray)}
     wrapped = all(name.startswith("module.") for name in arrays)  # by DataParallel
     return {name.removeprefix("module.") if wrapped else name: v for name, v in arrays.items()}
@@ -104,6 +105,6 @@ def _rebuild(
     """Returns a tensor's values: a view of its storage with strides, in elements, copied."""
     last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     if 0 not in shape and (offset < 0 or last >= len(storage) or min(strides, default=0) < 0):
-        raise ValueError(f"a tensor of shape {shape} lies outside its storage")
+        raise UserError(f"a tensor of shape {shape} lies outside its storage")
     in_bytes = [s * storage.itemsize for s in strides]
     return np.lib.stride_tricks.as_strided(storage[offset:], shape, in_bytes).copy()

@@ -8,35 +8,45 @@ by more than 1e-4 of their largest value. With --finetune the converted weights 
 step, are saved, and loaded again. Needs the extra [bench]; NAME is vit_ti ... swin_l.
 """
 
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import flags
 
 from vitjax import cli
+from vitjax.compile_cache import use_compile_cache
+from vitjax.errors import UserError
 
 LIMIT = 1e-4  # of the largest value
 IMAGE_SIZE, BATCH = 224, 2
 AS_THEY_ARE = (0.0,) * 3, (1.0,) * 3  # mean and deviation of images that nothing normalises
-LIBRARY = flags.DEFINE_enum("library", "transformers", ["transformers", "timm"], "Compare with it.")
-FINETUNE = flags.DEFINE_bool("finetune", False, "Also train a step, save and load again.")
 
 
-def main(names: list[str]) -> int:
-    """Runs the command; returns its exit code."""
-    from vitjax.pretrained import reference
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the command on its words; returns the exit code."""
+    command = cli.Command(__doc__, takes_words=True)
+    libraries = ["transformers", "timm"]
+    library = command.choice("library", "transformers", libraries, "Compare with it.")
+    finetune_too = command.switch("finetune", "Also train a step, save and load again.")
 
-    if len(names) != 1:
-        raise ValueError(f"expected one NAME, of {', '.join(reference.NAMES)}")
-    cli.use_compile_cache()
-    with tempfile.TemporaryDirectory() as folder:
-        worst = compare(names[0], LIBRARY.value, Path(folder))
-        if FINETUNE.value:
-            finetune(names[0], Path(folder))
-    print(f"worst {worst:.1e} of the largest value, limit {LIMIT:g}")
-    return int(not worst <= LIMIT)
+    def main() -> int:
+        from vitjax.pretrained import reference
+
+        if len(command.words) != 1:
+            raise UserError(f"expected one NAME, of {', '.join(reference.NAMES)}")
+        use_compile_cache()
+        (name,) = command.words
+        with tempfile.TemporaryDirectory() as folder:
+            worst = compare(name, library.value, Path(folder))
+            if finetune_too.value:
+                finetune(name, Path(folder))
+        print(f"worst {worst:.1e} of the largest value, limit {LIMIT:g}")
+        return int(not worst <= LIMIT)
+
+    return command.run(main, argv)
 
 
 def compare(name: str, library: str, folder: Path) -> float:
@@ -53,7 +63,7 @@ def compare(name: str, library: str, folder: Path) -> float:
     del network
     our_logits, our_blocks = _compute(name, library, path, images)
     if blocks.keys() != our_blocks.keys():
-        raise ValueError(f"{library} has the blocks {sorted(blocks)}, vitjax {sorted(our_blocks)}")
+        raise UserError(f"{library} has the blocks {sorted(blocks)}, vitjax {sorted(our_blocks)}")
     pairs = {block: (our_blocks[block], output) for block, output in blocks.items()}
     pairs["logits"] = our_logits, logits
     print(f"{'output':<22}{'largest value':>14}{'largest error':>15}{'relative':>10}")
@@ -105,7 +115,7 @@ def _compute(
 def finetune(name: str, folder: Path) -> None:
     """Trains one step from the file in `folder`, saves the run, exports it and loads it again.
 
-    Raises ValueError where the step moves nothing or what is loaded differs.
+    Raises UserError where the step moves nothing or what is loaded differs.
     """
     import jax
     from flax.traverse_util import flatten_dict, unflatten_dict
@@ -143,11 +153,11 @@ def finetune(name: str, folder: Path) -> None:
     differing = [path for path, x in trained.items() if not np.array_equal(again[path], x)]
     still = [path for path, x in trained.items() if np.array_equal(before[path], x)]
     if differing or len(still) == len(trained):
-        raise ValueError(f"{len(differing)} arrays differ after loading; {len(still)} did not move")
+        raise UserError(f"{len(differing)} arrays differ after loading; {len(still)} did not move")
     print(
         f"a step moved {len(trained) - len(still)} of {len(trained)} arrays; loaded again exactly"
     )
 
 
 if __name__ == "__main__":
-    cli.run_with_words(main)
+    sys.exit(run())

@@ -9,46 +9,51 @@ count disagrees after corrections.
 """
 
 import json
-
-from absl import flags
+import sys
+from collections.abc import Sequence
 
 from vitjax import cli
-
-SEED = flags.DEFINE_string("seed", None, "Only the rows of this seed, 000 to 004.")
-ROW = flags.DEFINE_string("row", None, "Only the rows called so.")
-JSON = flags.DEFINE_bool("json", False, "One JSON object a row.")
-RECORD = flags.DEFINE_string(
-    "record", None, "Folder of a finished run of a row, or of a sweep, to be taken in."
-)
-MARKDOWN = flags.DEFINE_bool("markdown", False, "The section of README.")
+from vitjax.errors import UserError
 
 
-def main() -> int:
-    """Runs the command; returns its exit code."""
-    if JSON.value and MARKDOWN.value:
-        raise ValueError("--json and --markdown given, expected one of them; leave one out")
-    if RECORD.value is not None:
-        from vitjax.published.record import record
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the command on its words; returns the exit code."""
+    command = cli.Command(__doc__)
+    seed = command.string("seed", None, "Only the rows of this seed, 000 to 004.")
+    row = command.string("row", None, "Only the rows called so.")
+    as_json = command.switch("json", "One JSON object a row.")
+    recorded = command.string(
+        "record", None, "Folder of a finished run of a row, or of a sweep, to be taken in."
+    )
+    as_markdown = command.switch("markdown", "The section of README.")
 
-        print(*record(RECORD.value), sep="\n")
-        return 0
-    from vitjax.published import ledger
+    def main() -> int:
+        if as_json.value and as_markdown.value:
+            raise UserError("--json and --markdown given, expected one of them; leave one out")
+        if recorded.value is not None:
+            from vitjax.published.record import record
 
-    chosen = list(ledger.rows(seed=SEED.value))
-    if ROW.value is not None:
-        chosen = ledger.named(ROW.value, chosen, "--row")
-    from vitjax.published import rebuild, tables
+            print(*record(recorded.value), sep="\n")
+            return 0
+        from vitjax.published import ledger
 
-    entries = [rebuild.entry(row) for row in chosen]
-    if JSON.value:
-        print("\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries))
-    elif MARKDOWN.value:
-        whole = SEED.value is None and ROW.value is None
-        print(tables.markdown(entries, ledger.sweeps() if whole else []))
-    else:
-        print(tables.terminal(entries))
-    return 1 if any(entry["disagreements"] for entry in entries) else 0
+        chosen = list(ledger.rows(seed=seed.value))
+        if row.value is not None:
+            chosen = ledger.named(row.value, chosen, "--row")
+        from vitjax.published import ledger_tables, rebuild
+
+        entries = [rebuild.entry(each) for each in chosen]
+        if as_json.value:
+            print("\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries))
+        elif as_markdown.value:
+            whole = seed.value is None and row.value is None
+            print(ledger_tables.markdown(entries, ledger.sweeps() if whole else []))
+        else:
+            print(ledger_tables.terminal(entries))
+        return 1 if any(entry["disagreements"] for entry in entries) else 0
+
+    return command.run(main, argv)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(run())

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitjax.errors import UserError
+
 _ROWS = Path(__file__).parent / "rows"
 RESULTS = Path(__file__).parent / "results"
 
@@ -120,7 +122,7 @@ def parse(text: str) -> Any:
 
 @functools.cache
 def _load() -> tuple[Row, ...]:
-    """Reads and checks every file; raises ValueError that names the file and the row."""
+    """Reads and checks every file; raises UserError that names the file and the row."""
     ledger: list[Row] = []
     for path in sorted(_ROWS.glob("*.json")):
         content = json.loads(path.read_text())
@@ -128,12 +130,12 @@ def _load() -> tuple[Row, ...]:
             try:
                 ledger.append(_to_row(content["seed"], content["tables"], fields))
             except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{path.name}, row {fields.get('row')!r}: {error}") from error
+                raise UserError(f"{path.name}, row {fields.get('row')!r}: {error}") from error
     taken: dict[tuple[str, str], str] = {}
     for row in ledger:
         for name in row.names:
             if (row.family, name) in taken:
-                raise ValueError(f"two rows of {row.family} are called {name!r}; rename one")
+                raise UserError(f"two rows of {row.family} are called {name!r}; rename one")
             taken[row.family, name] = row.row
     return tuple(ledger)
 
@@ -152,14 +154,14 @@ def _to_row(seed: str, tables: Mapping[str, Any], fields: Mapping[str, Any]) -> 
     cells = {**row.printed, **row.published}
     for correction in corrections:
         if cells.get(correction.cell) != correction.printed:
-            raise ValueError(
+            raise UserError(
                 f"a correction of {correction.cell!r} says {correction.printed!r} is printed, "
                 f"expected {cells.get(correction.cell)!r}; change its field printed"
             )
     if both := set(row.printed) & set(row.published):
-        raise ValueError(f"cells {both} are hyperparameters and published; rename one")
+        raise UserError(f"cells {both} are hyperparameters and published; rename one")
     if (row.config is None) == (not row.reason):
-        raise ValueError("expected either a config or a reason why there is none")
+        raise UserError("expected either a config or a reason why there is none")
     return row
 
 
@@ -168,7 +170,7 @@ def rows(seed: str | None = None, family: str | None = None) -> tuple[Row, ...]:
     if seed is not None:
         known = sorted({row.seed for row in _load()})
         if seed.zfill(3) not in known:
-            raise ValueError(f"unknown seed {seed!r}; choose --seed from {', '.join(known)}")
+            raise UserError(f"unknown seed {seed!r}; choose --seed from {', '.join(known)}")
     return tuple(
         row
         for row in _load()
@@ -177,25 +179,23 @@ def rows(seed: str | None = None, family: str | None = None) -> tuple[Row, ...]:
 
 
 def named(name: str, among: Sequence[Row], what: str) -> list[Row]:
-    """Returns the rows called `name` (an id or an alias); a ValueError names the nearest id."""
+    """Returns the rows called `name` (an id or an alias); a UserError names the nearest id."""
     found = [row for row in among if name in row.names]
     if not found:
         near = difflib.get_close_matches(name, [n for row in among for n in row.names], n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         known = list(dict.fromkeys(row.names[0] for row in among))
         more = ", ..." if len(known) > 30 else ""
-        raise ValueError(
-            f"unknown {what} {name!r}; choose from {', '.join(known[:30])}{more}{hint}"
-        )
+        raise UserError(f"unknown {what} {name!r}; choose from {', '.join(known[:30])}{more}{hint}")
     return found
 
 
 def find(family: str, row: str) -> Row:
-    """Returns the row of a family by its id or alias; a ValueError names the nearest id."""
+    """Returns the row of a family by its id or alias; a UserError names the nearest id."""
     among = rows(family=family)
     if not among:
         families = dict.fromkeys(r.family for r in _load())
-        raise ValueError(f"unknown family {family!r} given, expected one of {', '.join(families)}")
+        raise UserError(f"unknown family {family!r} given, expected one of {', '.join(families)}")
     return named(row, among, f"row of {family}")[0]
 
 
@@ -211,7 +211,7 @@ def measured(row: Row, folder: Path = RESULTS) -> dict[str, Any] | None:
         result = json.loads(path.read_text())
         missing = {"seed", "family", "row", "accuracies"} - set(result)
         if missing:
-            raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; add it")
+            raise UserError(f"{path} lacks {', '.join(sorted(missing))}; add it")
         if (result["seed"], result["family"], result["row"]) == (row.seed, row.family, row.row):
             return result
     return None

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from typing import Any
 
-from vitjax import cli, models
+from vitjax import config_file, models
 from vitjax.models.classifier import PatchClassifier
 from vitjax.models.macs import layer_macs
 from vitjax.published.ledger import Row, measured
@@ -38,7 +38,7 @@ def build(row: Row) -> Counts | None:
     """Counts the network of the row's config without computing it; None where there is none."""
     if row.config is None:
         return None
-    config = cli.load_config(row.config)
+    config = config_file.load_config(row.config)
     options = tuple(config.model.items())
     size, train_only = config.data.input_size, config.finetune.train_only
     return _count(config.model_name, config.data.name, size, train_only, options)

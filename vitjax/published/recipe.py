@@ -4,6 +4,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vitjax.errors import UserError
 from vitjax.published.ledger import find
 
 OPTIONS = {  # cell of a row: the option that it is, in every family
@@ -38,12 +39,12 @@ def apply_row(config: ConfigDict, family: str, row: str) -> dict[str, Any]:
     """Sets the options that a row's corrected cells name; returns all of these cells.
 
     A row is called by its id as printed or by an alias without the signs that a shell reads
-    (12xx21 for 12??21, 123021C for #123021C#). Raises ValueError for an unknown row, and for one
+    (12xx21 for 12??21, 123021C for #123021C#). Raises UserError for an unknown row, and for one
     that publishes too little to be run.
     """
     found = find(family, row)
     if found.config is None:
-        raise ValueError(
+        raise UserError(
             f"row {row!r} of {family} has no config: {found.reason}; choose another after ':' in "
             "--config"
         )

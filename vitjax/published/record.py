@@ -8,17 +8,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vitjax import cli
-from vitjax.config import to_json
+from vitjax import config_file
+from vitjax.config import flatten, to_json
+from vitjax.errors import UserError
 from vitjax.published.ledger import RESULTS, Row, rows
-from vitjax.training.run_folder import RunFolder, differences, flatten, option_words
+from vitjax.runs.run_folder import RunFolder, differences, option_words
 
 
 def record(workdir: str) -> list[Path]:
     """Writes results/FAMILY-ROW.json for the run in `workdir`; returns the paths written.
 
     Rows of one config have a file each. Of a sweep it is results/sweep_MODEL_DATA_OPTIONS.json, and
-    a FAMILY-ROW.json for each row among its members. Raises ValueError if the run is not finished,
+    a FAMILY-ROW.json for each row among its members. Raises UserError if the run is not finished,
     or is not that of a row (its seed may differ).
     """
     folder = RunFolder(Path(workdir))
@@ -26,7 +27,7 @@ def record(workdir: str) -> list[Path]:
         return _record_sweep(folder)
     result = folder.evaluation()
     if result is None:
-        raise ValueError(f"--record={workdir} is not the folder of a finished run")
+        raise UserError(f"--record={workdir} is not the folder of a finished run")
     facts = folder.read("config.json", "config")
     same = _rows(facts["config"], workdir)
     command = f"python -m vitjax.main --config={same[0].config} --config.seed={result['seed']}"
@@ -62,7 +63,7 @@ def _record_row(row: Row, results: Sequence[dict[str, Any]], source: dict[str, A
 def _record_sweep(folder: RunFolder) -> list[Path]:
     """Writes the plan and the outcomes of a finished sweep, and those of rows among its members."""
     if not (folder.path / "sweep.json").exists():
-        raise ValueError(f"--record={folder.path} is not the folder of a finished sweep")
+        raise UserError(f"--record={folder.path} is not the folder of a finished sweep")
     result = json.loads((folder.path / "sweep.json").read_text())
     plan = json.loads((folder.path / "plan.json").read_text())
     config = plan["config"]
@@ -116,7 +117,7 @@ def _rows(config: dict[str, Any], workdir: str) -> list[Row]:
     same = _same(config)
     if not same:
         changes, nearest = min(_compared(config), key=lambda compared: len(compared[0]))
-        raise ValueError(
+        raise UserError(
             f"the run in --record={workdir} is that of no row; nearest to {nearest.family} "
             f"{nearest.row}, whose {'; '.join(changes)}"
         )
@@ -133,7 +134,7 @@ def _compared(config: dict[str, Any]) -> Iterator[tuple[list[str], Row]]:
 @functools.cache
 def _row_configs() -> list[tuple[dict[str, Any], Row]]:
     return [
-        (flatten(to_json(cli.load_config(row.config))), row)
+        (flatten(to_json(config_file.load_config(row.config))), row)
         for row in rows()
         if row.config is not None
     ]

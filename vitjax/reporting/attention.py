@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vitjax.errors import UserError
 from vitjax.models import Linformer, ViT
 from vitjax.models.attention import Attend
 
@@ -20,7 +21,7 @@ class AttentionMaps(NamedTuple):
 
 
 def attention_maps(model: nn.Module, variables: Any, images: np.ndarray) -> AttentionMaps:
-    """Returns the maps of normalised images [B, H, W, C]; ValueError as `attention_weights`.
+    """Returns the maps of normalised images [B, H, W, C]; UserError as `attention_weights`.
 
     Images are taken one after the other: weights among N tokens fill memory as N squared.
     """
@@ -40,7 +41,7 @@ def attention_weights(model: nn.Module, variables: Any, images: np.ndarray) -> n
 
     Rows sum to 1. A Linformer's queries attend to k_dim sums of tokens; each sum's weight is
     shared out among the N tokens in proportion to the size of their entries in the key projection.
-    Raises ValueError for a model without attention among all patches.
+    Raises UserError for a model without attention among all patches.
     """
     _check(model)
     layers = jax.jit(functools.partial(_weights_of_layers, model))
@@ -49,7 +50,7 @@ def attention_weights(model: nn.Module, variables: Any, images: np.ndarray) -> n
 
 def _check(model: nn.Module) -> None:
     if not isinstance(model, ViT | Linformer):
-        raise ValueError(
+        raise UserError(
             f"{type(model).__name__} has no attention among all patches; attention maps are for "
             "ViT and Linformer"
         )

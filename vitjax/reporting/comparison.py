@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vitjax.errors import UserError
 from vitjax.reporting.examples import Predictions
 
 _RESAMPLES = 10_000
@@ -51,12 +52,12 @@ def side(name: str, runs: Sequence[Predictions]) -> Side:
 
 
 def check_same(names: Sequence[str], runs: Sequence[Predictions]) -> None:
-    """Raises ValueError unless all runs predicted the same examples of the same classes."""
+    """Raises UserError unless all runs predicted the same examples of the same classes."""
     first = runs[0]
     for name, run in zip(names[1:], runs[1:], strict=True):
         for what in ("class_names", "ids", "labels"):
             if not np.array_equal(getattr(first, what), getattr(run, what)):
-                raise ValueError(
+                raise UserError(
                     f"{names[0]} and {name} were not evaluated on the same examples: their {what} "
                     "differ; compare runs on the same data, evaluated with the same options"
                 )
@@ -127,20 +128,20 @@ def read_column(path: Path, column: str, ids: np.ndarray, key: str = "") -> list
     """Returns a CSV's column for the examples `ids` [N], "" for those that it lacks.
 
     Rows are found by the column `key`, by default `id` or else `path`, which names examples as
-    predictions.npz does; without any they must be the examples in order. Raises ValueError or
+    predictions.npz does; without any they must be the examples in order. Raises UserError or
     OSError in one line.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file, skipinitialspace=True))
     columns = list(rows[0]) if rows else []
     if column not in columns:
-        raise ValueError(f"{path} has the columns {columns}; choose --column from them")
+        raise UserError(f"{path} has the columns {columns}; choose --column from them")
     if key and key not in columns:
-        raise ValueError(f"{path} has the columns {columns}; choose --key from them")
+        raise UserError(f"{path} has the columns {columns}; choose --key from them")
     key = key or next((name for name in ("id", "path") if name in columns), "")
     if not key:
         if len(rows) != len(ids):
-            raise ValueError(
+            raise UserError(
                 f"{path} has {len(rows):,} rows for {len(ids):,} examples and neither a column id "
                 "nor path to find them by; say with --key which column names them"
             )
@@ -148,7 +149,7 @@ def read_column(path: Path, column: str, ids: np.ndarray, key: str = "") -> list
     by_id = {row[key]: row[column] or "" for row in rows}
     found = [by_id.get(name, "") for name in ids]
     if not any(found):
-        raise ValueError(
+        raise UserError(
             f"{path} names none of the examples in its column {key}; they are called as {ids[0]}"
         )
     return found
@@ -157,7 +158,7 @@ def read_column(path: Path, column: str, ids: np.ndarray, key: str = "") -> list
 def binned(texts: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     """Returns the group of each value [N], -1 for none, and the groups' names.
 
-    Numbers of more than five values are cut into five groups of about equal size. Raises ValueError
+    Numbers of more than five values are cut into five groups of about equal size. Raises UserError
     for names that make too many groups.
     """
     try:
@@ -167,7 +168,7 @@ def binned(texts: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     except ValueError as error:
         known = sorted({text for text in texts if text})
         if len(known) > _MAX_GROUPS:
-            raise ValueError(
+            raise UserError(
                 f"the column has {len(known):,} different values that are not all numbers ({error})"
                 f"; choose a --column of numbers, or of at most {_MAX_GROUPS} names"
             ) from error

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vitjax.errors import UserError
+
 
 class Predictions(NamedTuple):
     """What a model says of a split, as in predictions.npz."""
@@ -25,9 +27,9 @@ class Predictions(NamedTuple):
             with np.load(path) as file:
                 probabilities, labels, ids, class_names = (file[name] for name in cls._fields)
             if probabilities.shape != (len(labels), len(class_names)) or len(ids) != len(labels):
-                raise ValueError("arrays of different lengths")
+                raise UserError("arrays of different lengths")
         except (KeyError, EOFError, TypeError, ValueError, zlib.error, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path} is damaged; delete it to have it made anew") from error
+            raise UserError(f"{path} is damaged; delete it to have it made anew") from error
         return cls(probabilities, labels, ids.astype(str), tuple(map(str, class_names)))
 
     def write(self, path: Path) -> None:
@@ -44,12 +46,12 @@ class Predictions(NamedTuple):
         return self.probabilities.argmax(axis=1)
 
     def find(self, ids: Sequence[str]) -> np.ndarray:
-        """Returns the indices of images; raises ValueError for an id that is none."""
+        """Returns the indices of images; raises UserError for an id that is none."""
         places = {name: index for index, name in enumerate(self.ids)}
         unknown = [name for name in ids if name not in places]
         if unknown:
             first, last = str(self.ids[0]), str(self.ids[-1])
-            raise ValueError(
+            raise UserError(
                 f"no image {unknown[0]!r}; ids are as in predictions.npz, from {first!r} to "
                 f"{last!r}"
             )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from vitjax.errors import UserError
 from vitjax.reporting.figures import Picture, png, svg
 from vitjax.reporting.markup import Html, scrolling, tag, void
 
@@ -54,7 +55,7 @@ def page(title: str, opening: Iterable[Html], sections: Sequence[Section]) -> st
 def write(folder: Path, text: str, sections: Sequence[Section]) -> None:
     """Writes index.html and the pictures, each whole or not at all; removes older pictures."""
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file; move it away, the report is a folder of that name")
+        raise UserError(f"{folder} is a file; move it away, the report is a folder of that name")
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()

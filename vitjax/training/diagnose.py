@@ -8,8 +8,8 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from vitjax.data import order
+from vitjax.data.on_device import Resident
 from vitjax.data.order import Order
-from vitjax.data.resident import Resident
 from vitjax.training.state import TrainState
 from vitjax.training.step import Recipe, gradients, summed_loss, train_batch
 

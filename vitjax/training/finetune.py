@@ -5,6 +5,8 @@ from typing import Any
 
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from vitjax.errors import UserError
+
 _BLOCK = re.compile(r"(?:stage_(\d+)/)?block_(\d+)/")
 _STEM = ("stem/", "class_token", "position_embedding")
 
@@ -13,7 +15,7 @@ def split(params: Any, train_only: str) -> tuple[Any, Any]:
     """Returns the parameters that learn and those that stay, two trees of nested dicts.
 
     Those learn whose path ("head/logits/kernel") begins with a match of the regular expression
-    `train_only`; "" means all. Raises ValueError where nothing matches or it is no expression.
+    `train_only`; "" means all. Raises UserError where nothing matches or it is no expression.
     """
     if not train_only:
         return params, {}
@@ -21,11 +23,11 @@ def split(params: Any, train_only: str) -> tuple[Any, Any]:
     try:
         learns = {path for path in flat if re.match(train_only, path)}
     except re.error as error:
-        raise ValueError(
+        raise UserError(
             f"config.finetune.train_only={train_only!r} is no regular expression: {error}"
         ) from error
     if not learns:
-        raise ValueError(
+        raise UserError(
             f"config.finetune.train_only={train_only!r} matches no parameter; their paths begin "
             f"with {', '.join(sorted(params))}"
         )

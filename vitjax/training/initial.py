@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vitjax.errors import UserError
 from vitjax.training.finetune import split
 from vitjax.training.progress import Say, timed
 from vitjax.training.sharding import replicated
@@ -32,7 +33,7 @@ def initial_state(
 ) -> TrainState:
     """Returns the state before the first step, with the variables that `weights` names, if any.
 
-    Raises ValueError where they are wanted and `load_weights` is None or cannot give them.
+    Raises UserError where they are wanted and `load_weights` is None or cannot give them.
     """
     with timed("initialising", say):
         state = programs.init(np.uint32(seed))
@@ -45,9 +46,9 @@ def initial_state(
 def with_weights(
     recipe: Recipe, state: TrainState, weights: str, load_weights: LoadWeights | None, say: Say
 ) -> TrainState:
-    """Returns a state with the variables that `weights` names; ValueError where none can be had."""
+    """Returns a state with the variables that `weights` names; UserError where none can be had."""
     if load_weights is None:
-        raise ValueError(
+        raise UserError(
             f"config.finetune.weights={weights!r} needs someone to load it; pass load_weights to "
             "train_and_evaluate, or use python -m vitjax.main"
         )

@@ -11,16 +11,18 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vitjax.config import default, to_json
-from vitjax.data import resident
-from vitjax.training import memory, scores
-from vitjax.training.checkpoint import Checkpoints
+from vitjax.data import on_device
+from vitjax.errors import UserError
+from vitjax.runs import selection
+from vitjax.runs.checkpoints import Checkpoints
+from vitjax.runs.logs import Logs, check_installed
+from vitjax.runs.run_folder import RunFolder
+from vitjax.training import memory
 from vitjax.training.diagnose import first_bad_layer
-from vitjax.training.facts import dataset_facts, evaluation, hardware, versions
 from vitjax.training.initial import LoadWeights, initial_state
 from vitjax.training.interrupt import Interrupted, SignalWatch
-from vitjax.training.logs import Logs, check_installed
 from vitjax.training.progress import EpochBar, Pace, Say, epoch_line, result_table, timed
-from vitjax.training.run_folder import RunFolder
+from vitjax.training.results import dataset_facts, evaluation, hardware, versions
 from vitjax.training.setup import Setup, prepare
 from vitjax.training.sharding import replicated
 from vitjax.training.state import TrainState
@@ -36,7 +38,7 @@ def train_and_evaluate(
     """Trains as `config` says, from where `workdir` left off, and returns what eval.json holds.
 
     The epoch that is best on validation is evaluated on the test split, once, at the end.
-    `load_weights` serves config.finetune.weights. Raises ValueError for what does not fit,
+    `load_weights` serves config.finetune.weights. Raises UserError for what does not fit,
     FloatingPointError when numbers stop being finite, and Interrupted after SIGTERM or Ctrl-C,
     with the state saved.
     """
@@ -86,7 +88,7 @@ class Run:
         self._programs, self._state = programs, state
         on_devices = replicated(setup.mesh)
         self._data = {
-            name: resident.put(split, on_devices) for name, split in setup.dataset.splits.items()
+            name: on_device.put(split, on_devices) for name, split in setup.dataset.splits.items()
         }
         self._train_steps: Any = None
         self._validate: Any = None
@@ -107,7 +109,7 @@ class Run:
         step = int(self._state.step)
         history = self._folder.truncate_metrics(step)
         if step >= self._setup.recipe.steps_per_epoch and not history:
-            raise ValueError(
+            raise UserError(
                 f"{self._folder.path} has checkpoints but no metrics.jsonl; put it back, or use "
                 "another --workdir"
             )
@@ -214,12 +216,12 @@ class Run:
     def _best(self, lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         """Returns the line of the best epoch whose checkpoint is not lost; {} without any."""
         kept = (line for line in lines if line["step"] not in self._lost)
-        return scores.best(kept, self._config.select_by)
+        return selection.best(kept, self._config.select_by)
 
     def _finished(self, num_epochs: int) -> bool:
         """Whether nothing is left to train after `num_epochs` whole epochs."""
         patience = self._config.patience
-        stopped = scores.out_of_patience(num_epochs, self._best(self._history), patience)
+        stopped = selection.out_of_patience(num_epochs, self._best(self._history), patience)
         if stopped:
             self._say(f"stopping: no better validation in {patience} epochs")
         return stopped or num_epochs >= self._config.num_epochs

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vitjax.errors import UserError
+
 Loss = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
@@ -37,15 +39,15 @@ def mean_squared_error(
 
 
 def make_loss(name: str, class_weights: jax.Array, label_smoothing: float | jax.Array) -> Loss:
-    """Returns (logits, targets) -> (losses, weights); raises ValueError for an unknown name."""
+    """Returns (logits, targets) -> (losses, weights); raises UserError for an unknown name."""
     if name == "cross_entropy":
         return lambda logits, targets: cross_entropy(
             logits, targets, class_weights=class_weights, label_smoothing=label_smoothing
         )
     if name != "mse":
-        raise ValueError(f"config.loss.name={name!r} is unknown; choose from cross_entropy, mse")
+        raise UserError(f"config.loss.name={name!r} is unknown; choose from cross_entropy, mse")
     if label_smoothing:
-        raise ValueError(
+        raise UserError(
             f"config.loss.label_smoothing={label_smoothing} works with cross_entropy only; "
             "change config.loss.name or set it to 0"
         )
@@ -58,7 +60,7 @@ def class_weights(
     """Returns a weight for each class, float32 [K].
 
     "uniform": ones; "balanced": N / (K * examples of the class), as scikit-learn's; or numbers, or
-    what this function returned. Raises ValueError for other names, a wrong length or a weight
+    what this function returned. Raises UserError for other names, a wrong length or a weight
     below 0.
     """
     if isinstance(weights, jax.Array):
@@ -69,12 +71,12 @@ def class_weights(
         if weights == "balanced":
             counts = np.bincount(labels, minlength=num_classes)
             if not counts.all():
-                raise ValueError(
+                raise UserError(
                     f"config.loss.class_weights='balanced' needs examples of every class; train "
                     f"has none of class {int(np.argmin(counts))}"
                 )
             return (len(labels) / (num_classes * counts)).astype(np.float32)
-        raise ValueError(
+        raise UserError(
             f"config.loss.class_weights={weights!r} is unknown; choose uniform, balanced or "
             f"{num_classes} numbers"
         )
@@ -83,7 +85,7 @@ def class_weights(
     except (TypeError, ValueError):
         values = np.zeros(0, np.float32)  # no numbers: refused below
     if values.shape != (num_classes,) or not (values >= 0).all() or not values.any():
-        raise ValueError(
+        raise UserError(
             f"config.loss.class_weights={weights} should be {num_classes} numbers, none "
             "below 0 and one above"
         )

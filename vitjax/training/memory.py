@@ -4,6 +4,9 @@ from typing import Any
 
 import jax
 
+from vitjax.errors import UserError
+from vitjax.host import available_memory
+
 
 def peak_bytes(compiled: Any) -> int:
     """Returns the memory of a device that running a compiled program takes at its peak, predicted.
@@ -29,21 +32,12 @@ def limit_bytes(device: jax.Device) -> int | None:
         return int(stats["bytes_limit"])
     if device.platform != "cpu":
         return None
-    available = _available_on_host()
+    available = available_memory()
     return available and available // device.client.local_device_count()
 
 
-def _available_on_host() -> int | None:
-    try:
-        with open("/proc/meminfo") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return 1024 * int(lines["MemAvailable"].split()[0])
-    except (OSError, KeyError, ValueError):
-        return None
-
-
 def check_fits(compiled: Any, device: jax.Device, batch_size: int, parts: int) -> None:
-    """Raises ValueError if a training step needs more memory than `device` has.
+    """Raises UserError if a training step needs more memory than `device` has.
 
     `batch_size` images go through in `parts` micro-batches.
     """
@@ -52,7 +46,7 @@ def check_fits(compiled: Any, device: jax.Device, batch_size: int, parts: int) -
         return
     # XLA's CPU backend drops the barriers that keep what remat computes again from being kept.
     remat = "" if device.platform == "cpu" else "set config.model.remat=true, "
-    raise ValueError(
+    raise UserError(
         f"a step on {batch_size} images needs {gib(needed)} GiB, {device.device_kind} has "
         f"{gib(limit)}; raise config.optim.accumulation_steps above {parts}, {remat}or lower "
         "config.data.batch_size"

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vitjax.errors import UserError
 from vitjax.training.schedule import Schedule
 
 
@@ -27,7 +28,7 @@ def _adam(b1: float, b2: float, eps: float) -> optax.GradientTransformation:
 
 def _sgd(momentum: float, nesterov: bool) -> optax.GradientTransformation:
     if nesterov and not momentum:
-        raise ValueError("config.optim.nesterov needs config.optim.momentum above 0")
+        raise UserError("config.optim.nesterov needs config.optim.momentum above 0")
     return optax.trace(momentum, nesterov) if momentum else optax.identity()
 
 
@@ -85,21 +86,21 @@ def make_optimizer(
     `options` (None: the default) are those of `OPTIMIZERS[name]`. `decay_mask` "kernels" spares
     biases, norms and embeddings. `clip_norm` above 0 clips the gradient's global norm first.
     `rate_factors` maps parameters to factors of their learning rate.
-    Raises ValueError for an unknown name, mask or option.
+    Raises UserError for an unknown name, mask or option.
     """
     if name not in OPTIMIZERS:
-        raise ValueError(
+        raise UserError(
             f"config.optim.name={name!r} is unknown; choose from {', '.join(OPTIMIZERS)}"
         )
     if decay_mask not in ("all", "kernels"):
-        raise ValueError(
+        raise UserError(
             f"config.optim.decay_mask={decay_mask!r} is unknown; choose from all, kernels"
         )
     entry = OPTIMIZERS[name]
     given = {option: value for option, value in options.items() if value is not None}
     for option in given:
         if option not in entry.options:
-            raise ValueError(
+            raise UserError(
                 f"config.optim.{option} is not an option of {name}, which has "
                 f"{', '.join(entry.options)}"
             )

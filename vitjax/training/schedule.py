@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from vitjax.errors import UserError
+
 Schedule = Callable[[Any], jax.Array]  # optimiser step -> learning rate
 
 SCHEDULES = ("constant", "step", "cosine", "linear")
@@ -29,10 +31,10 @@ def make_schedule(
     The factor rises linearly from `warmup_factor` to 1 over `warmup_epochs`. Then it is 1
     (constant), gamma ** (epoch // step_size) (step: torch's StepLR), or falls to `end_factor` at
     the last epoch's end along a cosine or a line. `per_epoch` changes it between epochs only. A
-    warm-up longer than the run is cut short by its end. Raises ValueError for an unknown name.
+    warm-up longer than the run is cut short by its end. Raises UserError for an unknown name.
     """
     if name not in SCHEDULES:
-        raise ValueError(
+        raise UserError(
             f"config.schedule.name={name!r} is unknown; choose from {', '.join(SCHEDULES)}"
         )
     falling_epochs = max(num_epochs - warmup_epochs, 1e-6)

@@ -13,7 +13,8 @@ from vitjax.config import check
 from vitjax.data import order
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Dataset
-from vitjax.data.resident import channel_statistics
+from vitjax.data.on_device import channel_statistics
+from vitjax.errors import UserError
 from vitjax.training import finetune, losses, optim, schedule
 from vitjax.training.progress import Say
 from vitjax.training.sharding import check_batch_size, make_mesh
@@ -33,21 +34,21 @@ class Setup(NamedTuple):
 
 
 def prepare(config: ConfigDict, say: Say = print) -> Setup:
-    """Reads the data and checks that all fits; raises ValueError before anything is compiled."""
+    """Reads the data and checks that all fits; raises UserError before anything is compiled."""
     mesh = make_mesh()
     check_options(config, mesh)
     return assemble(config, load(config, say), mesh)
 
 
 def check_options(config: ConfigDict, mesh: Mesh) -> None:
-    """Raises ValueError for what is wrong whatever the data are."""
+    """Raises UserError for what is wrong whatever the data are."""
     check(config)
     check_batch_size(config.data.batch_size, config.optim.accumulation_steps, mesh)
     Augmentation(**config.data.augment)
 
 
 def assemble(config: ConfigDict, dataset: Dataset, mesh: Mesh) -> Setup:
-    """Returns what a run on `dataset` works on; raises ValueError where they do not fit."""
+    """Returns what a run on `dataset` works on; raises UserError where they do not fit."""
     check_data(config, dataset)
     rate = make_schedule(config, len(dataset.splits["train"].labels))
     recipe = make_recipe(config, dataset, *normalisation(config, dataset), rate)
@@ -64,26 +65,26 @@ def assemble(config: ConfigDict, dataset: Dataset, mesh: Mesh) -> Setup:
 
 
 def check_data(config: ConfigDict, dataset: Dataset) -> None:
-    """Raises ValueError for options that do not fit the data."""
+    """Raises UserError for options that do not fit the data."""
     num_examples = len(dataset.splits["train"].labels)
     if config.data.batch_size > num_examples:
-        raise ValueError(
+        raise UserError(
             f"config.data.batch_size={config.data.batch_size} is larger than the train split of "
             f"{num_examples} images"
         )
     if "test" not in dataset.splits:
-        raise ValueError(
+        raise UserError(
             f"{dataset.name} has no test split and too few images to take one from train; add "
             "images to config.data.data_dir"
         )
     if config.patience and "valid" not in dataset.splits:
-        raise ValueError(
+        raise UserError(
             f"config.patience={config.patience} needs a validation split; set it to 0 or raise "
             "config.data.valid_fraction"
         )
     padding = config.data.augment.crop_padding
     if padding >= min(dataset.image_shape[:2]):
-        raise ValueError(
+        raise UserError(
             f"config.data.augment.crop_padding={padding} should be below the image size of "
             f"{min(dataset.image_shape[:2])} pixels"
         )
@@ -205,7 +206,7 @@ def normalisation(
         std = tuple(s or 1.0 for s in std)  # a constant channel
     channels = dataset.image_shape[-1]
     if len(mean) != channels or len(std) != channels or not all(s > 0 for s in std):
-        raise ValueError(
+        raise UserError(
             f"config.data.mean={mean} and config.data.std={std} should have {channels} number(s) "
             "each, std above 0; or leave both empty for the train split's own"
         )

@@ -7,6 +7,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vitjax.errors import UserError
+
 
 def make_mesh(devices: list[jax.Device] | None = None, axis: str = "data") -> Mesh:
     """Returns a mesh of `devices` (default: all, of every process) with one axis.
@@ -34,11 +36,11 @@ def split_batch(mesh: Mesh, batch: Any) -> Any:
 
 
 def check_batch_size(batch_size: int, accumulation_steps: int, mesh: Mesh) -> None:
-    """Raises ValueError unless the batch splits evenly over devices and micro-batches."""
+    """Raises UserError unless the batch splits evenly over devices and micro-batches."""
     shards = data_shards(mesh)
     parts = accumulation_steps * shards
     if batch_size < 1 or accumulation_steps < 1 or batch_size % parts:
-        raise ValueError(
+        raise UserError(
             f"config.data.batch_size={batch_size} is not divisible by {shards} device(s) times "
             f"config.optim.accumulation_steps={accumulation_steps}; change one of them"
         )

@@ -15,8 +15,8 @@ from jax.sharding import Mesh
 
 from vitjax.data import order
 from vitjax.data.augment import Augmentation, normalise, resize
+from vitjax.data.on_device import Resident
 from vitjax.data.order import Order
-from vitjax.data.resident import Resident
 from vitjax.models.attention import FEW_TOKENS
 from vitjax.training.finetune import merge, split
 from vitjax.training.losses import Loss

@@ -1,16 +1,21 @@
 """What tests of whole runs share: starting them and reading their folders."""
 
+import contextlib
+import importlib
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
 REPO = Path(__file__).parents[1]
+PACKAGES = ("vitjax.published", "vitjax.pretrained")  # whose command is their __main__
 
 
 def command(*args, module="vitjax.main"):
@@ -22,7 +27,26 @@ def environment(**changes):
 
 
 def main(*args, module="vitjax.main", code=0, cwd=REPO, stdin="", **env):
-    """Runs a command and returns (stdout, stderr); its exit code must be `code`."""
+    """Runs a command in this process; returns (stdout, stderr). Its exit code must be `code`."""
+    name = f"{module}.__main__" if module in PACKAGES else module
+    out, err, before = io.StringIO(), io.StringIO(), os.getcwd()
+    with (
+        mock.patch.dict(os.environ, env),
+        mock.patch.object(sys, "stdin", io.StringIO(stdin)),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        os.chdir(cwd)
+        try:
+            found = importlib.import_module(name).run(list(map(str, args)))
+        finally:
+            os.chdir(before)
+    assert found == code, out.getvalue() + err.getvalue()
+    return out.getvalue(), err.getvalue()
+
+
+def main_in_process_of_its_own(*args, module="vitjax.main", code=0, cwd=REPO, stdin="", **env):
+    """As `main`, for what depends on how a process begins or ends."""
     done = subprocess.run(
         command(*args, module=module),
         capture_output=True,

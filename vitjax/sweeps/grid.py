@@ -12,18 +12,21 @@ from ml_collections import ConfigDict
 
 from vitjax.config import to_json
 from vitjax.data.dataset import Dataset
-from vitjax.training import member_folder, scores, setup
-from vitjax.training.checkpoint import Checkpoints
-from vitjax.training.facts import hardware, versions
-from vitjax.training.group import Group, memory_for_members, split_for_memory
-from vitjax.training.group_run import GroupRun, Progress, abstract_progress, fresh, survivors
+from vitjax.errors import UserError
+from vitjax.runs import selection
+from vitjax.runs.checkpoints import Checkpoints
+from vitjax.sweeps import member_folder
+from vitjax.sweeps.group import Group, memory_for_members, split_for_memory
+from vitjax.sweeps.group_run import GroupRun, Progress, abstract_progress, fresh, survivors
+from vitjax.sweeps.plan import Member, groups, members
+from vitjax.sweeps.ranking import as_csv, over_seeds
+from vitjax.sweeps.sweep_folder import PartFolder, SweepFolder, link_best
+from vitjax.training import setup
 from vitjax.training.initial import LoadWeights
 from vitjax.training.interrupt import SignalWatch
-from vitjax.training.members import Member, groups, members
 from vitjax.training.progress import Say
-from vitjax.training.ranking import as_csv, over_seeds
+from vitjax.training.results import hardware, versions
 from vitjax.training.sharding import make_mesh
-from vitjax.training.sweep_folder import PartFolder, SweepFolder, link_best
 
 _STATUS = ("finished", "dropped", "diverged")  # how a member ends, the best first
 
@@ -53,7 +56,7 @@ def run_sweep(
     half of those still training, by validation, is dropped. `max_bytes` is what members may take of
     a device's memory; 0: what it has. `words` are those of the command line, to be kept in the
     folders; `published` returns the accuracy on test that is published for a member's config. With
-    several processes all call this, and share the file system of `workdir`. Raises ValueError for
+    several processes all call this, and share the file system of `workdir`. Raises UserError for
     what does not fit, and Interrupted after SIGTERM or Ctrl-C, with the state saved.
     """
     found = members(config, overrides)
@@ -81,11 +84,11 @@ def run_sweep(
 def _check_halve(halve: Sequence[int], members: Sequence[Member]) -> None:
     last = max(member.config.num_epochs for member in members)
     if list(halve) != sorted(set(halve)) or not all(0 < epoch < last for epoch in halve):
-        raise ValueError(
+        raise UserError(
             f"--halve={','.join(map(str, halve))} should be rising epochs from 1 to {last - 1}"
         )
     if len({member.config.select_by for member in members}) > 1:
-        raise ValueError("the members of a sweep need one config.select_by, to be ranked by")
+        raise UserError("the members of a sweep need one config.select_by, to be ranked by")
 
 
 class _Sweep:
@@ -121,7 +124,7 @@ class _Sweep:
         return self._load(next(same).name)
 
     def check(self) -> None:
-        """Raises ValueError for what does not fit, before anything is compiled or written."""
+        """Raises UserError for what does not fit, before anything is compiled or written."""
         for group in self._groups:
             for member in group:
                 with _named(member):
@@ -130,7 +133,7 @@ class _Sweep:
             with _named(group[0]):
                 facts = setup.assemble(group[0].config, dataset, self.mesh)
                 if "valid" not in dataset.splits:
-                    raise ValueError(
+                    raise UserError(
                         "a sweep ranks by validation, and there is no validation split; raise "
                         "config.data.valid_fraction"
                     )
@@ -220,7 +223,7 @@ class _Sweep:
         finally:
             saved.close()
         if progress is None:
-            raise ValueError(f"{part.folder.checkpoints(segment - 1)} is lost; put it back")
+            raise UserError(f"{part.folder.checkpoints(segment - 1)} is lost; put it back")
         return survivors(group, before, progress)
 
     def _in_segment(self, part: _Part, segment: int) -> list[Member]:
@@ -243,7 +246,7 @@ class _Sweep:
         segments, outcomes = part.folder.done()
         steps = run.steps_done()
         for place, result in zip(ended, run.write_members(ended), strict=True):
-            best = scores.best(run.histories[place], still[place].config.select_by)
+            best = selection.best(run.histories[place], still[place].config.select_by)
             outcomes[still[place].name] = {
                 "status": otherwise if result is None else "finished",
                 "segment": segment,
@@ -264,7 +267,9 @@ class _Sweep:
                         e for e in self.folder.run(member.name).metrics() if e["epoch"] <= epoch
                     ]
                     select_by = member.config.select_by
-                    scored[member.name] = scores.score(scores.best(lines, select_by), select_by)
+                    scored[member.name] = selection.score(
+                        selection.best(lines, select_by), select_by
+                    )
         ranked = sorted(scored, key=scored.__getitem__, reverse=True)
         dropped = ranked[-(-len(ranked) // 2) :]
         if dropped:
@@ -297,7 +302,7 @@ class _Sweep:
 
         def order(entry: Mapping[str, Any]) -> tuple:
             measured = "valid_loss" in entry
-            score = scores.score(entry, select_by) if measured else (-float("inf"),) * 2
+            score = selection.score(entry, select_by) if measured else (-float("inf"),) * 2
             return -_STATUS.index(entry["status"]), *score
 
         ranked = sorted(ended, key=order, reverse=True)
@@ -321,4 +326,4 @@ def _named(member: Member):
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"member {member.name}: {error}") from error
+        raise UserError(f"member {member.name}: {error}") from error

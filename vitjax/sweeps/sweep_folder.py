@@ -10,9 +10,11 @@ from typing import Any
 
 import jax
 
+from vitjax.config import flatten
+from vitjax.errors import UserError
+from vitjax.runs.run_folder import RunFolder, differences
+from vitjax.sweeps.plan import Member
 from vitjax.training import processes
-from vitjax.training.members import Member
-from vitjax.training.run_folder import RunFolder, differences, flatten
 
 
 class SweepFolder:
@@ -27,9 +29,9 @@ class SweepFolder:
         return RunFolder(self.path / "runs" / name)
 
     def create(self, plan: Mapping[str, Any]) -> None:
-        """Writes plan.json once; raises ValueError if the folder holds another sweep, or a run."""
+        """Writes plan.json once; raises UserError if the folder holds another sweep, or a run."""
         if (self.path / "config.json").exists():
-            raise ValueError(f"{self.path} holds a single run; use another --workdir")
+            raise UserError(f"{self.path} holds a single run; use another --workdir")
         if (self.path / "plan.json").exists():
             self._check(self._files.read("plan.json", "members"), plan)
             return
@@ -38,7 +40,7 @@ class SweepFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self.write("plan.json", plan)
         except OSError as error:
-            raise ValueError(
+            raise UserError(
                 f"cannot write to --workdir={self.path}: {error.strerror}; choose another"
             ) from error
 
@@ -49,14 +51,14 @@ class SweepFolder:
             if old[key] != new[key]:
                 changes.append(f"its {key} were {_short(old[key])}, are {_short(new[key])}")
         if changes:
-            raise ValueError(
+            raise UserError(
                 f"{self.path} holds another sweep: {'; '.join(changes)}. Use another --workdir, or "
                 "the options it began with"
             )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps other sweeps of this machine out; raises ValueError if one is in."""
+        """Keeps other sweeps of this machine out; raises UserError if one is in."""
         with self._files.lock() if jax.process_index() == 0 else contextlib.nullcontext():
             yield
 

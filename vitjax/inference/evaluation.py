@@ -10,12 +10,13 @@ from ml_collections import ConfigDict
 
 from vitjax.data.dataset import Dataset, Split
 from vitjax.data.source import NAMES
+from vitjax.errors import UserError
+from vitjax.inference.predictor import Trained, load
 from vitjax.reporting.calibration import calibration, fit_temperature, softmax
 from vitjax.reporting.classification import scores
 from vitjax.reporting.examples import Predictions
-from vitjax.trained import Trained, load
+from vitjax.runs.run_folder import RunFolder
 from vitjax.training import setup
-from vitjax.training.run_folder import RunFolder
 
 Say = Callable[[str], None]
 
@@ -41,13 +42,13 @@ def evaluate(
     """Measures the best epoch of a run, writes eval.json and predictions.npz, returns the former.
 
     Those names are of the run's own test split; others have the split's or the data's name behind
-    a hyphen. What training wrote in eval.json stays. Raises ValueError or OSError in one line.
+    a hyphen. What training wrote in eval.json stays. Raises UserError or OSError in one line.
     """
     source = source or Source()
     trained, folder = load(workdir), RunFolder(Path(workdir))
     own_test = split == "test" and not source.name
     if own_test and folder.evaluation() is None:
-        raise ValueError(
+        raise UserError(
             f"{workdir} is not trained to its end, and the test split is for what is chosen; "
             "finish it with the command in its config.json, or use --split=valid"
         )
@@ -58,7 +59,7 @@ def evaluate(
     chosen = _split(dataset, split)
     logits = trained.logits(chosen.images)
     if not np.isfinite(logits).all():
-        raise ValueError(f"step {trained.step} of {workdir} gives NaN or infinity on {split}")
+        raise UserError(f"step {trained.step} of {workdir} gives NaN or infinity on {split}")
     predictions = Predictions(
         softmax(logits).astype(np.float32), chosen.labels, chosen.ids, trained.class_names
     )
@@ -105,13 +106,13 @@ def predictions(workdir: str | Path, say: Say = print) -> Predictions:
 
 
 def own_data(trained: Trained, source: Source, say: Say) -> Dataset:
-    """Reads the data that a run was trained on, wherever it lies now; ValueError if it differs."""
+    """Reads the data that a run was trained on, wherever it lies now; UserError if it differs."""
     config = trained.config.copy_and_resolve_references()
     _move(config, source)
     try:
         dataset = setup.load(config, say)
     except (ValueError, OSError) as error:
-        raise ValueError(
+        raise UserError(
             f"the data of {trained.workdir} cannot be read: {error} Where they have moved, give "
             "--data_dir or --image_root of python -m vitjax.evaluate"
         ) from error
@@ -121,7 +122,7 @@ def own_data(trained: Trained, source: Source, say: Say) -> Dataset:
     then = [facts["class_names"], facts["image_shape"], facts["num_examples"]]
     for what, new, old in zip(("classes", "image shape", "images"), now, then, strict=True):
         if new != old:
-            raise ValueError(
+            raise UserError(
                 f"{dataset.name} is not what {trained.workdir} was trained on: {what} {new}, "
                 f"then {old}; change --data_dir, or name other data with --data"
             )
@@ -138,7 +139,7 @@ def other_data(trained: Trained, source: Source, say: Say) -> Dataset:
     config.data.image_size = height if height == width else 0
     dataset = setup.load(config, say)
     if dataset.image_shape != trained.image_shape:
-        raise ValueError(
+        raise UserError(
             f"{dataset.name} has images of {dataset.image_shape}, the run of {trained.image_shape}"
         )
     ours, theirs = trained.class_names, dataset.class_names
@@ -152,7 +153,7 @@ def other_data(trained: Trained, source: Source, say: Say) -> Dataset:
             for what, names in parts.items()
             if names
         )
-        raise ValueError(f"the classes of {dataset.name} are not those of the run: {told}")
+        raise UserError(f"the classes of {dataset.name} are not those of the run: {told}")
     place = np.array([ours.index(name) for name in theirs], np.int32)
     splits = {
         name: Split(split.images, place[split.labels], split.ids)
@@ -177,7 +178,7 @@ def _own_data_if_there(trained: Trained, say: Say) -> Dataset | None:
 
 def _split(dataset: Dataset, name: str) -> Split:
     if name not in dataset.splits:
-        raise ValueError(
+        raise UserError(
             f"{dataset.name} has no split {name}; choose --split from {', '.join(dataset.splits)}"
         )
     return dataset.splits[name]

@@ -5,18 +5,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitjax.config import to_json
-from vitjax.training import scores
-from vitjax.training.checkpoint import Checkpoints
-from vitjax.training.facts import dataset_facts, hardware, versions
-from vitjax.training.members import Member
-from vitjax.training.run_folder import RunFolder, option_words
+from vitjax.runs import selection
+from vitjax.runs.checkpoints import Checkpoints
+from vitjax.runs.run_folder import RunFolder, option_words
+from vitjax.sweeps.plan import Member
+from vitjax.training.results import dataset_facts, hardware, versions
 from vitjax.training.setup import Setup
 
 
 def begin(folder: RunFolder, member: Member, setup: Setup, words: Sequence[str]) -> None:
     """Writes config.json and dataset.json as the member's own run would have.
 
-    `words` are those of the sweep's command line. Raises ValueError if the folder holds another run
+    `words` are those of the sweep's command line. Raises UserError if the folder holds another run
     or other data.
     """
     config = to_json(member.config)
@@ -45,7 +45,7 @@ def end(
     """
     checkpoints = Checkpoints(folder.checkpoints, alone=True)
     try:
-        best_step = scores.best(history, select_by).get("step")
+        best_step = selection.best(history, select_by).get("step")
         checkpoints.best_step = best_step
         for step, state in {best_step: best, int(last.step): last}.items():
             if step is not None and step not in checkpoints.steps():

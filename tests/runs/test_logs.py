@@ -5,7 +5,8 @@ import types
 
 import pytest
 
-from vitjax.training import logs
+from vitjax.errors import UserError
+from vitjax.runs import logs
 
 pytest.importorskip("tensorboardX")
 
@@ -52,7 +53,7 @@ def test_nothing_is_written_unless_asked_for(tmp_path):
 
 def test_a_missing_library_is_named_before_training(monkeypatch):
     monkeypatch.setattr(logs.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"config.log.wandb needs wandb: pip install '.\[wandb\]'"):
+    with pytest.raises(UserError, match=r"config.log.wandb needs wandb: pip install '.\[wandb\]'"):
         logs.check_installed(tensorboard=False, wandb=True)
 
 
@@ -65,7 +66,7 @@ def test_a_service_that_does_not_begin_is_one_line(tmp_path, monkeypatch):
 
     wandb = types.SimpleNamespace(init=init, errors=types.SimpleNamespace(Error=Error))
     monkeypatch.setitem(sys.modules, "wandb", wandb)
-    with pytest.raises(ValueError, match=r"No API key configured\.; run wandb login"):
+    with pytest.raises(UserError, match=r"No API key configured\.; run wandb login"):
         logs.Logs(tmp_path, 0, {}, tensorboard=False, wandb=True)
 
 

@@ -17,6 +17,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
+from vitjax.errors import UserError
+
 MANIFEST = "manifest.json"
 _KEEP_NEWEST = 2  # so that one is whole if a kill or a damage hits the other
 
@@ -93,7 +95,7 @@ class Checkpoints:
     def restore(self, like: Any) -> Any | None:
         """Returns the newest whole state, shaped and placed like `like`; None without any.
 
-        A step that cannot be read is set aside and the one before it taken. Raises ValueError if
+        A step that cannot be read is set aside and the one before it taken. Raises UserError if
         steps exist and none can be read.
         """
         steps = self.steps()
@@ -108,20 +110,20 @@ class Checkpoints:
                 self._set_aside(step)
                 self._manager.reload()
         if steps or (self._folder / "damaged").exists():
-            raise ValueError(
+            raise UserError(
                 f"no checkpoint in {self._folder} can be read; they lie in its folder 'damaged'. "
                 "Start again with another --workdir"
             )
         return None
 
     def restore_step(self, step: int, like: Any) -> Any:
-        """Returns the state of `step`, shaped and placed like `like`; ValueError if damaged."""
+        """Returns the state of `step`, shaped and placed like `like`; UserError if damaged."""
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         try:
             return self._manager.restore(step, args=ocp.args.StandardRestore(target))
         except Exception as error:  # Orbax raises bare Exceptions for damaged files
             reason = str(error).strip().split("\n")[0][:200]
-            raise ValueError(
+            raise UserError(
                 f"checkpoint {self._folder / str(step)} cannot be read: {reason}"
             ) from error
 
@@ -140,7 +142,7 @@ class Checkpoints:
             yield
         except Exception as error:  # Orbax has no type for it
             reason = str(error).strip().split("\n")[0][:200]
-            raise OSError(f"cannot write a checkpoint to {self._folder}: {reason}") from error
+            raise UserError(f"cannot write a checkpoint to {self._folder}: {reason}") from error
 
     def close(self) -> None:
         """Waits for the last save, then frees Orbax's threads."""
@@ -178,12 +180,12 @@ def saved_steps(folder: Path) -> list[int]:
 def read(folder: Path, step: int, names: Sequence[str]) -> dict[str, Any]:
     """Returns parts of the state of `step` as trees of NumPy arrays, and changes nothing on disk.
 
-    So a run can be read while it trains. A part that was None or empty is {}. Raises ValueError
+    So a run can be read while it trains. A part that was None or empty is {}. Raises UserError
     for a damaged checkpoint.
     """
     path = folder.absolute() / str(step)
     if wrong := _changed_file(path):
-        raise ValueError(f"checkpoint {path} is damaged ({wrong} changed); load another step")
+        raise UserError(f"checkpoint {path} is damaged ({wrong} changed); load another step")
     try:
         handler = ocp.PyTreeCheckpointHandler()
         saved = handler.metadata(path / "default").tree
@@ -193,7 +195,7 @@ def read(folder: Path, step: int, names: Sequence[str]) -> dict[str, Any]:
         found = handler.restore(path / "default", args=arguments)
     except Exception as error:  # Orbax raises bare Exceptions for damaged files
         reason = str(error).strip().split("\n")[0][:200]
-        raise ValueError(f"checkpoint {path} cannot be read: {reason}") from error
+        raise UserError(f"checkpoint {path} cannot be read: {reason}") from error
     return {name: found.get(name, {}) for name in names}
 
 

@@ -13,12 +13,13 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from vitjax import models
-from vitjax.config import default
+from vitjax.config import default, flatten
 from vitjax.data.augment import normalise, resize
-from vitjax.data.decode import to_array
-from vitjax.training import checkpoint, scores
+from vitjax.data.image_files import to_array
+from vitjax.errors import UserError
+from vitjax.runs import checkpoints, selection
+from vitjax.runs.run_folder import RunFolder
 from vitjax.training.finetune import merge
-from vitjax.training.run_folder import RunFolder, flatten
 from vitjax.training.setup import compute_dtype, input_shape
 from vitjax.training.sharding import make_mesh, replicated, split_batch
 
@@ -48,7 +49,7 @@ class Trained:
         """An image, a path or PIL's or uint8 [H, W] or [H, W, C], of any size -> `image_shape`.
 
         Gray, colour and alpha become the run's channels, the size is fitted as the run's config
-        says. Raises OSError or ValueError for what is no image.
+        says. Raises OSError or UserError for what is no image.
         """
         from PIL import Image
 
@@ -60,7 +61,7 @@ class Trained:
             pixels = np.asarray(image)
             shaped = pixels.ndim > 1 and pixels.shape[2:] in _CHANNELS and pixels.size
             if pixels.dtype != np.uint8 or not shaped:
-                raise ValueError(
+                raise UserError(
                     f"an image of {pixels.dtype} {list(pixels.shape)}, expected uint8 [H, W] or "
                     "[H, W, C] with 1 to 4 channels"
                 )
@@ -71,7 +72,7 @@ class Trained:
     def preprocess(self, images: Any) -> jax.Array:
         """Images uint8 [B, *image_shape] -> what the model sees, float32 [B, *input_shape]."""
         if images.shape[1:] != self.image_shape:
-            raise ValueError(
+            raise UserError(
                 f"images of shape {list(images.shape[1:])}, expected {list(self.image_shape)} as "
                 f"in {self.workdir}"
             )
@@ -121,14 +122,12 @@ def load(workdir: str | Path, step: str | int = "best") -> Trained:
     """Returns the model of a run's folder, at the "best" or "last" checkpoint, or at step N.
 
     Best is what training evaluates: the best epoch on validation. Needs no config file, and
-    changes nothing in the folder. Raises FileNotFoundError or ValueError in one line.
+    changes nothing in the folder. Raises UserError in one line.
     """
     folder = RunFolder(Path(workdir))
     for name, what in (("", "folder"), ("config.json", "file"), ("dataset.json", "file")):
         if not (folder.path / name).exists():
-            raise FileNotFoundError(
-                f"there is no {what} {folder.path / name}; give the --workdir of a run"
-            )
+            raise UserError(f"there is no {what} {folder.path / name}; give the --workdir of a run")
     config = _read_config(folder)
     facts = folder.read("dataset.json", "image_shape")
     height, width, channels = facts["image_shape"]
@@ -140,7 +139,7 @@ def load(workdir: str | Path, step: str | int = "best") -> Trained:
         **config.model,
     )
     number = _find_step(folder, step, config.select_by)
-    parts = checkpoint.read(folder.checkpoints, number, ("params", "ema_params", "model_state"))
+    parts = checkpoints.read(folder.checkpoints, number, ("params", "ema_params", "model_state"))
     params = merge(parts["params"], parts["ema_params"])
     trained = Trained(
         model=model,
@@ -163,7 +162,7 @@ def _read_config(folder: RunFolder) -> ConfigDict:
     config = default(saved["model_name"])
     unknown = sorted(set(flatten(saved)) - set(flatten(config)))
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"{folder.path / 'config.json'} has options that this vitjax does not know: "
             f"{', '.join(unknown)}; use the version it was trained with"
         )
@@ -180,18 +179,16 @@ def _with_tuples(value: Any) -> Any:
 
 def _find_step(folder: RunFolder, step: str | int, select_by: str) -> int:
     """Returns the number of the "best", the "last" or a given step that has a checkpoint."""
-    steps = checkpoint.saved_steps(folder.checkpoints)
+    steps = checkpoints.saved_steps(folder.checkpoints)
     if not steps:
-        raise ValueError(
-            f"{folder.path} has no checkpoint yet; train it with python -m vitjax.main"
-        )
+        raise UserError(f"{folder.path} has no checkpoint yet; train it with python -m vitjax.main")
     if step == "last":
         return steps[-1]
     if step == "best":
         kept = [line for line in folder.metrics() if line["step"] in steps]
-        return scores.best(kept, select_by).get("step", steps[-1])
+        return selection.best(kept, select_by).get("step", steps[-1])
     if step not in steps:
-        raise ValueError(
+        raise UserError(
             f"step {step} has no checkpoint in {folder.path}; choose best, last or one of "
             f"{', '.join(map(str, steps))}"
         )
@@ -199,13 +196,13 @@ def _find_step(folder: RunFolder, step: str | int, select_by: str) -> int:
 
 
 def _check_shapes(trained: Trained) -> None:
-    """Raises ValueError unless the weights are those of the model that config.json describes."""
+    """Raises UserError unless the weights are those of the model that config.json describes."""
     wanted = flatten(models.abstract_variables(trained.model, trained.input_shape))
     found = flatten(trained.variables)
     for path in sorted({*wanted, *found}):
         shapes = [list(tree[path].shape) if path in tree else None for tree in (wanted, found)]
         if shapes[0] != shapes[1]:
-            raise ValueError(
+            raise UserError(
                 f"{trained.workdir}: {path} has the shape {shapes[1]} in the checkpoint and "
                 f"{shapes[0]} by config.json; put back the config.json of this run"
             )
@@ -217,7 +214,7 @@ def predict(
     """Returns the `top` classes of each image with their probabilities, the most probable first.
 
     `run` is a run's folder or what `load` returned; `images` are paths, PIL images or uint8 arrays
-    [H, W] or [H, W, C], each of any size. Raises OSError or ValueError for what is no image.
+    [H, W] or [H, W, C], each of any size. Raises OSError or UserError for what is no image.
     """
     trained = run if isinstance(run, Trained) else load(run)
     fitted = [trained.fit(image) for image in images]

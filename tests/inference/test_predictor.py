@@ -4,14 +4,15 @@ import json
 import subprocess
 import sys
 
+import commands
 import numpy as np
 import pytest
-import runs
 from PIL import Image
 
 import vitjax
-from vitjax.cli import load_config
 from vitjax.config import use_model
+from vitjax.config_file import load_config
+from vitjax.errors import UserError
 from vitjax.training.loop import train_and_evaluate
 from vitjax.training.setup import load
 
@@ -37,7 +38,7 @@ def test_predictions_have_the_accuracy_that_training_measured(digits_run):
 
 def test_averaged_parameters_are_loaded_where_the_run_kept_them(digits_run):
     trained = vitjax.load(digits_run, "last")
-    as_trained = runs.newest_params(digits_run)["head"]["logits"]["kernel"]
+    as_trained = commands.newest_params(digits_run)["head"]["logits"]["kernel"]
     assert trained.variables["params"]["head"]["logits"]["kernel"].shape == as_trained.shape
     assert not np.allclose(trained.variables["params"]["head"]["logits"]["kernel"], as_trained)
 
@@ -65,7 +66,7 @@ def test_images_are_enlarged_to_what_the_model_sees_and_batch_statistics_come_al
 
 
 def test_any_step_with_a_checkpoint_can_be_loaded(digits_run):
-    steps = runs.steps(digits_run)
+    steps = commands.steps(digits_run)
     assert [vitjax.load(digits_run, step).step for step in steps] == steps
     assert vitjax.load(digits_run, "last").step == steps[-1]
 
@@ -84,18 +85,18 @@ def test_images_of_any_kind_and_size_are_fitted(digits_run, tmp_path):
 
 
 def test_an_array_that_is_no_image_is_refused(digits_run):
-    with pytest.raises(ValueError, match=r"an image of float64 \[8, 8\], expected uint8"):
+    with pytest.raises(UserError, match=r"an image of float64 \[8, 8\], expected uint8"):
         vitjax.predict(digits_run, [np.zeros((8, 8))])
 
 
 @pytest.mark.parametrize("shape", [(8,), (8, 0), (3, 3, 5), (2, 8, 8, 1)])
 def test_an_array_of_no_images_shape_is_refused(shape, digits_run):
-    with pytest.raises(ValueError, match=r"an image of uint8 .*, expected uint8 \[H, W\] or"):
+    with pytest.raises(UserError, match=r"an image of uint8 .*, expected uint8 \[H, W\] or"):
         vitjax.predict(digits_run, [np.zeros(shape, np.uint8)])
 
 
 def test_images_of_another_shape_are_refused(digits_run):
-    with pytest.raises(ValueError, match=r"shape \[8, 8, 1\], expected \[32, 32, 1\]"):
+    with pytest.raises(UserError, match=r"shape \[8, 8, 1\], expected \[32, 32, 1\]"):
         vitjax.load(digits_run).predict(np.zeros((1, 8, 8, 1), np.uint8))
 
 
@@ -118,24 +119,24 @@ def test_an_incomplete_run_says_what_it_lacks(own_run, spoil, message):
 
 
 def test_no_folder():
-    with pytest.raises(FileNotFoundError, match="there is no folder nowhere"):
+    with pytest.raises(UserError, match="there is no folder nowhere"):
         vitjax.load("nowhere")
 
 
 def test_unknown_step_names_those_there_are(digits_run):
-    steps = ", ".join(map(str, runs.steps(digits_run)))
-    with pytest.raises(ValueError, match=f"choose best, last or one of {steps}"):
+    steps = ", ".join(map(str, commands.steps(digits_run)))
+    with pytest.raises(UserError, match=f"choose best, last or one of {steps}"):
         vitjax.load(digits_run, 1)
 
 
 def test_a_damaged_checkpoint_is_refused_and_stays_where_it_is(own_run):
-    step = runs.steps(own_run)[-1]
+    step = commands.steps(own_run)[-1]
     file = max((own_run / "checkpoints" / str(step)).rglob("*"), key=lambda p: p.stat().st_size)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     before = sorted(own_run.rglob("*"))
-    with pytest.raises(ValueError, match=rf"{step} is damaged \(.* changed\); load another step"):
+    with pytest.raises(UserError, match=rf"{step} is damaged \(.* changed\); load another step"):
         vitjax.load(own_run, "last")
     assert sorted(own_run.rglob("*")) == before
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from vitjax.benchmarking.cases import Case
 from vitjax.benchmarking.measure import in_turn, summary
 from vitjax.benchmarking.ours import Ours
-from vitjax.benchmarking.suite import Case
 
 SIDES = (8, 16, 24, 32, 48, 64)  # patches along an image's side: 65 to 4,097 tokens
 _PATCH = 4

@@ -4,13 +4,13 @@ import socket
 import subprocess
 import sys
 
-from runs import environment
+from commands import environment
 
 SAVE_ALONE = """
 import sys
 from pathlib import Path
 import jax, numpy as np
-from vitjax.training.checkpoint import Checkpoints
+from vitjax.runs.checkpoints import Checkpoints
 
 folder, port, me = sys.argv[1:]
 jax.distributed.initialize(f"localhost:{port}", 2, int(me))

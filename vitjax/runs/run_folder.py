@@ -1,7 +1,6 @@
 """The files of a run besides its checkpoints: config, data set facts, metrics, evaluation."""
 
 import contextlib
-import fcntl
 import json
 import os
 import shlex
@@ -10,7 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ml_collections import ConfigDict
+from vitjax import files
+from vitjax.config import flatten
+from vitjax.errors import UserError
+from vitjax.runs.lock import taken
 
 # Do not change a result; dataset.json tells other data apart.
 _FREE_KEYS = (
@@ -39,31 +41,31 @@ class RunFolder:
         return any(self.checkpoints.glob("[0-9]*"))
 
     def check_config(self, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-        """Raises ValueError if the folder holds a run with another config (all as JSON).
+        """Raises UserError if the folder holds a run with another config (all as JSON).
 
         An option that the run did not know yet had its default then.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"cannot write to --workdir={self.path}: it is a file; choose another")
+            raise UserError(f"cannot write to --workdir={self.path}: it is a file; choose another")
         if not (self.path / "config.json").exists():
             return
         old = flatten(defaults) | flatten(self.read("config.json", "config")["config"])
         changes = differences(old, flatten(config))
         if changes:
-            raise ValueError(
+            raise UserError(
                 f"{self.path} holds a run with another config: {'; '.join(changes)}. "
                 "Use another --workdir, or the options it began with"
             )
 
     def check_dataset(self, facts: Mapping[str, Any]) -> None:
-        """Raises ValueError if the run began on other data; else writes dataset.json once."""
+        """Raises UserError if the run began on other data; else writes dataset.json once."""
         if not (self.path / "dataset.json").exists():
             self.write("dataset.json", facts)
             return
         found = json.loads(json.dumps(facts))  # tuples become lists
         changes = differences(flatten(self.read("dataset.json", "name")), flatten(found))
         if changes:
-            raise ValueError(
+            raise UserError(
                 f"{self.path} holds a run on other data: {'; '.join(changes)[:300]}. Use another "
                 "--workdir, or the data it began with"
             )
@@ -81,22 +83,20 @@ class RunFolder:
                 command = command or shlex.join(["python", "-m", "vitjax.main", *sys.argv[1:]])
                 self.write("config.json", {"config": config, "command": command, **facts})
         except OSError as error:
-            raise ValueError(
+            raise UserError(
                 f"cannot write to --workdir={self.path}: {error.strerror}; choose another"
             ) from error
 
     def write(self, name: str, value: Any) -> None:
         """Writes a JSON file whole or not at all."""
-        self._replace(self.path / name, json.dumps(value, indent=2, allow_nan=False) + "\n")
+        files.write(self.path / name, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps other processes of this machine out; raises ValueError if one is in."""
+        """Keeps other processes of this machine out; raises UserError if one is in."""
         with (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(f"another process is training in {self.path}") from error
+            if not taken(file):
+                raise UserError(f"another process is training in {self.path}")
             yield
 
     def evaluation(self) -> dict[str, Any] | None:
@@ -107,7 +107,7 @@ class RunFolder:
     def metrics(self) -> list[dict[str, Any]]:
         """Returns the lines of metrics.jsonl, one an epoch, but for a last line cut short.
 
-        Raises ValueError for a damaged line elsewhere.
+        Raises UserError for a damaged line elsewhere.
         """
         if not self._metrics.exists():
             return []
@@ -118,7 +118,7 @@ class RunFolder:
             except (TypeError, ValueError) as error:
                 if number == len(texts):  # a kill while writing can only hit the last line
                     break
-                raise ValueError(f"{self._metrics} line {number} is damaged; mend it") from error
+                raise UserError(f"{self._metrics} line {number} is damaged; mend it") from error
         return lines
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
@@ -132,24 +132,19 @@ class RunFolder:
         """Drops what was logged after `step`, which will be done again; returns the rest."""
         lines = [line for line in self.metrics() if line["step"] <= step]
         if self._metrics.exists():
-            self._replace(self._metrics, "".join(json.dumps(line) + "\n" for line in lines))
+            files.write(self._metrics, "".join(json.dumps(line) + "\n" for line in lines))
         return lines
 
     def read(self, name: str, key: str) -> dict[str, Any]:
-        """Returns a JSON file of the run; raises ValueError unless it is whole and has `key`."""
+        """Returns a JSON file of the run; raises UserError unless it is whole and has `key`."""
         try:
             value = json.loads((self.path / name).read_text())
             value[key]
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
+            raise UserError(
                 f"{self.path / name} is damaged; put it back, or use another --workdir"
             ) from error
         return value
-
-    def _replace(self, path: Path, text: str) -> None:
-        partial = path.with_name(path.name + ".tmp")
-        partial.write_text(text)
-        partial.replace(path)
 
 
 def option_words(words: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -168,12 +163,3 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         for key in sorted({*old, *new})
         if old.get(key) != new.get(key) and key not in _FREE_KEYS
     ]
-
-
-def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Returns {"data.batch_size": 128, ...} of a ConfigDict or of nested dicts."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        nested = isinstance(value, ConfigDict | dict)
-        flat |= flatten(value, f"{prefix}{key}.") if nested else {prefix + key: value}
-    return flat

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vitjax.data.downloads import unreachable
+from vitjax.errors import UserError
 from vitjax.models.names import nearest
 from vitjax.pretrained import files
 from vitjax.pretrained.catalog import CATALOG, Entry
@@ -32,7 +33,7 @@ class Found(NamedTuple):
 def find(source: str) -> Found:
     """Returns where the weights of `source` lie here, after a download if need be.
 
-    Raises ValueError where there are none, or where they cannot be fetched.
+    Raises UserError where there are none, or where they cannot be fetched.
     """
     if source.startswith(HUB):
         return Found(_fetch(*_hub_place(source)), None)
@@ -40,7 +41,7 @@ def find(source: str) -> Found:
     if path.exists():
         return Found(_in_folder(path) if path.is_dir() and not is_run(path) else path, None)
     if source not in CATALOG:
-        raise ValueError(
+        raise UserError(
             f"config.finetune.weights={source!r} is neither a file, nor a folder, nor a name of "
             f"the catalogue{nearest(source, CATALOG)}; list it with python -m vitjax.pretrained, "
             f"or name a file of the hub as {HUB}OWNER/REPO/FILE"
@@ -56,7 +57,7 @@ def _hub_place(source: str) -> tuple[str, str]:
     owner, _, rest = source.removeprefix(HUB).partition("/")
     name, _, file = rest.partition("/")
     if not owner or not name:
-        raise ValueError(
+        raise UserError(
             f"config.finetune.weights={source!r} should be {HUB}OWNER/REPO or {HUB}OWNER/REPO/FILE"
         )
     return f"{owner}/{name}", file or _DEFAULT_FILE
@@ -73,11 +74,11 @@ def _in_folder(folder: Path) -> Path:
             return found[0]
         if found:
             names = ", ".join(path.name for path in found[:8])
-            raise ValueError(
+            raise UserError(
                 f"{folder} has {len(found)} files of weights ({names}), expected one; name it in "
                 "config.finetune.weights"
             )
-    raise ValueError(
+    raise UserError(
         f"{folder} has no file of weights ({', '.join(files.SAFE + files.PICKLES)}) and is no run "
         "of vitjax; change config.finetune.weights"
     )
@@ -89,7 +90,7 @@ def _fetch(repo: str, file: str) -> Path:
         import huggingface_hub
         from huggingface_hub.errors import LocalEntryNotFoundError
     except ImportError as error:
-        raise ValueError(
+        raise UserError(
             f"{HUB}{repo}/{file} needs: pip install 'vitjax[pretrained]'; or {_OTHERWISE}"
         ) from error
     huggingface_hub.logging.set_verbosity_error()  # its retries, a line each
@@ -104,7 +105,7 @@ def _fetch(repo: str, file: str) -> Path:
             return Path(huggingface_hub.hf_hub_download(repo, file))
         except Exception as error:  # no such file, a closed repository: many types, one advice
             reason = _first_line(error)
-    raise ValueError(
+    raise UserError(
         f"cannot fetch {repo}/{file} from the Hugging Face hub, and its cache here lacks it "
         f"({reason}); {_OTHERWISE}"
     )
@@ -122,12 +123,12 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_sha256(path: Path, entry: Entry) -> None:
-    """Raises ValueError unless the file has the sum that the catalogue knows, if any."""
+    """Raises UserError unless the file has the sum that the catalogue knows, if any."""
     if entry.sha256 is None:
         return
     found = sha256(path)
     if found != entry.sha256:
-        raise ValueError(
+        raise UserError(
             f"{path} has the sha256 {found}, expected {entry.sha256} for {entry.name}; delete it, "
             "so that it is fetched again"
         )

@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vitjax.errors import UserError
+
 
 def check_installed(*, tensorboard: bool, wandb: bool) -> None:
-    """Raises ValueError if a log is wanted whose library is not installed."""
+    """Raises UserError if a log is wanted whose library is not installed."""
     for wanted, library, option, extra in (
         (tensorboard, "tensorboardX", "tensorboard", "log"),
         (wandb, "wandb", "wandb", "wandb"),
     ):
         if wanted and importlib.util.find_spec(library) is None:
-            raise ValueError(
+            raise UserError(
                 f"config.log.{option} needs {library}: pip install '.[{extra}]' in the checkout, "
                 "or leave the option out"
             )
@@ -75,7 +77,7 @@ def _wandb_run(folder: Path, config: Mapping[str, Any]) -> Any:
             resume="allow",
         )
     except wandb.errors.Error as error:
-        raise ValueError(
+        raise UserError(
             f"Weights & Biases does not begin: {error}; run wandb login, set WANDB_MODE=offline, "
             "or leave config.log.wandb out"
         ) from error

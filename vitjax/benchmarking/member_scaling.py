@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from vitjax.benchmarking.cases import SEEDS, Case
 from vitjax.benchmarking.measure import in_turn, ratio, summary
 from vitjax.benchmarking.ours import SEED, Ours, make_recipe, random_splits
-from vitjax.benchmarking.suite import SEEDS, Case
-from vitjax.data import resident
+from vitjax.data import on_device
+from vitjax.sweeps.member_programs import MemberPrograms
 from vitjax.training.sharding import make_mesh, replicated
 from vitjax.training.step import aot
-from vitjax.training.together import MemberPrograms
 
 CASE = "vit_light"
 SIZES = (9, 64)  # members
@@ -40,7 +40,7 @@ class Together:
         places = jax.device_put(np.arange(size, dtype=np.int32), programs.sharding)
         self._states = programs.init(self._values, places)
         self._active = jax.device_put(np.ones(size, bool), programs.sharding)
-        self._data = resident.put(random_splits(case)[0], replicated(mesh))
+        self._data = on_device.put(random_splits(case)[0], replicated(mesh))
         self._order = programs.epoch_order(self._values, np.int32(0))
         self._programs, self._train = programs, None
 

@@ -6,8 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vitjax.training.checkpoint import Checkpoints
-from vitjax.training.run_folder import RunFolder, flatten
+from vitjax.config import flatten
+from vitjax.errors import UserError
+from vitjax.runs.checkpoints import Checkpoints
+from vitjax.runs.run_folder import RunFolder
 
 
 def state(step):
@@ -110,7 +112,7 @@ def test_same_config_is_accepted_and_another_is_not(tmp_path):
     folder.create(config, {"versions": {}})
     folder.check_config(config, {})
     folder.check_config(config | {"data": {"name": "digits", "data_dir": "moved"}}, {})
-    with pytest.raises(ValueError, match=r'data\.name was "digits", is "mnist"; seed was 0, is 1'):
+    with pytest.raises(UserError, match=r'data\.name was "digits", is "mnist"; seed was 0, is 1'):
         folder.check_config({"seed": 1, "data": {"name": "mnist", "data_dir": "a"}}, {})
 
 
@@ -118,26 +120,26 @@ def test_an_option_that_the_run_did_not_know_had_its_default(tmp_path):
     folder = RunFolder(tmp_path)
     folder.create({"seed": 0}, {})
     folder.check_config({"seed": 0, "new": 1}, {"seed": 5, "new": 1})
-    with pytest.raises(ValueError, match=r"new was 1, is 2"):
+    with pytest.raises(UserError, match=r"new was 1, is 2"):
         folder.check_config({"seed": 0, "new": 2}, {"seed": 5, "new": 1})
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[]", "null"])
 def test_damaged_config(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(ValueError, match=r"config\.json is damaged; put it back"):
+    with pytest.raises(UserError, match=r"config\.json is damaged; put it back"):
         RunFolder(tmp_path).check_config({}, {})
 
 
 def test_damaged_line_in_the_middle(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"step": 4}\nnull\n{"step": 12}\n')
-    with pytest.raises(ValueError, match=r"metrics\.jsonl line 2 is damaged"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl line 2 is damaged"):
         RunFolder(tmp_path).metrics()
 
 
 def test_workdir_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"it is a file; choose another"):
+    with pytest.raises(UserError, match=r"it is a file; choose another"):
         RunFolder(tmp_path / "file").check_config({}, {})
 
 
@@ -145,7 +147,7 @@ def test_other_data_are_refused(tmp_path):
     folder = RunFolder(tmp_path)
     folder.check_dataset({"name": "npz", "mean": (0.5,)})
     folder.check_dataset({"name": "npz", "mean": (0.5,)})
-    with pytest.raises(ValueError, match=r"a run on other data: mean was \[0\.5\], is \[0\.6\]"):
+    with pytest.raises(UserError, match=r"a run on other data: mean was \[0\.5\], is \[0\.6\]"):
         folder.check_dataset({"name": "npz", "mean": (0.6,)})
 
 
@@ -153,7 +155,7 @@ def test_a_whole_checkpoint_of_another_shape_is_left_where_it_is(checkpoints, tm
     checkpoints.save(1, state(1))
     checkpoints.wait()
     other = state(0) | {"params": {"kernel": jnp.zeros((4, 4))}}
-    with pytest.raises(ValueError, match=r"checkpoints/1 cannot be read: .*shape"):
+    with pytest.raises(UserError, match=r"checkpoints/1 cannot be read: .*shape"):
         checkpoints.restore(other)
     assert (tmp_path / "checkpoints" / "1" / "manifest.json").exists()
 

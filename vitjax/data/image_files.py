@@ -3,13 +3,14 @@
 import concurrent.futures
 import dataclasses
 import os
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
+from vitjax.errors import UserError
+from vitjax.host import available_memory
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -39,17 +40,17 @@ class ReadOptions:
 
     def __post_init__(self):
         if self.size is not None and self.size < 1:
-            raise ValueError(
+            raise UserError(
                 f"image_size={self.size} given, expected None or a positive number of pixels; "
                 "change config.data.image_size."
             )
         if self.channels not in (None, 1, 3):
-            raise ValueError(
+            raise UserError(
                 f"channels={self.channels} given, expected None, 1 or 3; "
                 "change config.data.channels."
             )
         if self.fit not in ("resize", "center_crop"):
-            raise ValueError(
+            raise UserError(
                 f"fit={self.fit!r} given, expected 'resize' or 'center_crop'; "
                 "change config.data.fit."
             )
@@ -58,7 +59,7 @@ class ReadOptions:
 def to_array(
     image: "Image.Image", size: int | tuple[int, int] | None, channels: int, fit: str
 ) -> np.ndarray:
-    """An opened image -> uint8 [H, W, C]; ValueError for 32-bit pixels.
+    """An opened image -> uint8 [H, W, C]; UserError for 32-bit pixels.
 
     `size` is the side of a square or (height, width), in pixels; None keeps the image's own.
     """
@@ -68,7 +69,7 @@ def to_array(
     if image.mode.startswith("I;16"):  # PIL would clip 16 bits to 255 instead of scaling
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):
-        raise ValueError(f"has 32-bit pixels (mode {image.mode}), expected 8 bits")
+        raise UserError(f"has 32-bit pixels (mode {image.mode}), expected 8 bits")
     if image.mode != mode:
         image = image.convert(mode)
     height, width = (size, size) if isinstance(size, int) else size or image.size[::-1]
@@ -88,26 +89,16 @@ def _offset(length: int, size: int) -> int:
 
 
 def check_memory(what: str, count: int, height: int, width: int, channels: int) -> None:
-    """Raises a ValueError if so many decoded images exceed the memory that is available."""
+    """Raises a UserError if so many decoded images exceed the memory that is available."""
     needed = count * height * width * channels
     available = available_memory()
     if available is not None and needed > available:
         fits = int((available / 2 / (count * channels)) ** 0.5)
-        raise ValueError(
+        raise UserError(
             f"{what} decodes to {needed / 1e9:.1f} GB ({count:,} images of "
             f"{height}x{width}x{channels}), but {available / 1e9:.1f} GB of memory is available; "
             f"set config.data.image_size to {max(fits, 1)} or smaller."
         )
-
-
-def available_memory() -> int | None:
-    """Bytes, where Linux tells them."""
-    try:
-        with open("/proc/meminfo") as file:
-            found = re.search(r"^MemAvailable:\s+(\d+) kB", file.read(), re.MULTILINE)
-    except OSError:
-        return None
-    return int(found[1]) * 1024 if found else None
 
 
 def one_line(error: BaseException) -> str:
@@ -145,7 +136,7 @@ def read_files(
     options: ReadOptions,
     on_status: Callable[[str], None],
 ) -> Dataset:
-    """Decodes all files of `listing`, in its order; a ValueError names the unreadable ones."""
+    """Decodes all files of `listing`, in its order; a UserError names the unreadable ones."""
     listing = {split: _thinned(files, options) for split, files in listing.items()}
     paths = [path for files in listing.values() for path in files.paths]
     with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -188,7 +179,7 @@ def _common_shape(
     if options.size is None:
         for path, (size, _) in readable:
             if size != first_size:
-                raise ValueError(
+                raise UserError(
                     f"images differ in size: {first_path} has {first_size[0]}x{first_size[1]} "
                     f"pixels and {path} has {size[0]}x{size[1]}; set config.data.image_size."
                 )
@@ -227,10 +218,10 @@ def _decode_into(
     return [(path, reason) for path, reason in zip(paths, reasons, strict=True) if reason]
 
 
-def _damaged_error(damaged: list[tuple[str, str]]) -> ValueError:
+def _damaged_error(damaged: list[tuple[str, str]]) -> UserError:
     reasons = (f"{path} ({reason})" for path, reason in damaged[:10])
     more = f", and {len(damaged) - 10:,} more" if len(damaged) > 10 else ""
-    return ValueError(
+    return UserError(
         f"cannot read {len(damaged):,} image files: {', '.join(reasons)}{more}; "
         "delete them or replace them by good copies, then start again."
     )

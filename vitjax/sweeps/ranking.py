@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vitjax.training import scores
-from vitjax.training.members import short_names
+from vitjax.runs import selection
+from vitjax.sweeps.plan import short_names
 
 Entry = Mapping[str, Any]  # of sweep.json
 
@@ -39,7 +39,7 @@ def over_seeds(ranked: Sequence[Entry], select_by: str) -> list[dict[str, Any]]:
                 "published": entries[0].get("published"),
             }
         )
-    return sorted(rows, key=lambda row: scores.score(row, select_by), reverse=True)
+    return sorted(rows, key=lambda row: selection.score(row, select_by), reverse=True)
 
 
 def without_seed(ranked: Sequence[Entry]) -> list[str]:

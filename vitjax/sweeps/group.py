@@ -8,17 +8,18 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from vitjax.data import resident
+from vitjax.data import on_device
 from vitjax.data.dataset import Dataset
-from vitjax.training import members as sweep_members
+from vitjax.errors import UserError
+from vitjax.sweeps import plan as sweep_members
+from vitjax.sweeps.member_programs import MemberPrograms, Values
+from vitjax.sweeps.plan import Member
 from vitjax.training import processes
-from vitjax.training.members import Member
 from vitjax.training.memory import gib, limit_bytes, peak_bytes
 from vitjax.training.schedule import Schedule
 from vitjax.training.setup import assemble, make_recipe, make_schedule
 from vitjax.training.sharding import replicated
 from vitjax.training.step import Recipe, aot
-from vitjax.training.together import MemberPrograms, Values
 
 _USABLE = 0.9  # share of a device's memory
 _UNLIMITED = 2**31 - 1  # MiB
@@ -28,7 +29,7 @@ class Group:
     """Members that differ in values alone, padded to a multiple of the devices."""
 
     def __init__(self, members: Sequence[Member], dataset: Dataset, mesh: Mesh):
-        """`mesh` has the axis `member`. Raises ValueError where a member does not fit the data."""
+        """`mesh` has the axis `member`. Raises UserError where a member does not fit the data."""
         self.members = list(members)
         self.config = self.members[0].config  # but for the values
         self.setup = assemble(self.config, dataset, mesh)
@@ -60,11 +61,11 @@ class Group:
         return make_recipe(config, dataset, recipe.mean, recipe.std, rate), rate
 
     @functools.cached_property
-    def data(self) -> dict[str, resident.Resident]:
+    def data(self) -> dict[str, on_device.Resident]:
         """The splits, whole on each device."""
         on_each = replicated(self.programs.mesh)
         splits = self.setup.dataset.splits
-        return {name: resident.put(split, on_each) for name, split in splits.items()}
+        return {name: on_device.put(split, on_each) for name, split in splits.items()}
 
     @functools.cached_property
     def abstract_states(self) -> Any:
@@ -108,7 +109,7 @@ def split_for_memory(
 ) -> list[Group]:
     """Returns groups of the members that each need at most `limit` bytes of a device.
 
-    Raises ValueError where one member a device needs more.
+    Raises UserError where one member a device needs more.
     """
     each = len(members)
     while True:
@@ -118,7 +119,7 @@ def split_for_memory(
             rest = range(each, len(members), each)
             return [first, *(Group(members[i : i + each], dataset, mesh) for i in rest)]
         if each <= mesh.size:
-            raise ValueError(
+            raise UserError(
                 f"member {members[0].name} needs {gib(need)} GiB of a device, of which "
                 f"{gib(limit)} are to be had; lower config.data.batch_size"
             )

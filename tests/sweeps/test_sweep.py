@@ -10,16 +10,17 @@ import time
 import jax
 import numpy as np
 import pytest
-from runs import REPO, environment, newest_params, results
+from commands import REPO, environment, newest_params, results
 
 from vitjax.config import default
+from vitjax.errors import UserError
+from vitjax.sweeps.grid import run_sweep
+from vitjax.sweeps.group import Group
+from vitjax.sweeps.plan import groups, members, parse_grid
+from vitjax.sweeps.ranking import as_csv, over_seeds, table
 from vitjax.training import setup
-from vitjax.training.group import Group
 from vitjax.training.loop import train_and_evaluate
-from vitjax.training.members import groups, members, parse_grid
-from vitjax.training.ranking import as_csv, over_seeds, table
 from vitjax.training.sharding import make_mesh
-from vitjax.training.sweep import run_sweep
 
 
 def small(**changes):
@@ -122,7 +123,7 @@ def test_what_memory_does_not_hold_together_trains_one_after_another(tmp_path):
 
 def test_a_member_that_memory_does_not_hold_is_refused(tmp_path):
     message = r"member default needs .* GiB of a device, of which 9\.54e-07 are to be had; lower"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         sweep(small(), [{"seed": 0}], tmp_path, max_bytes=1024)
 
 
@@ -157,17 +158,17 @@ def test_a_value_that_is_off_is_other_code():
     ],
 )
 def test_a_wrong_grid_is_refused(grid, error):
-    with pytest.raises(ValueError, match=error):
+    with pytest.raises(UserError, match=error):
         parse_grid(grid, small())
 
 
 def test_equal_members_are_refused():
-    with pytest.raises(ValueError, match="two members of the sweep are both seed=1"):
+    with pytest.raises(UserError, match="two members of the sweep are both seed=1"):
         members(small(), [{"seed": 1}, {"seed": 2}, {"seed": 1}])
 
 
 def test_halving_after_the_end_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="--halve=3 should be rising epochs from 1 to 2"):
+    with pytest.raises(UserError, match="--halve=3 should be rising epochs from 1 to 2"):
         sweep(small(), [{"seed": 0}], tmp_path, halve=[3])
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.metadata
-import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -10,14 +9,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vitjax.benchmarking import attention as attention_suite
+from vitjax.benchmarking import member_scaling as sweep_suite
 from vitjax.benchmarking import start as start_suite
-from vitjax.benchmarking import sweep as sweep_suite
+from vitjax.benchmarking import token_scaling as attention_suite
+from vitjax.benchmarking.cases import SEEDS, Case
 from vitjax.benchmarking.measure import COMPILED, matmul_peak, measure
 from vitjax.benchmarking.ours import Ours
-from vitjax.benchmarking.suite import SEEDS, Case
-from vitjax.benchmarking.tables import attention_lines, case_line, header, start_line, sweep_lines
+from vitjax.benchmarking.speed_tables import (
+    attention_lines,
+    case_line,
+    header,
+    start_line,
+    sweep_lines,
+)
 from vitjax.benchmarking.worker import Worker
+from vitjax.errors import UserError
+from vitjax.host import num_cores
 
 Say = Callable[[str], None]
 _VERSIONS = ("jax", "flax", "optax", "torch", "vit-pytorch", "linformer", "mlp-mixer-pytorch")
@@ -25,7 +32,7 @@ _EPOCH_ROUNDS = 3
 
 
 def seeds(only: Sequence[str], with_peers: bool, rounds: int, say: Say) -> dict[str, Any]:
-    """Measures the seeds' models, all or `only` some; raises ValueError for an unknown name."""
+    """Measures the seeds' models, all or `only` some; raises UserError for an unknown name."""
     platform_name = jax.default_backend()
     cases = {
         name: case.on(platform_name)
@@ -100,13 +107,13 @@ def _dtype() -> Any:
 def _check(only: Sequence[str], known: Any) -> None:
     for name in only:
         if name not in known:
-            raise ValueError(f"--only={name} is not in the suite, which has {', '.join(known)}")
+            raise UserError(f"--only={name} is not in the suite, which has {', '.join(known)}")
 
 
 @contextlib.contextmanager
 def _peers(case: Case, wanted: bool) -> Iterator[dict[str, Worker]]:
     """Yields PyTorch as it is and compiled, each in its own process; nothing unless `wanted`."""
-    cores = len(os.sched_getaffinity(0))
+    cores = num_cores()
     with contextlib.ExitStack() as stack:
         yield {
             name: stack.enter_context(
@@ -125,7 +132,6 @@ def _facts() -> dict[str, Any]:
             versions[name] = importlib.metadata.version(name)
     return {
         "platform": device.platform,
-        "hardware": f"{device.device_kind}, {len(os.sched_getaffinity(0))} {platform.machine()} "
-        "cores",
+        "hardware": f"{device.device_kind}, {num_cores()} {platform.machine()} cores",
         "versions": versions,
     }

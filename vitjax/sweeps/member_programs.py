@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vitjax.data.on_device import Resident
 from vitjax.data.order import Order
-from vitjax.data.resident import Resident
 from vitjax.training.metrics import Metrics
 from vitjax.training.schedule import Schedule
 from vitjax.training.state import TrainState

@@ -11,10 +11,10 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vitjax.config import nearest_keys, use_model
+from vitjax.config import flatten, nearest_keys, use_model
 from vitjax.data.dataset import Dataset
+from vitjax.errors import UserError
 from vitjax.training import losses
-from vitjax.training.run_folder import flatten
 
 # Options that a compiled program takes as numbers. What is off (0 or empty) in one member and on in
 # another is other code.
@@ -54,11 +54,11 @@ class Member(NamedTuple):
 def members(config: ConfigDict, overrides: Iterable[Mapping[str, Any]]) -> list[Member]:
     """Returns a member for each of the overrides, named by what differs between them.
 
-    Raises ValueError for an unknown option, a value of another type, and for equal members.
+    Raises UserError for an unknown option, a value of another type, and for equal members.
     """
     listed = [dict(each) for each in overrides]
     if not listed:
-        raise ValueError("the sweep has no members; let sweep() yield overrides, or give --grid")
+        raise UserError("the sweep has no members; let sweep() yield overrides, or give --grid")
     configs = [_override(config, each) for each in listed]
     flat = [flatten(each) for each in configs]
     keys = dict.fromkeys(key for each in listed for key in each)
@@ -69,7 +69,7 @@ def members(config: ConfigDict, overrides: Iterable[Mapping[str, Any]]) -> list[
         parts = [f"{short[k]}={_text(each[k])}" for k in each if k in varied]
         name = ",".join(parts) or "default"
         if name in found:
-            raise ValueError(f"two members of the sweep are both {name}; leave one out")
+            raise UserError(f"two members of the sweep are both {name}; leave one out")
         found[name] = Member(name, each, own)
     return list(found.values())
 
@@ -83,7 +83,7 @@ def _override(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
         try:
             own.update_from_flattened_dict({key: value})
         except (TypeError, ValueError) as error:
-            raise ValueError(f"the sweep sets config.{key}={value!r}: {error}") from error
+            raise UserError(f"the sweep sets config.{key}={value!r}: {error}") from error
     return own
 
 
@@ -91,7 +91,7 @@ def _check_key(key: str, config: ConfigDict, where: str) -> None:
     if key not in flatten(config):
         near = " or ".join(nearest_keys(key, config))
         hint = f"; did you mean {near}?" if near else ""
-        raise ValueError(f"unknown option {key!r} in {where}{hint}")
+        raise UserError(f"unknown option {key!r} in {where}{hint}")
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
@@ -109,15 +109,15 @@ def _text(value: Any) -> str:
 def parse_grid(text: str, config: ConfigDict) -> list[dict[str, Any]]:
     """Returns the overrides of "KEY=V1,V2;KEY=V1,V2,V3": every combination, the last key fastest.
 
-    The config's own types say how a value is read. Raises ValueError for what does not fit.
+    The config's own types say how a value is read. Raises UserError for what does not fit.
     """
     axes: dict[str, list[Any]] = {}
     for axis in filter(None, (part.strip() for part in text.split(";"))):
         key, equals, given = axis.partition("=")
         if not equals or not given:
-            raise ValueError(f"--grid has {axis!r}, expected KEY=VALUE,VALUE,...;KEY=...")
+            raise UserError(f"--grid has {axis!r}, expected KEY=VALUE,VALUE,...;KEY=...")
         if key in axes:
-            raise ValueError(f"--grid has {key} twice; put its values behind one {key}=")
+            raise UserError(f"--grid has {key} twice; put its values behind one {key}=")
         _check_key(key, config, "--grid")
         # Commas within brackets belong to a value.
         words = re.split(r",(?![^(\[]*[)\]])", given)
@@ -139,7 +139,7 @@ def _parse(key: str, word: str, config: ConfigDict) -> Any:
         if kind is object:
             return ast.literal_eval(word) if word.startswith("(") else word
     except (KeyError, SyntaxError, TypeError, ValueError) as error:
-        raise ValueError(
+        raise UserError(
             f"--grid has {key}={word}, expected a value of type {kind.__name__}"
         ) from error
     return word

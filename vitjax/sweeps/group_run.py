@@ -8,15 +8,18 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vitjax.training import member_folder, processes, scores
-from vitjax.training.checkpoint import Checkpoints
-from vitjax.training.facts import evaluation
-from vitjax.training.group import Group
+from vitjax.errors import UserError
+from vitjax.runs import selection
+from vitjax.runs.checkpoints import Checkpoints
+from vitjax.runs.run_folder import RunFolder
+from vitjax.sweeps import member_folder
+from vitjax.sweeps.group import Group
+from vitjax.training import processes
 from vitjax.training.initial import LoadWeights, with_weights
 from vitjax.training.interrupt import Interrupted, SignalWatch
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import EpochBar, Pace, Say, timed
-from vitjax.training.run_folder import RunFolder
+from vitjax.training.results import evaluation
 from vitjax.training.sharding import replicated
 from vitjax.training.step import aot
 
@@ -161,7 +164,7 @@ class GroupRun:
         history.append(line)
         if place in self._group.own_places():
             self._folders[place].append_metrics(line)
-        return scores.best(history, self._group.config.select_by) is line
+        return selection.best(history, self._group.config.select_by) is line
 
     def _epoch_line(self, epoch: int, seconds: float) -> str:
         """Returns a line for the terminal: the best member of the epoch, and how many train."""
@@ -169,7 +172,7 @@ class GroupRun:
         text = f"epoch {epoch + 1}/{self._group.config.num_epochs}  {len(places)} members"
         if not len(places):
             return text
-        best = max(places, key=lambda place: scores.score(self.histories[place][-1], select_by))
+        best = max(places, key=lambda place: selection.score(self.histories[place][-1], select_by))
         line = self.histories[best][-1]
         return (
             f"{text}  best valid loss {line['valid_loss']:.4f} accuracy "
@@ -178,8 +181,8 @@ class GroupRun:
 
     def _out_of_patience(self, place: int) -> bool:
         history, config = self.histories[place], self._group.config
-        best = scores.best(history, config.select_by)
-        return scores.out_of_patience(history[-1]["epoch"], best, config.patience)
+        best = selection.best(history, config.select_by)
+        return selection.out_of_patience(history[-1]["epoch"], best, config.patience)
 
     def finished(self, place: int) -> bool:
         """Whether a member has trained to the end of its run."""
@@ -237,7 +240,7 @@ class GroupRun:
     def _result(self, place: int, metrics: Metrics) -> dict[str, Any]:
         """Returns what a member's eval.json holds, `metrics` being those on test."""
         history, config = self.histories[place], self._group.members[place].config
-        best = scores.best(history, config.select_by)
+        best = selection.best(history, config.select_by)
         return evaluation(metrics, best, history, self._group.setup, config)
 
 
@@ -257,7 +260,7 @@ def fresh(group: Group, load_weights: LoadWeights | None, say: Say) -> Progress:
 def _with_weights(group: Group, states: Any, load_weights: LoadWeights | None, say: Say) -> Any:
     """Loads each member's variables: what the weights lack, such as a head, is its own."""
     if jax.process_count() > 1:
-        raise ValueError(
+        raise UserError(
             "config.finetune.weights works in a sweep of one process only; leave it empty, or "
             "start one process"
         )

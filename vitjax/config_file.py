@@ -1,0 +1,101 @@
+"""From FILE[:ARG] and overrides to a config: the files in configs/, and those of users."""
+
+import difflib
+import importlib.util
+import traceback
+import types
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from vitjax.config import debug, flatten, nearest_keys
+from vitjax.errors import UserError
+
+
+def load_config(name: str) -> ConfigDict:
+    """Returns `get_config(ARG)` of FILE[:ARG]; ARG may be, or end with, `debug`.
+
+    FILE is looked for from here, then among the configs that come with vitjax, where vit_digits
+    stands for configs/vit_digits.py. Raises UserError for what is no config.
+    """
+    file, _, argument = name.partition(":")
+    module = _run_file(_find(file))
+    if not hasattr(module, "get_config"):
+        raise UserError(f"--config={file} defines no get_config(arg)")
+    words = argument.split(",") if argument else []
+    try:
+        config = module.get_config(",".join(word for word in words if word != "debug"))
+    except ValueError as error:  # the config's own words
+        raise UserError(str(error)) from error
+    except Exception as error:  # an unknown option, or whatever a user's file may raise
+        raise UserError(f"--config={file} fails: {_where(error, file)}") from error
+    if not isinstance(config, ConfigDict):
+        raise UserError(
+            f"get_config of --config={file} returned {type(config).__name__}, expected a ConfigDict"
+        )
+    if "debug" in words:
+        debug(config)
+    return config
+
+
+def load_sweep(file: str, name: str) -> list[dict[str, Any]]:
+    """Returns what `sweep(name)` of a config file yields, `sweep()` for ""."""
+    module = _run_file(_find(file))
+    if not hasattr(module, "sweep"):
+        raise UserError(f'--config={file} defines no sweep(); give --grid="KEY=VALUE,VALUE;..."')
+    try:
+        return [dict(overrides) for overrides in (module.sweep(name) if name else module.sweep())]
+    except ValueError as error:  # the config's own words
+        raise UserError(str(error)) from error
+    except Exception as error:  # whatever a user's file may raise
+        raise UserError(f"sweep() of --config={file} fails: {_where(error, file)}") from error
+
+
+def _run_file(path: Path) -> types.ModuleType:
+    """Returns the module of a Python file; raises UserError with the line that fails."""
+    spec = importlib.util.spec_from_file_location("vitjax_config", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"--config={path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file may raise
+        raise UserError(f"--config={path} fails: {_where(error, path.name)}") from error
+    return module
+
+
+def _where(error: Exception, file: str) -> str:
+    """Returns an error's text, with the line of the config file that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).name == Path(file).name]
+    number = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    return f"{type(error).__name__}: {error}" + (f" (line {number})" if number else "")
+
+
+def _find(file: str) -> Path:
+    package = Path(__file__).parent
+    shipped = [package / "configs", package.parent / "configs"]
+    file = file if file.endswith(".py") else f"{file}.py"
+    paths = [Path(file)]
+    if str(Path(file).parent) in (".", "configs"):
+        paths += [folder / Path(file).name for folder in shipped]
+    for path in paths:
+        if path.is_file():
+            return path
+    known = sorted({p.stem for folder in shipped for p in folder.glob("*.py")})
+    near = difflib.get_close_matches(Path(file).stem, known, n=3) or known
+    raise UserError(
+        f"no config file {file}; there are {', '.join(f'configs/{n}.py' for n in near)}"
+    )
+
+
+def check_keys(keys: Iterable[str], config: ConfigDict, what: str) -> None:
+    """Raises UserError for a key that the config lacks, with the nearest ones behind `what`."""
+    known = flatten(config)
+    for key in keys:
+        if key not in known:
+            near = " or ".join(f"{what.split()[-1]}{k}" for k in nearest_keys(key, config))
+            hint = f"; did you mean {near}?" if near else ""
+            raise UserError(f"unknown {what}{key}{hint}")

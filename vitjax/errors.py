@@ -1,0 +1,23 @@
+"""Errors that a user can mend; anything else that is raised is a fault of vitjax."""
+
+import signal
+from pathlib import Path
+
+
+class UserError(ValueError):
+    """What was given does not fit: says in one line what was expected, and what to change."""
+
+
+class Diverged(UserError, FloatingPointError):
+    """Training met numbers that are not finite."""
+
+
+class Interrupted(Exception):
+    """A run was asked to stop by a signal, and has saved its state."""
+
+    def __init__(self, signal_number: int, step: int, workdir: Path):
+        name = signal.Signals(signal_number).name
+        super().__init__(
+            f"{name}: saved at step {step}; go on with the same options and --workdir={workdir}"
+        )
+        self.signal_number = signal_number

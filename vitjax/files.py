@@ -1,0 +1,26 @@
+"""Files that are written whole or not at all."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from vitjax.errors import UserError
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Writes a file, whole or not at all; raises UserError where the disk refuses."""
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[Any]]:
+    """Opens a binary file that takes the place of `path` when the block ends without an error."""
+    partial = path.with_name(path.name + ".tmp")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,1 @@
+"""Sweeps: many runs planned, trained together where they can, and ranked."""
