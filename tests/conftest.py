@@ -36,7 +36,7 @@ def real_data() -> Callable[[str], Path]:
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of seconds, for tests that do not change it."""
     from vitjax.config_file import load_config
-    from vitjax.training.loop import train_and_evaluate
+    from vitjax.training.run import train_and_evaluate
 
     workdir = tmp_path_factory.mktemp("digits") / "run"
     train_and_evaluate(load_config("configs/vit_digits.py:debug"), workdir, lambda text: None)

@@ -8,7 +8,17 @@ import time
 import jax
 import numpy as np
 import pytest
-from commands import REPO, command, environment, lines, main, newest_params, results, steps
+from commands import (
+    REPO,
+    command,
+    environment,
+    lines,
+    main,
+    main_in_process_of_its_own,
+    newest_params,
+    results,
+    steps,
+)
 from PIL import Image
 
 SMALL = (
@@ -124,7 +134,8 @@ def test_signal_saves_and_leaves(tmp_path, number):
 def test_devices_do_not_matter(finished, tmp_path, devices):
     whole, _ = finished
     flags = f"--xla_force_host_platform_device_count={devices}"
-    out, _ = main(*SMALL, f"--workdir={tmp_path}", XLA_FLAGS=flags)
+    words = (*SMALL, f"--workdir={tmp_path}")
+    out, _ = main_in_process_of_its_own(*words, XLA_FLAGS=flags)
     assert f"batch 32, {32 // devices} per device" in out
     for ours, theirs in zip(results(tmp_path), results(whole), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-5)

@@ -5,6 +5,7 @@ python -m vitjax.main --config=configs/vit_cifar100.py --workdir=runs/cifar --co
 The same command on the same --workdir resumes the run. VITJAX_TRACEBACK=1 shows tracebacks.
 """
 
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -22,13 +23,12 @@ def run(argv: Sequence[str] | None = None) -> int:
         import functools
 
         use_compile_cache()
-        from vitjax.pretrained.load import load_weights
-        from vitjax.training.loop import train_and_evaluate
+        from vitjax.training.run import train_and_evaluate
 
         new = f"runs/{command.config_file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
         say = functools.partial(print, flush=True)
-        load = functools.partial(load_weights, allow_pickle=command.config.finetune.allow_pickle)
-        train_and_evaluate(command.config, workdir.value or new, say, load)
+        words = shlex.join(["python", "-m", "vitjax.main", *command.argv])
+        train_and_evaluate(command.config, workdir.value or new, say, words)
         return 0
 
     return command.run(main, argv)

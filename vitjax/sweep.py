@@ -44,22 +44,19 @@ def run(argv: Sequence[str] | None = None) -> int:
         )
         epochs = _epochs(halve.value)
         _use_devices(coordinator.value, processes.value, process.value)
-        from vitjax.pretrained.load import load_weights
-        from vitjax.sweeps.grid import run_sweep
+        from vitjax.sweeps.grid import train_grid
         from vitjax.sweeps.plan import parse_grid
 
         config = command.config
         stem = command.config_file.stem
         folder = workdir.value or f"runs/{stem}-sweep-{time.strftime('%Y%m%d-%H%M%S')}"
-        load = functools.partial(load_weights, allow_pickle=config.finetune.allow_pickle)
-        ranked = run_sweep(
+        ranked = train_grid(
             config,
             parse_grid(grid.value, config) if overrides is None else overrides,
             folder,
             halve=epochs,
             max_bytes=int(memory.value * 2**30),
             words=command.argv,
-            load_weights=load,
             published=_published,
             say=functools.partial(print, flush=True),
         )
@@ -87,7 +84,7 @@ def _use_devices(
 
     device_per_core()
     if coordinator:
-        jax.distributed.initialize(coordinator, processes, process)
+        jax.distributed.initialize(coordinator, num_processes, process_id)
 
 
 def _show(ranked: list[dict[str, Any]], select_by: str, workdir: str) -> None:
@@ -133,7 +130,7 @@ def _draw(ranked: list[dict[str, Any]], workdir: Path) -> list[str]:
 def _published(config: "ConfigDict") -> float | None:
     """Returns the accuracy on test, in [0, 1], that is published for a run of this config."""
     from vitjax.config import to_json
-    from vitjax.published.record import row_of
+    from vitjax.published.matching import row_of
 
     row = row_of(to_json(config))
     percent = row.accuracies.get("test_acc") if row else None

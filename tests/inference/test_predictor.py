@@ -13,7 +13,7 @@ import vitjax
 from vitjax.config import use_model
 from vitjax.config_file import load_config
 from vitjax.errors import UserError
-from vitjax.training.loop import train_and_evaluate
+from vitjax.training.run import train_and_evaluate
 from vitjax.training.setup import load
 
 

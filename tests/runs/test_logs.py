@@ -29,7 +29,7 @@ def scalars(folder):
 
 
 def test_tensorboard_gets_every_number(tmp_path):
-    log = logs.Logs(tmp_path, 0, {}, tensorboard=True, wandb=False)
+    log = open_logs(tmp_path, 0, tensorboard=True, wandb=False)
     log.write(5, {"train_loss": 0.5, "lr": 0.25})
     log.close()
     assert scalars(tmp_path) == [(5, "train_loss", 0.5), (5, "lr", 0.25)]
@@ -38,14 +38,14 @@ def test_tensorboard_gets_every_number(tmp_path):
 def test_a_resumed_log_supersedes_what_came_after_its_step(tmp_path):
     from tensorboardX.proto import event_pb2
 
-    logs.Logs(tmp_path, 4, {}, tensorboard=True, wandb=False).close()
+    open_logs(tmp_path, 4, tensorboard=True, wandb=False).close()
     (start,) = (event for event in events(tmp_path) if event.session_log.status)
     assert start.session_log.status == event_pb2.SessionLog.START
     assert start.step == 5
 
 
 def test_nothing_is_written_unless_asked_for(tmp_path):
-    log = logs.Logs(tmp_path, 0, {}, tensorboard=False, wandb=False)
+    log = open_logs(tmp_path, 0, tensorboard=False, wandb=False)
     log.write(5, {"train_loss": 0.5})
     log.close()
     assert list(tmp_path.iterdir()) == []
@@ -67,7 +67,7 @@ def test_a_service_that_does_not_begin_is_one_line(tmp_path, monkeypatch):
     wandb = types.SimpleNamespace(init=init, errors=types.SimpleNamespace(Error=Error))
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     with pytest.raises(UserError, match=r"No API key configured\.; run wandb login"):
-        logs.Logs(tmp_path, 0, {}, tensorboard=False, wandb=True)
+        open_logs(tmp_path, 0, tensorboard=False, wandb=True)
 
 
 def test_a_run_keeps_its_id(tmp_path):

@@ -14,12 +14,12 @@ from commands import REPO, environment, newest_params, results
 
 from vitjax.config import default
 from vitjax.errors import UserError
-from vitjax.sweeps.grid import run_sweep
+from vitjax.sweeps.grid import train_grid
 from vitjax.sweeps.group import Group
 from vitjax.sweeps.plan import groups, members, parse_grid
 from vitjax.sweeps.ranking import as_csv, over_seeds, table
 from vitjax.training import setup
-from vitjax.training.loop import train_and_evaluate
+from vitjax.training.run import train_and_evaluate
 from vitjax.training.sharding import make_mesh
 
 
@@ -41,7 +41,7 @@ def quiet(line):
 
 
 def sweep(config, overrides, workdir, **options):
-    return run_sweep(config, overrides, workdir, **{"say": quiet} | options)
+    return train_grid(config, overrides, workdir, **{"say": quiet} | options)
 
 
 def by_name(ranked):

@@ -10,7 +10,7 @@ from commands import lines, newest_params, results
 
 from vitjax.config import default
 from vitjax.errors import UserError
-from vitjax.training.loop import train_and_evaluate
+from vitjax.training.run import train_and_evaluate
 
 
 def small(**changes):

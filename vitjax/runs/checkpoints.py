@@ -17,7 +17,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
+from vitjax import files
 from vitjax.errors import UserError
+from vitjax.runs.run_folder import saved_steps
 
 MANIFEST = "manifest.json"
 _KEEP_NEWEST = 2  # so that one is whole if a kill or a damage hits the other
@@ -137,7 +139,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Turns what Orbax raises when a disk is full or gone into an OSError of one line."""
+        """Turns what Orbax raises when a disk is full or gone into a UserError."""
         try:
             yield
         except Exception as error:  # Orbax has no type for it
@@ -152,9 +154,7 @@ class Checkpoints:
     def _seal(self, step: int) -> None:
         path = self._folder / str(step) / MANIFEST
         if not path.exists():
-            partial = path.with_suffix(".tmp")
-            partial.write_text(json.dumps(_hashes(path.parent), indent=1))
-            partial.replace(path)
+            files.write(path, json.dumps(_hashes(path.parent), indent=1))
 
     def _verify(self, step: int) -> None:
         """Sets a step aside whose files are not those of its manifest."""
@@ -168,13 +168,6 @@ class Checkpoints:
         shutil.rmtree(damaged, ignore_errors=True)
         damaged.parent.mkdir(exist_ok=True)
         (self._folder / str(step)).rename(damaged)
-
-
-def saved_steps(folder: Path) -> list[int]:
-    """Returns the steps that have a checkpoint in a folder, oldest first."""
-    if not folder.is_dir():
-        return []
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and p.is_dir())
 
 
 def read(folder: Path, step: int, names: Sequence[str]) -> dict[str, Any]:
@@ -215,7 +208,12 @@ def _changed_file(folder: Path) -> str | None:
 def _hashes(folder: Path) -> dict[str, str]:
     """Returns the sha256 of every file below `folder`, but for the manifest."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): _sha256(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in (MANIFEST, "manifest.tmp")
+        if path.is_file() and path.name not in (MANIFEST, f"{MANIFEST}.tmp", "manifest.tmp")
     }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -27,26 +27,32 @@ def check_installed(*, tensorboard: bool, wandb: bool) -> None:
 
 
 class Logs:
-    """Where the numbers of epochs go besides metrics.jsonl."""
+    """Where the numbers of a run's epochs go besides metrics.jsonl."""
 
     def __init__(
         self,
         folder: Path,
-        step: int,
         config: Mapping[str, Any],
         *,
         tensorboard: bool,
         wandb: bool,
+        sweep: str = "",
     ):
-        """Goes on at `step`: what an earlier process logged after it is superseded."""
+        """`config` is that of the run in `folder`; `sweep` names the sweep that it is part of."""
+        self._folder, self._config, self._sweep = folder, config, sweep
+        self._wanted = {"tensorboard": tensorboard, "wandb": wandb}
         self._tensorboard: Any = None
         self._wandb: Any = None
-        if tensorboard:
+
+    def open(self, step: int) -> None:
+        """Goes on at `step`: what an earlier process logged after it is superseded."""
+        if self._wanted["tensorboard"]:
             from tensorboardX import SummaryWriter
 
-            self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-        if wandb:
-            self._wandb = _wandb_run(folder, config)
+            folder = self._folder / "tensorboard"
+            self._tensorboard = SummaryWriter(str(folder), purge_step=step + 1)
+        if self._wanted["wandb"]:
+            self._wandb = _wandb_run(self._folder, self._config, self._sweep)
 
     def write(self, step: int, numbers: Mapping[str, float]) -> None:
         """Adds numbers, named train_loss and so on, at `step`."""
@@ -65,7 +71,7 @@ class Logs:
             self._wandb.finish()
 
 
-def _wandb_run(folder: Path, config: Mapping[str, Any]) -> Any:
+def _wandb_run(folder: Path, config: Mapping[str, Any], sweep: str) -> Any:
     import wandb
 
     try:
@@ -74,7 +80,9 @@ def _wandb_run(folder: Path, config: Mapping[str, Any]) -> Any:
             name=folder.name,
             dir=str(folder),
             config=dict(config),
+            group=sweep or None,
             resume="allow",
+            reinit="create_new",  # members of a sweep are in training at the same time
         )
     except wandb.errors.Error as error:
         raise UserError(

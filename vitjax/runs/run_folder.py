@@ -3,8 +3,6 @@
 import contextlib
 import json
 import os
-import shlex
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +36,7 @@ class RunFolder:
 
     def has_checkpoints(self) -> bool:
         """Whether a run was saved here before."""
-        return any(self.checkpoints.glob("[0-9]*"))
+        return bool(saved_steps(self.checkpoints))
 
     def check_config(self, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
         """Raises UserError if the folder holds a run with another config (all as JSON).
@@ -75,12 +73,11 @@ class RunFolder:
     ) -> None:
         """Makes the folder and writes config.json with `facts`, unless a run began here before.
 
-        `command` is what would begin such a run; "": what began this process.
+        `command` is what would begin such a run; "": none, it began in Python.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not (self.path / "config.json").exists():
-                command = command or shlex.join(["python", "-m", "vitjax.main", *sys.argv[1:]])
                 self.write("config.json", {"config": config, "command": command, **facts})
         except OSError as error:
             raise UserError(
@@ -123,10 +120,13 @@ class RunFolder:
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Adds an epoch's line and waits until it is on disk."""
-        with self._metrics.open("a") as file:
-            file.write(json.dumps(line, allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self._metrics.open("a") as file:
+                file.write(json.dumps(line, allow_nan=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UserError(f"cannot write {self._metrics}: {error.strerror}") from error
 
     def truncate_metrics(self, step: int) -> list[dict[str, Any]]:
         """Drops what was logged after `step`, which will be done again; returns the rest."""
@@ -145,6 +145,13 @@ class RunFolder:
                 f"{self.path / name} is damaged; put it back, or use another --workdir"
             ) from error
         return value
+
+
+def saved_steps(checkpoints: Path) -> list[int]:
+    """Returns the steps that have a checkpoint in a folder, oldest first; not half written ones."""
+    if not checkpoints.is_dir():
+        return []
+    return sorted(int(p.name) for p in checkpoints.iterdir() if p.name.isdigit() and p.is_dir())
 
 
 def option_words(words: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from vitjax.data import on_device
 from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
-from vitjax.sweeps import plan as sweep_members
+from vitjax.sweeps import plan
 from vitjax.sweeps.member_programs import MemberPrograms, Values
 from vitjax.sweeps.plan import Member
 from vitjax.training import processes
@@ -28,14 +28,21 @@ _UNLIMITED = 2**31 - 1  # MiB
 class Group:
     """Members that differ in values alone, padded to a multiple of the devices."""
 
-    def __init__(self, members: Sequence[Member], dataset: Dataset, mesh: Mesh):
-        """`mesh` has the axis `member`. Raises UserError where a member does not fit the data."""
+    def __init__(
+        self, members: Sequence[Member], dataset: Dataset, mesh: Mesh, vectorize: bool | None = None
+    ):
+        """`mesh` has the axis `member`; `vectorize` is that of MemberPrograms.
+
+        Raises UserError where a member does not fit the data.
+        """
         self.members = list(members)
         self.config = self.members[0].config  # but for the values
         self.setup = assemble(self.config, dataset, mesh)
         self.size = -(-len(self.members) // mesh.size) * mesh.size
-        values = sweep_members.values(self.members, dataset)
-        self.programs = MemberPrograms(self._build, self.config.seed, "seed" in values, mesh)
+        values = plan.values(self.members, dataset)
+        self.programs = MemberPrograms(
+            self._build, self.config.seed, "seed" in values, mesh, vectorize
+        )
         by_member = self.programs.sharding
         self.places = jax.device_put(np.arange(self.size, dtype=np.int32), by_member)
         self.values: Values = {
@@ -53,9 +60,13 @@ class Group:
         places = sorted(int(place) for shard in shards for place in np.asarray(shard.data))
         return [place for place in places if place < len(self.members)]
 
+    def member_recipe(self, values: Values) -> Recipe:
+        """Returns what the member computes that has these values."""
+        return self._build(values)[0]
+
     def _build(self, values: Values) -> tuple[Recipe, Schedule]:
         """Returns the recipe of the member that has these (traced) values."""
-        config = sweep_members.with_values(self.config, values)
+        config = plan.with_values(self.config, values)
         dataset, recipe = self.setup.dataset, self.setup.recipe
         rate = make_schedule(config, recipe.num_examples)
         return make_recipe(config, dataset, recipe.mean, recipe.std, rate), rate
@@ -105,7 +116,11 @@ def memory_for_members(mesh: Mesh) -> int:
 
 
 def split_for_memory(
-    members: Sequence[Member], dataset: Dataset, mesh: Mesh, limit: int
+    members: Sequence[Member],
+    dataset: Dataset,
+    mesh: Mesh,
+    limit: int,
+    vectorize: bool | None = None,
 ) -> list[Group]:
     """Returns groups of the members that each need at most `limit` bytes of a device.
 
@@ -113,11 +128,12 @@ def split_for_memory(
     """
     each = len(members)
     while True:
-        first = Group(members[:each], dataset, mesh)
+        first = Group(members[:each], dataset, mesh, vectorize)
         need = first.predicted_bytes
         if need <= limit:
             rest = range(each, len(members), each)
-            return [first, *(Group(members[i : i + each], dataset, mesh) for i in rest)]
+            others = (Group(members[i : i + each], dataset, mesh, vectorize) for i in rest)
+            return [first, *others]
         if each <= mesh.size:
             raise UserError(
                 f"member {members[0].name} needs {gib(need)} GiB of a device, of which "

@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitjax.config import to_json
-from vitjax.runs import selection
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.runs.run_folder import RunFolder, option_words
 from vitjax.sweeps.plan import Member
-from vitjax.training.results import dataset_facts, hardware, versions
+from vitjax.training.run_json import dataset_json, provenance
 from vitjax.training.setup import Setup
 
 
@@ -24,28 +23,25 @@ def begin(folder: RunFolder, member: Member, setup: Setup, words: Sequence[str])
     kept = ("config", "noconfig")
     config_words = [word for name, word in option_words(words) if name.partition(".")[0] in kept]
     options = [f"--config.{key}={value}" for key, value in member.overrides.items()]
-    facts = {"versions": versions(), "hardware": hardware(setup.mesh)}
-    folder.create(
-        config, facts, shlex.join(["python", "-m", "vitjax.main", *config_words, *options])
-    )
-    folder.check_dataset(dataset_facts(setup))
+    command = shlex.join(["python", "-m", "vitjax.main", *config_words, *options])
+    folder.create(config, provenance(setup.mesh), command if words else "")
+    folder.check_dataset(dataset_json(setup))
 
 
 def end(
     folder: RunFolder,
-    history: Sequence[Mapping[str, Any]],
-    select_by: str,
+    best_step: int | None,
     best: Any,
     last: Any,
     result: Mapping[str, Any] | None,
 ) -> None:
     """Writes the checkpoints of the best epoch and of the last step, and eval.json if any.
 
-    `best` and `last` are the member's states, as NumPy. What is there already stays.
+    `best` and `last` are the member's states, as NumPy; `best_step` is None where no epoch ended.
+    What is there already stays.
     """
     checkpoints = Checkpoints(folder.checkpoints, alone=True)
     try:
-        best_step = selection.best(history, select_by).get("step")
         checkpoints.best_step = best_step
         for step, state in {best_step: best, int(last.step): last}.items():
             if step is not None and step not in checkpoints.steps():

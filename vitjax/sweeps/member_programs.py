@@ -1,4 +1,4 @@
-"""The programs of step.py for many members of a sweep at once, with a leading member axis [K].
+"""The programs of training/step.py for many members of a sweep, with a leading member axis [K].
 
 Members are split over the devices, whole, so that devices exchange nothing. On an accelerator a
 device trains its members together (`vmap`); on a CPU one after the other within the same program,
@@ -28,7 +28,8 @@ class MemberPrograms:
     """The compiled functions of a group of members on a mesh with the axis `member`.
 
     `build` makes the recipe and the schedule of one member from its values; `seed` is that of all
-    members unless the values have one. States and masks have a leading [K].
+    members unless the values have one; `vectorize` trains the members of a device at once,
+    None: as is faster, not on a CPU. States and masks have a leading [K].
     """
 
     def __init__(
@@ -37,12 +38,15 @@ class MemberPrograms:
         seed: int,
         seeded: bool,
         mesh: Mesh,
+        vectorize: bool | None = None,
     ):
-        self._build, self._seed, self._seeded, self.mesh = build, seed, seeded, mesh
-        self._together = mesh.devices.flat[0].platform != "cpu"
+        self._build, self._seed, self.seeded, self.mesh = build, seed, seeded, mesh
+        if vectorize is None:
+            vectorize = mesh.devices.flat[0].platform != "cpu"
+        self._vectorize = vectorize
         orders = _MEMBERS if seeded else _SHARED
         # As step.Programs does: runs once, so that it had better compile quickly.
-        quick = {} if self._together else {"xla_backend_optimization_level": 0}
+        quick = {} if self._vectorize else {"xla_backend_optimization_level": 0}
         self.init = self._jit(self._init, (_MEMBERS, _MEMBERS), _MEMBERS, compiler_options=quick)
         self.epoch_order = self._jit(self._order, (_MEMBERS, _SHARED), orders)
         self.train = self._jit(
@@ -53,6 +57,10 @@ class MemberPrograms:
         )
         self.evaluate = self._jit(self._evaluate, (_MEMBERS, _MEMBERS, _SHARED), _MEMBERS)
         self.learning_rate = self._jit(self._rate, (_MEMBERS, _MEMBERS, _SHARED), _MEMBERS)
+        self.member = jax.jit(  # one member of [K, ...], on every device
+            lambda tree, place: jax.tree.map(lambda x: x[place], tree),
+            out_shardings=NamedSharding(mesh, _SHARED),
+        )
         self.select = self._jit(select, (_MEMBERS, _MEMBERS, _MEMBERS), _MEMBERS)
         # Any members of any number, so over all devices.
         self.take = jax.jit(
@@ -73,19 +81,20 @@ class MemberPrograms:
 
     def _each(self, function: Callable, *members: Any) -> Any:
         """Calls the function for every member of this device."""
-        if self._together:
+        if self._vectorize:
             return jax.vmap(function)(*members)
         return jax.lax.map(lambda member: function(*member), members)
 
-    def _seed_of(self, values: Values) -> Any:
-        return values["seed"] if self._seeded else jnp.uint32(self._seed)
+    def seed_of(self, values: Values) -> Any:
+        """Returns the seed of the member that has these values."""
+        return values["seed"] if self.seeded else jnp.uint32(self._seed)
 
     def _init(self, values: Values, places: jax.Array) -> TrainState:
         """Returns the states before the first step; places [K] only say how many there are."""
 
         def one(values: Values, place: jax.Array) -> TrainState:
             del place
-            return begin(self._build(values)[0], self._seed_of(values))
+            return begin(self._build(values)[0], self.seed_of(values))
 
         return self._each(one, values, places)
 
@@ -93,9 +102,9 @@ class MemberPrograms:
         """Returns the order of an epoch: each member's, or the one that they share."""
 
         def one(values: Values) -> Order:
-            return order_of(self._build(values)[0], self._seed_of(values), epoch)
+            return order_of(self._build(values)[0], self.seed_of(values), epoch)
 
-        if self._seeded:
+        if self.seeded:
             return self._each(one, values)
         return one(jax.tree.map(lambda x: x[0], values))
 
@@ -116,13 +125,13 @@ class MemberPrograms:
         """
 
         def one(values: Values, state: TrainState, active: jax.Array, *own_order: Order):
-            recipe, seed = self._build(values)[0], self._seed_of(values)
+            recipe, seed = self._build(values)[0], self.seed_of(values)
             epoch_order = own_order[0] if own_order else orders
 
             def unfinished(carry: tuple[jax.Array, TrainState, jax.Array]) -> jax.Array:
                 step, _, active = carry
-                # Together, a condition that differs by member would cost a select of all states.
-                return (step < stop) if self._together else (step < stop) & active
+                # Vectorised, a condition that differs by member would cost a select of all states.
+                return (step < stop) if self._vectorize else (step < stop) & active
 
             def body(carry: tuple[jax.Array, TrainState, jax.Array]):
                 step, state, active = carry
@@ -130,12 +139,13 @@ class MemberPrograms:
                 new, finite = train_step(
                     recipe, self.mesh, seed, data, epoch_order, state.replace(step=step)
                 )
-                active &= finite
-                return step + 1, select(active, new, state), active
+                if self._vectorize:
+                    new = select(active, new, state)
+                return step + 1, new, active & finite
 
             return jax.lax.while_loop(unfinished, body, (first, state, active))[1:]
 
-        return self._each(one, values, states, active, *([orders] if self._seeded else []))
+        return self._each(one, values, states, active, *([orders] if self.seeded else []))
 
     def _evaluate(self, values: Values, states: TrainState, data: Resident) -> Metrics:
         def one(values: Values, variables: Any) -> Metrics:

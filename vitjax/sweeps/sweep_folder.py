@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 
+from vitjax import files
 from vitjax.config import flatten
 from vitjax.errors import UserError
 from vitjax.runs.run_folder import RunFolder, differences
@@ -71,9 +72,7 @@ class SweepFolder:
     def write_text(self, name: str, text: str) -> None:
         """Writes a text file from the first process; then all go on."""
         if jax.process_index() == 0:
-            partial = self.path / f"{name}.tmp"
-            partial.write_text(text)
-            partial.replace(self.path / name)
+            files.write(self.path / name, text)
         processes.wait_for_all(name)
 
     def parts(self, number: int) -> list[list[str]] | None:
@@ -123,12 +122,21 @@ class PartFolder:
         processes.wait_for_all("dropped")
 
 
-def link_best(workdir: Path, name: str) -> None:
-    """Makes `workdir`/best lead to the folder of the member `name`."""
-    partial = workdir / "best.tmp"
-    partial.unlink(missing_ok=True)
-    os.symlink(Path("runs") / name, partial, target_is_directory=True)
-    partial.replace(workdir / "best")
+def link_best(workdir: Path, name: str) -> str:
+    """Makes `workdir`/best lead to the folder of the member `name`.
+
+    Where no links can be made, as on a mounted Drive, best.txt names that folder. Returns which of
+    the two it is.
+    """
+    target, partial = Path("runs") / name, workdir / "best.tmp"
+    try:
+        partial.unlink(missing_ok=True)
+        os.symlink(target, partial, target_is_directory=True)
+        partial.replace(workdir / "best")
+    except (OSError, NotImplementedError):
+        files.write(workdir / "best.txt", f"{target.as_posix()}\n")
+        return "best.txt"
+    return "best"
 
 
 def _parts(number: int) -> str:

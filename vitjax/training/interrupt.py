@@ -7,15 +7,6 @@ from types import FrameType
 from typing import Any
 
 
-class Interrupted(Exception):
-    """The run was asked to stop, and has saved its state."""
-
-    def __init__(self, signal_number: int, step: int):
-        name = signal.Signals(signal_number).name
-        super().__init__(f"{name}: saved at step {step}")
-        self.signal_number = signal_number
-
-
 class SignalWatch:
     """Within `with`, `received` becomes the number of the first SIGTERM or SIGINT.
 

@@ -23,6 +23,10 @@ class Metrics(flax.struct.PyTreeNode):
     def __add__(self, other: "Metrics") -> "Metrics":
         return jax.tree.map(jnp.add, self, other)
 
+    def of_member(self, place: int) -> "Metrics":
+        """Returns the sums of one member of [K]."""
+        return jax.tree.map(lambda x: x[place], self)
+
     def compute(self) -> Mapping[str, float]:
         """Returns the mean loss and the accuracy over all examples seen."""
         total = jax.device_get(self)

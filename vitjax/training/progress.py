@@ -1,11 +1,14 @@
 """What a run shows on the terminal."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
+
+from vitjax.runs.selection import score
 
 Say = Callable[[str], None]
 
@@ -26,6 +29,13 @@ class Pace:
             self.steps = max(1, min(8 * self.steps, wanted))
 
 
+def in_notebook() -> bool:
+    """Whether this is a notebook, whose output is no terminal and shows bars all the same."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return type(shell).__name__ in ("ZMQInteractiveShell", "Shell")  # Jupyter's, Colab's
+
+
 class EpochBar:
     """A bar over one epoch's steps with loss, accuracy, images/s and the time left."""
 
@@ -37,7 +47,7 @@ class EpochBar:
             desc=f"epoch {epoch}/{num_epochs}",
             unit="step",
             leave=False,
-            disable=None,  # no bar where the output is not a terminal
+            disable=False if in_notebook() else None,  # None: no bar unless on a terminal
             dynamic_ncols=True,
         )
 
@@ -68,6 +78,16 @@ def epoch_line(line: Mapping[str, Any], num_epochs: int, best: bool) -> str:
     parts.append(f"{line['images_per_second']:,.0f} images/s")
     parts.append(f"{line['seconds']:.1f} s")
     return "  ".join(parts) + ("  best" if best else "")
+
+
+def members_line(lines: Mapping[str, Mapping[str, Any]], select_by: str, num_epochs: int) -> str:
+    """Returns an epoch of several members, name -> line of metrics.jsonl, as text: the best one."""
+    name = max(lines, key=lambda name: score(lines[name], select_by))
+    line, seconds = lines[name], sum(each["seconds"] for each in lines.values())
+    return (
+        f"epoch {line['epoch']}/{num_epochs}  {len(lines)} members  best valid loss "
+        f"{line['valid_loss']:.4f} accuracy {line['valid_accuracy']:.4f} ({name})  {seconds:.1f} s"
+    )
 
 
 def result_table(result: Mapping[str, Any], workdir: Any) -> str:

@@ -51,3 +51,13 @@ def init_state(
         ema_params=jax.tree.map(jnp.copy, trained) if ema else None,
         metrics=Metrics.zero(),
     )
+
+
+def with_variables(state: TrainState, variables: Any, train_only: str) -> TrainState:
+    """Returns a state before the first step with other variables, {"params": ..., ...}."""
+    model_state = dict(variables)
+    params = model_state.pop("params")
+    ema_params = state.ema_params
+    if ema_params is not None:
+        ema_params = jax.tree.map(jnp.copy, split(params, train_only)[0])
+    return state.replace(params=params, model_state=model_state, ema_params=ema_params)

@@ -4,6 +4,7 @@ The only `jax.jit` of training, with that of together.py, which runs the same fo
 """
 
 import dataclasses
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -127,40 +128,32 @@ def gradients(recipe: Recipe, mesh: Mesh, variables: Any, batch: Batch, key: jax
 def train_step(
     recipe: Recipe, mesh: Mesh, seed: Any, data: Resident, epoch_order: Order, state: TrainState
 ) -> tuple[TrainState, jax.Array]:
-    """Returns the next state and True; or, where a number is not finite, False.
-
-    Then the parameters and the step are those before, for `diagnose`.
-    """
+    """Returns the next state and True; or, where a number is not finite, `state` and False."""
     epoch, i = jnp.divmod(state.step, recipe.steps_per_epoch)
     at = jax.tree.map(lambda x: x[i], epoch_order)
     batch = train_batch(recipe, mesh, seed, data, at, epoch)
     key = order.dropout_key(seed, state.step)
     variables = {"params": state.params, **state.model_state}
     grads, metrics, model_state = gradients(recipe, mesh, variables, batch, key)
-    trained, _ = split(state.params, recipe.train_only)
-    updates, opt_state = recipe.tx.update(grads, state.opt_state, trained)
-    new = optax.apply_updates(trained, updates)
+    learning, _ = split(state.params, recipe.train_only)
+    updates, opt_state = recipe.tx.update(grads, state.opt_state, learning)
+    new = optax.apply_updates(learning, updates)
     # Both norms: an update may overflow, and Lion's sign hides a gradient that is infinite.
     norms = optax.tree.norm(grads) + optax.tree.norm(new)
     finite = jnp.isfinite(metrics.loss) & jnp.isfinite(norms)
-    kept, model_state = jax.tree.map(
-        lambda a, b: jnp.where(finite, a, b), (new, model_state), (trained, state.model_state)
-    )
     ema_params = state.ema_params
     if ema_params is not None:
-        ema_params = optax.incremental_update(kept, ema_params, 1 - recipe.ema_decay)
+        ema_params = optax.incremental_update(new, ema_params, 1 - recipe.ema_decay)
     old = jax.tree.map(lambda m: jnp.where(i == 0, 0, m), state.metrics)
-    return (
-        TrainState(
-            step=state.step + finite,
-            params=merge(state.params, kept),
-            model_state=model_state,
-            opt_state=opt_state,
-            ema_params=ema_params,
-            metrics=old + metrics,
-        ),
-        finite,
+    after = TrainState(
+        step=state.step + 1,
+        params=merge(state.params, new),
+        model_state=model_state,
+        opt_state=opt_state,
+        ema_params=ema_params,
+        metrics=old + metrics,
     )
+    return jax.tree.map(functools.partial(jnp.where, finite), after, state), finite
 
 
 def evaluate(recipe: Recipe, mesh: Mesh, variables: Any, data: Resident) -> Metrics:

@@ -1,4 +1,4 @@
-"""What the files of a run state: versions, hardware, the data set, the result."""
+"""What the JSON files of a run say: versions and hardware, the data set, the result."""
 
 import os
 import platform
@@ -24,13 +24,18 @@ def versions() -> dict[str, str]:
     return {"vitjax": vitjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
 
 
+def provenance(mesh: Mesh) -> dict[str, Any]:
+    """Returns what config.json holds besides the config: with what a run is computed."""
+    return {"versions": versions(), "hardware": hardware(mesh)}
+
+
 def hardware(mesh: Mesh) -> str:
     """Returns the devices and the host, as results name them."""
     host = f"{os.cpu_count()} {platform.machine()} cores"
     return f"{mesh.size} x {mesh.devices.flat[0].device_kind}, host with {host}"
 
 
-def dataset_facts(setup: Setup) -> dict[str, Any]:
+def dataset_json(setup: Setup) -> dict[str, Any]:
     """Returns what dataset.json holds."""
     dataset, recipe = setup.dataset, setup.recipe
     return {
@@ -43,7 +48,7 @@ def dataset_facts(setup: Setup) -> dict[str, Any]:
     }
 
 
-def evaluation(
+def eval_json(
     metrics: Metrics,
     best: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],

@@ -1,0 +1,214 @@
+"""Members of a sweep in training, split over the devices."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from vitjax.errors import UserError
+from vitjax.runs.checkpoints import Checkpoints
+from vitjax.sweeps.group import Group
+from vitjax.training import processes
+from vitjax.training.diagnose import first_bad_layer
+from vitjax.training.metrics import Metrics
+from vitjax.training.progress import Say, timed
+from vitjax.training.run import with_weights
+from vitjax.training.sharding import make_mesh, replicated
+from vitjax.training.step import aot
+
+
+class Progress(NamedTuple):
+    """All that a group's training changes, with a leading member axis [K] but for `step`."""
+
+    step: Any  # optimiser steps done by the members that are active
+    states: Any
+    best: Any  # the states after each member's best epoch
+    active: Any  # bool; False: stopped early, diverged, or only fills up the devices
+
+
+class MemberParallel:
+    """The engine of a group (training/loop.py says what each method does); [K] are its members.
+
+    Compiled programs have the group's size, which fills up the devices.
+    """
+
+    def __init__(self, group: Group, checkpoints: Path, begin: Callable[[], Progress], say: Say):
+        """Goes on from `checkpoints`; `begin` serves where nothing is saved."""
+        self._group, self._programs, self._begin = group, group.programs, begin
+        self._say = say
+        self._checkpoints = Checkpoints(checkpoints, say)
+        self._states: Any = None
+        self._best: Any = None
+        self._orders: Any = None
+        self._validate: Any = None
+        self.steps_per_epoch = group.setup.recipe.steps_per_epoch
+        self.batch_size = group.setup.recipe.batch_size
+
+    def close(self) -> None:
+        """Waits for the last save."""
+        self._checkpoints.close()
+
+    def _put(self, column: np.ndarray) -> jax.Array:
+        """Fills [K] up with members that do not train, and splits it over the devices."""
+        whole = np.zeros(self._group.size, bool)
+        whole[: len(column)] = column
+        return jax.device_put(whole, self._programs.sharding)
+
+    def _gather(self, tree: Any) -> Any:
+        """Returns arrays of the group's size as NumPy's of [K]."""
+        num_members = len(self._group.members)
+        return jax.tree.map(lambda x: np.array(x[:num_members]), processes.gather(tree))
+
+    def resume(self) -> tuple[int, np.ndarray]:
+        """Restores the newest checkpoint; without one, begins."""
+        progress = self._checkpoints.restore(abstract_progress(self._group))
+        if progress is not None:
+            self._say(f"resuming at step {int(progress.step)}")
+        else:
+            progress = self._begin()
+        self._states, self._best = progress.states, progress.best
+        return int(progress.step), self._gather(progress.active)
+
+    def kept_steps(self) -> list[set[int]]:
+        """The steps of the members' best states."""
+        return [{int(step)} for step in self._gather(self._best.step)]
+
+    def compile(self) -> None:
+        """Compiles training, unless that was done to predict its memory, and validation."""
+        group, states = self._group, self._group.abstract_states
+        validate = group.values, states, group.data["valid"]
+        (self._validate,) = aot(group.setup.recipe, (self._programs.evaluate, validate))
+        _ = group.train_steps
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Draws the orders of the epoch, one for each seed."""
+        self._orders = self._programs.epoch_order(self._group.values, np.int32(epoch))
+
+    def train(self, active: np.ndarray, first: int, stop: int) -> np.ndarray:
+        """Trains the active members up to `stop`, each up to a step that is not finite."""
+        group = self._group
+        self._states, still = group.train_steps(
+            group.values,
+            self._states,
+            self._put(active),
+            group.data["train"],
+            self._orders,
+            np.int32(first),
+            np.int32(stop),
+        )
+        return self._gather(still)
+
+    def steps_done(self) -> np.ndarray:
+        """Each state's step."""
+        return self._gather(self._states.step)
+
+    def train_metrics(self) -> Metrics:
+        """Each state's metrics."""
+        return self._gather(self._states.metrics)
+
+    def validate(self) -> Metrics | None:
+        """Evaluates every member's state."""
+        group = self._group
+        return self._gather(self._validate(group.values, self._states, group.data["valid"]))
+
+    def learning_rates(self, step: int) -> np.ndarray:
+        """The rate of each member's schedule."""
+        group = self._group
+        rates = self._programs.learning_rate(group.values, group.places, np.int32(step))
+        return self._gather(rates)
+
+    def keep_as_best(self, improved: np.ndarray, step: int) -> None:
+        """Copies the states of the members that have improved."""
+        self._best = self._programs.select(self._put(improved), self._states, self._best)
+
+    def save(self, step: int, active: np.ndarray) -> None:
+        """Writes the progress of all members."""
+        if step not in self._checkpoints.steps():
+            everywhere = replicated(self._programs.mesh)
+            number = jax.device_put(np.int32(step), everywhere)
+            progress = Progress(number, self._states, self._best, self._put(active))
+            self._checkpoints.save(step, progress)
+
+    def wait(self) -> None:
+        """Waits until the last checkpoint is on disk."""
+        self._checkpoints.wait()
+
+    def first_bad_layer(self, place: int) -> str:
+        """Repeats the step that stopped a member, as its own run would, on one device."""
+        own, group, on_each = self._programs.member, self._group, np.int32(place)
+        values, state = jax.device_get(own((group.values, self._states), on_each))
+        orders = own(self._orders, on_each) if self._programs.seeded else self._orders
+        recipe, seed = group.member_recipe(values), self._programs.seed_of(values)
+        data = jax.tree.map(lambda x: x.addressable_shards[0].data, group.data["train"])
+        mesh = make_mesh([data.labels.device])
+        return first_bad_layer(recipe, mesh, seed, data, jax.device_get(orders), state)
+
+    def test(self) -> Metrics:
+        """Returns the metrics [K] on the test split of each member's best epoch."""
+        group = self._group
+        return self._gather(self._programs.evaluate(group.values, self._best, group.data["test"]))
+
+    def own_states(self) -> dict[int, tuple[Any, Any]]:
+        """Returns place -> best and last state, as NumPy, of the members of this process."""
+        best, last = processes.local_members(self._best), processes.local_members(self._states)
+        return {place: (best[place], last[place]) for place in self._group.own_places()}
+
+
+def fresh(group: Group, say: Say) -> Progress:
+    """Returns the progress before the first step."""
+    programs = group.programs
+    with timed("initialising", say):
+        states = programs.init(group.values, group.places)
+    if group.config.finetune.weights:
+        states = _with_weights(group, states, say)
+    active = np.arange(group.size) < len(group.members)
+    everyone = jax.device_put(np.ones(group.size, bool), programs.sharding)
+    best = programs.select(everyone, states, states)
+    return Progress(np.int32(0), states, best, jax.device_put(active, programs.sharding))
+
+
+def _with_weights(group: Group, states: Any, say: Say) -> Any:
+    """Loads each member's variables: what the weights lack, such as a head, is its own."""
+    if jax.process_count() > 1:
+        raise UserError(
+            "config.finetune.weights works in a sweep of one process only; leave it empty, or "
+            "start one process"
+        )
+    loaded = []
+    for place in range(group.size):
+        own = jax.tree.map(lambda x, place=place: x[place], states)
+        quiet = say if place == 0 else (lambda text: None)
+        loaded.append(with_weights(group.config, group.setup.recipe, own, quiet))
+    stacked = jax.tree.map(lambda *each: np.stack(each), *loaded)
+    return jax.device_put(stacked, group.programs.sharding)
+
+
+def survivors(group: Group, before: Group, checkpoints: Path, say: Say) -> Progress:
+    """Returns what a smaller group goes on with, of the one before, saved in `checkpoints`."""
+    saved_before = Checkpoints(checkpoints, say)
+    try:
+        saved = saved_before.restore(abstract_progress(before))
+    finally:
+        saved_before.close()
+    if saved is None:
+        raise UserError(f"{checkpoints} is lost; put it back")
+    names = [member.name for member in before.members]
+    kept = np.asarray([names.index(member.name) for member in group.members], np.int32)
+    places, take = group.padded(kept), group.programs.take
+    active = np.array(processes.gather(saved.active))[places]
+    active[len(kept) :] = False
+    placed = jax.device_put(active, group.programs.sharding)
+    return Progress(saved.step, take(saved.states, places), take(saved.best, places), placed)
+
+
+def abstract_progress(group: Group) -> Progress:
+    """Returns the shapes and the placement of a group's progress."""
+    states, mesh = group.abstract_states, group.programs.mesh
+    return Progress(
+        jax.ShapeDtypeStruct((), np.int32, sharding=replicated(mesh)),
+        states,
+        states,
+        jax.ShapeDtypeStruct((group.size,), bool, sharding=group.programs.sharding),
+    )

@@ -1,0 +1,206 @@
+"""Members that train together, from one halving of the sweep to the next."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from vitjax.config import to_json
+from vitjax.data.dataset import Dataset
+from vitjax.errors import UserError
+from vitjax.runs.logs import Logs
+from vitjax.runs.record import Record
+from vitjax.runs.run_folder import RunFolder
+from vitjax.sweeps import member_folder
+from vitjax.sweeps.group import Group
+from vitjax.sweeps.member_parallel import MemberParallel, Progress, fresh, survivors
+from vitjax.sweeps.plan import Member
+from vitjax.sweeps.sweep_folder import PartFolder, SweepFolder
+from vitjax.training import processes
+from vitjax.training.interrupt import SignalWatch
+from vitjax.training.loop import Training
+from vitjax.training.progress import Say
+from vitjax.training.run_json import eval_json
+
+
+class Context(NamedTuple):
+    """What all segments of a sweep share."""
+
+    folder: SweepFolder
+    mesh: Mesh
+    vectorize: bool | None
+    words: Sequence[str]  # of the command line
+    read_data: Callable[[ConfigDict], Dataset]
+    say: Say
+
+    def group(self, members: Sequence[Member]) -> Group:
+        """Returns the programs and the data of members that train together."""
+        return Group(members, self.read_data(members[0].config), self.mesh, self.vectorize)
+
+
+class Part(NamedTuple):
+    """Members that train together."""
+
+    folder: PartFolder
+    members: list[Member]
+
+    def members_of(self, segment: int) -> list[Member]:
+        """Returns the members that train, or have trained, in a segment."""
+        _, outcomes = self.folder.done()
+        return [
+            m for m in self.members if outcomes.get(m.name, {}).get("segment", segment) >= segment
+        ]
+
+    def members_left(self) -> list[Member]:
+        """Returns the members that have not ended."""
+        _, outcomes = self.folder.done()
+        return [m for m in self.members if m.name not in outcomes]
+
+
+class Segment(NamedTuple):
+    """Members in training."""
+
+    number: int
+    part: Part
+    group: Group
+    engine: MemberParallel
+    training: Training
+    records: list[Record]
+
+    def end(self, places: Sequence[int], otherwise: str) -> None:
+        """Completes the folders of members; `otherwise` is how those end that have not finished.
+
+        Those that have finished are measured on test, at their best epochs.
+        """
+        segments, outcomes = self.part.folder.done()
+        steps, results = self.engine.steps_done(), self._results(places)
+        self._write_folders(places, results)
+        for place, result in zip(places, results, strict=True):
+            measured = result or self.records[place].best
+            outcomes[self.group.members[place].name] = {
+                "status": otherwise if result is None else "finished",
+                "segment": self.number,
+                "step": int(steps[place]),
+                **{key: value for key, value in measured.items() if key != "step"},
+            }
+        self.part.folder.write_done(segments, outcomes)
+
+    def _results(self, places: Sequence[int]) -> list[dict[str, Any] | None]:
+        """Returns what eval.json holds of each member, None of one that has not finished."""
+        finished = [self.training.is_finished(place) for place in places]
+        if not any(finished):
+            return [None] * len(places)
+        metrics = self.engine.test()
+        return [
+            self._result(place, metrics) if done else None
+            for place, done in zip(places, finished, strict=True)
+        ]
+
+    def _result(self, place: int, metrics: Any) -> dict[str, Any]:
+        record, own = self.records[place], metrics.of_member(place)
+        measured = {f"test_{name}": value for name, value in own.compute().items()}
+        record.log(record.lines[-1]["step"], measured)
+        config = self.group.members[place].config
+        return eval_json(own, record.best, record.lines, self.group.setup, config)
+
+    def _write_folders(
+        self, places: Sequence[int], results: Sequence[dict[str, Any] | None]
+    ) -> None:
+        states = self.engine.own_states()
+        for place, result in zip(places, results, strict=True):
+            if place in states:
+                record, (best, last) = self.records[place], states[place]
+                member_folder.end(record.folder, record.best.get("step"), best, last, result)
+        processes.wait_for_all("written")
+
+
+def train(
+    context: Context,
+    part: Part,
+    number: int,
+    until: int | None,
+    signals: SignalWatch,
+    group: Group | None,
+) -> None:
+    """Trains the members of a part that are left up to epoch `until` (None: to the end).
+
+    `group` is theirs, if it is there already.
+    """
+    members = part.members_left()
+    config = members[0].config
+    names = ", ".join(member.name for member in members)
+    context.say(f"training  {len(members)} members together: {names[:200]}")
+    with opened(context, part, number, group or context.group(members)) as segment:
+        segment.training.train(min(until or config.num_epochs, config.num_epochs), signals)
+        places = range(len(members))
+        active = segment.training.active
+        ended = [i for i in places if segment.training.is_finished(i) or not active[i]]
+        segment.end(ended, "diverged")
+        _, outcomes = part.folder.done()
+        part.folder.write_done(number + 1, outcomes)
+
+
+def drop(context: Context, part: Part, number: int, names: Sequence[str]) -> None:
+    """Ends the members called so that have not ended by themselves, after a segment."""
+    left = {member.name for member in part.members_left()} & set(names)
+    if left:
+        members = part.members_of(number)
+        with opened(context, part, number, context.group(members)) as segment:
+            segment.end([i for i, m in enumerate(members) if m.name in left], "dropped")
+
+
+@contextlib.contextmanager
+def opened(context: Context, part: Part, number: int, group: Group) -> Iterator[Segment]:
+    """Opens the training of members where it left off, with their folders locked."""
+    own, records = group.own_places(), []
+    with contextlib.ExitStack() as closing:
+        for place, member in enumerate(group.members):
+            folder = context.folder.run(member.name)
+            if place in own:
+                with named(member):
+                    member_folder.begin(folder, member, group.setup, context.words)
+                    closing.enter_context(folder.lock())
+            records.append(_record(context, folder, member, place in own))
+            closing.callback(records[-1].close)
+        begin = functools.partial(_begin, context, part, group, number)
+        engine = MemberParallel(group, part.folder.checkpoints(number), begin, context.say)
+        closing.callback(engine.close)
+        training = Training(
+            engine,
+            records,
+            [member.name for member in group.members],
+            context.folder.path,
+            num_epochs=group.config.num_epochs,
+            steps_per_call=group.config.steps_per_call,
+            say=context.say,
+        )
+        yield Segment(number, part, group, engine, training, records)
+
+
+def _record(context: Context, folder: RunFolder, member: Member, own: bool) -> Record:
+    """Returns the record of a member; this process writes it if it is its `own`."""
+    config, logs = member.config, None
+    if own:
+        sweep = context.folder.path.name
+        logs = Logs(folder.path, to_json(config), sweep=sweep, **config.log)
+    return Record(folder, logs, select_by=config.select_by, patience=config.patience, writes=own)
+
+
+def _begin(context: Context, part: Part, group: Group, number: int) -> Progress:
+    """Returns where a segment begins: with the survivors of the one before."""
+    if number == 0:
+        return fresh(group, context.say)
+    before = context.group(part.members_of(number - 1))
+    return survivors(group, before, part.folder.checkpoints(number - 1), context.say)
+
+
+@contextlib.contextmanager
+def named(member: Member) -> Iterator[None]:
+    """Says which member an error is about."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"member {member.name}: {error}") from error
