@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from vitjax.config import default
 from vitjax.published.ledger import find
-from vitjax.published.recipe import apply_row
+from vitjax.recipes import apply_row
 
 SIZES = {"tiny": "swin_t", "small": "swin_s"}
 

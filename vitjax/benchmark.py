@@ -6,7 +6,7 @@ python -m vitjax.benchmark --suite=attention --plot=attention.png
 
 Suites run on random images. --peers needs the extra [bench]; vitjax and PyTorch take turns in one
 run, so that their ratio holds on a busy machine, where an absolute time means little. --markdown
-prints README's section from the results that come with vitjax.
+prints what vitjax/benchmarking/README.md holds, from the results that come with vitjax.
 """
 
 import json
@@ -35,7 +35,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     rounds = command.integer("rounds", 7, "Turns that each trainer takes.", lower_bound=1)
     json_file = command.string("json", None, "File that the results are written to.")
     plot = command.png("plot", "PNG file for a figure of --suite=attention's times and memory.")
-    markdown = command.switch("markdown", "Print README's section, and measure nothing.")
+    markdown = command.switch(
+        "markdown", "Print vitjax/benchmarking/README.md, and measure nothing."
+    )
 
     def main() -> int:
         if markdown.value:

@@ -1,17 +1,25 @@
 """The benchmark measures what it says; its figures come from its files."""
 
+import dataclasses
+import functools
 import importlib.util
 import json
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import pytest
-from commands import REPO, environment
+from commands import REPO, main, main_in_process_of_its_own
 
 from vitjax import config_file, models
-from vitjax.benchmarking import measure, profile, speed_tables, start, token_scaling
+from vitjax.benchmarking import (
+    measure,
+    member_scaling,
+    profile,
+    speed_tables,
+    start,
+    suites,
+    token_scaling,
+)
 from vitjax.benchmarking.cases import SEEDS
 from vitjax.benchmarking.ours import make_recipe
 from vitjax.benchmarking.worker import PeerError, Worker
@@ -28,16 +36,7 @@ CONFIGS = {  # of the suite's models
 STARTS = ("stem", "kernel_init", "qkv_init", "out_init", "embedding_std", "clone_layers")
 
 
-def benchmark(*args, code=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "vitjax.benchmark", *args],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        cwd=REPO,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout, done.stderr
+benchmark = functools.partial(main, module="vitjax.benchmark")
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -100,7 +99,9 @@ def test_where_linear_attention_begins_to_pay(seconds, expected):
     assert token_scaling.crossing(points) == expected
 
 
-def test_measures_a_model_of_the_suite(tmp_path):
+def test_measures_a_model_of_the_suite(tmp_path, monkeypatch):
+    fewer = dataclasses.replace(SEEDS["vit_light"], cpu_num_train=640, cpu_num_test=256)
+    monkeypatch.setitem(SEEDS, "vit_light", fewer)
     path = tmp_path / "out.json"
     out, _ = benchmark("--only=vit_light", "--rounds=1", f"--json={path}")
     assert "vit_light: 1,994 parameters, 163,152 MACs, batch 32" in out
@@ -147,13 +148,21 @@ def test_measures_attention(tmp_path):
     assert json.loads(path.read_text())["points"][0]["tokens"] == 65
 
 
-def test_measures_a_sweep(tmp_path):
-    path = tmp_path / "out.json"
-    out, _ = benchmark("--suite=sweep", "--only=9", "--rounds=1", f"--json={path}")
-    assert "| 9 |" in out
-    (point,) = json.loads(path.read_text())["points"]
+def test_measures_a_sweep(monkeypatch):
+    monkeypatch.setattr(member_scaling, "STEPS", 5)
+    said = []
+    results = suites.sweep(["9"], 1, said.append)
+    assert "| 9 |" in said[0]
+    (point,) = results["points"]
     seconds = {name: s["median"] for name, s in point["step_seconds"].items()}
     assert point["times_faster"] == pytest.approx(9 * seconds["alone"] / seconds["together"])
+
+
+@pytest.mark.slow
+def test_the_command_measures_a_sweep_on_a_device_per_core():
+    args = "--suite=sweep", "--only=9", "--rounds=1"
+    out, _ = main_in_process_of_its_own(*args, module="vitjax.benchmark")
+    assert "| 9 |" in out
 
 
 @pytest.mark.slow
@@ -166,9 +175,9 @@ def test_measures_the_start(tmp_path):
 
 
 def test_a_start_that_fails_is_said(monkeypatch):
-    monkeypatch.setattr(start, "_COMMAND", (*start._COMMAND, "--config.num_epochs=x"))
+    monkeypatch.setattr(start, "COMMAND", (*start.COMMAND, "--config.num_epochs=x"))
     with pytest.raises(RuntimeError, match=r"vitjax\.main .* failed: .*num_epochs"):
-        start.start(rounds=1)
+        start.measure_start(rounds=1)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +202,14 @@ def test_a_missing_peer_is_said():
         Worker(case, compiled=False, num_threads=1, num_workers=0)
 
 
-def test_readme_holds_what_the_command_prints():
-    begin, end = "<!-- begin: python -m vitjax.benchmark --markdown -->", "<!-- end -->"
-    section = (REPO / "README.md").read_text().split(begin)[1].split(end)[0]
-    assert section.strip() == speed_tables.markdown().strip()
+def test_the_page_is_what_the_command_prints():
+    page = (REPO / "vitjax/benchmarking/README.md").read_text()
+    out, _ = benchmark("--markdown")
+    assert page == out
+    assert "PyTorch / vitjax: step" in page
+
+
+def test_recorded_results_are_all_shown():
+    page = speed_tables.markdown()
+    for path in speed_tables.RESULTS.iterdir():
+        assert json.loads(path.read_text())["command"] in page

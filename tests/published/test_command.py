@@ -1,15 +1,15 @@
 """python -m vitjax.published, as a user types it."""
 
+import functools
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
-from commands import REPO, environment
+from commands import REPO, main
 
-from vitjax.published import ledger, ledger_tables, rows
+from vitjax.errors import UserError
+from vitjax.published import ledger, ledger_tables, recording, rows
 
 KEYS = {
     "seed", "row", "family", "published_params", "params", "published_macs", "macs", "published",
@@ -17,14 +17,7 @@ KEYS = {
 }  # fmt: skip
 
 
-def published(*args, code=0, cwd=REPO, **env):
-    """Runs the command and returns (stdout, stderr); its exit code must be `code`."""
-    done = subprocess.run(
-        [sys.executable, "-m", "vitjax.published", *args],
-        capture_output=True, text=True, env=environment(**env), cwd=cwd,
-    )  # fmt: skip
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout, done.stderr
+published = functools.partial(main, module="vitjax.published")
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +103,9 @@ def test_markdown():
     assert out.count("<details>") == out.count("</details>") == 3
 
 
-def test_readmes_section_is_the_commands(entries):
-    begin, end = "<!-- begin: python -m vitjax.published --markdown -->\n", "<!-- end -->"
-    section = (REPO / "README.md").read_text().partition(begin)[2].partition(end)[0]
-    assert (
-        section.strip() == ledger_tables.markdown(list(entries.values()), ledger.sweeps()).strip()
-    )
+def test_the_page_is_what_the_command_prints(entries):
+    page = (REPO / "vitjax/published/README.md").read_text()
+    assert page.strip() == ledger_tables.markdown(list(entries.values()), ledger.sweeps()).strip()
 
 
 @pytest.mark.parametrize(
@@ -137,15 +127,27 @@ def test_errors_are_one_line(args, code, said):
 
 def test_help():
     out, _ = published("--help")
-    assert "--[no]markdown" in out
+    assert "--markdown  [bool]" in out
 
 
-def test_a_count_that_differs_is_shown_and_exits_1(tmp_path):
-    ignore = shutil.ignore_patterns("__pycache__")
-    for folder in ("vitjax", "configs"):
-        shutil.copytree(REPO / folder, tmp_path / folder, ignore=ignore)
-    path = tmp_path / "vitjax" / "published" / "rows" / "seed_000.json"
+def test_a_count_that_differs_is_shown_and_exits_1(tmp_path, monkeypatch):
+    rows_folder = shutil.copytree(ledger.ROWS, tmp_path / "rows")
+    path = rows_folder / "seed_000.json"
     path.write_text(path.read_text().replace('"params": "1994"', '"params": "1995"', 1))
-    out, _ = published("--row=mnist", code=1, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    monkeypatch.setattr(ledger, "ROWS", rows_folder)
+    out, _ = published("--row=mnist", code=1)
     assert "DISAGREES vit_light mnist: parameters: 1,994 built, 1,995 published" in out
     assert "1 DISAGREES" in out
+
+
+def test_a_result_is_taken_into_a_checkout_only(tmp_path):
+    installed = tmp_path / "site-packages" / "vitjax" / "published" / "results"
+    with pytest.raises(UserError, match=r"--record writes into a checkout of vitjax, and .*site-p"):
+        recording.checkout_results(installed)
+    (tmp_path / "site-packages" / "pyproject.toml").parent.mkdir()
+    (tmp_path / "site-packages" / "pyproject.toml").write_text('[project]\nname = "other"\n')
+    with pytest.raises(UserError, match=r"run it in a checkout, after pip install -e \."):
+        recording.checkout_results(installed)
+    assert recording.checkout_results() == ledger.RESULTS
+    _, err = published(f"--record={tmp_path}", code=1)
+    assert f"--record={tmp_path} is not the folder of a finished run" in err

@@ -15,7 +15,7 @@ from vitjax.config import check, flatten, to_json
 from vitjax.errors import UserError
 from vitjax.published import ledger
 from vitjax.published.ledger import find, measured, parse, rows
-from vitjax.published.recipe import OPTIONS
+from vitjax.recipes import OPTIONS
 
 NUM_ROWS = {
     ("000", "vit_light"): 10,
@@ -75,7 +75,7 @@ def test_number_of_rows():
 
 def test_number_of_columns_of_each_table():
     for family, lengths in NUM_COLUMNS.items():
-        ids = collections.Counter(table for row in rows(family=family) for table in row.tables)
+        ids = collections.Counter(table for row in rows(family=family) for table in row.printed_ids)
         assert [ids[f"{family}-{i + 1}"] for i in range(len(lengths))] == lengths
 
 
@@ -86,7 +86,7 @@ def test_seed_003_cell_by_cell(seed):
         table = f"{family}-{len(shape[family])}"
         for column in columns:
             row = find(family, column["Params"])
-            assert row.tables[table] == column.pop("Params")
+            assert row.printed_ids[table] == column.pop("Params")
             seen.add((family, row.row))
             cells = {k: v for k, v in column.items() if k.strip("- ")}
             count, printed = cells.get("# params", ""), {**row.printed, **row.published}
@@ -101,7 +101,7 @@ def test_seed_003_cell_by_cell(seed):
                 number = re.search(r"\d+\.?\d*", cells[name])
                 assert row.accuracies[name] == (float(number[0]) if number else None)
     assert shape == NUM_COLUMNS
-    in_tables = [r for r in rows(seed="003") if any(re.search(r"-\d$", t) for t in r.tables)]
+    in_tables = [r for r in rows(seed="003") if any(re.search(r"-\d$", t) for t in r.printed_ids)]
     assert seen == {(row.family, row.row) for row in in_tables}
 
 
@@ -139,7 +139,7 @@ def test_seed_001_in_its_words(seed):
     for heading in re.findall(r"<b>.*?</b>", text):
         assert sum(row.excerpt.startswith(heading) for row in rows(seed="001")) == 1, heading
     initialisers = re.search(r"methods such as (.*?)\. The best", text)[1].replace("\\", "")
-    printed = [row.printed["init"] for row in rows(seed="001") if "initialisers" in row.tables]
+    printed = [row.printed["init"] for row in rows(seed="001") if "initialisers" in row.printed_ids]
     assert sorted(initialisers.lower().split(", ")) == sorted(name.lower() for name in printed)
 
 
@@ -147,7 +147,7 @@ def test_seeds_000_and_002_in_their_words(seed):
     text = seed("000")
     grids = re.search(r"Learning rate \[(.*?)\].*?Batch size \[(.*?)\]", text, re.DOTALL).groups()
     expected = set(itertools.product(*(numbers.split(", ") for numbers in grids)))
-    grid = [row for row in rows(family="vit_light") if "grid" in row.tables]
+    grid = [row for row in rows(family="vit_light") if "grid" in row.printed_ids]
     assert {(row.printed["lr"], row.printed["batch_size"]) for row in grid} == expected
     (best,) = (row for row in grid if row.published.get("test_acc"))
     cells = best.published["test_acc"], best.printed["batch_size"], best.printed["lr"]
@@ -185,7 +185,7 @@ def test_corrections_of_the_counts():
 def test_no_correction_without_a_reason():
     for row in rows():
         assert all(len(c.why) > 10 for c in row.corrections), row.row
-        assert row.source, row.row
+        assert row.printed_in, row.row
 
 
 def test_ids_that_repeat_over_families_stay_apart():
@@ -231,24 +231,26 @@ def test_unknown_names():
 
 def test_a_result_is_found_by_its_row(tmp_path):
     result = {"seed": "003", "family": "vit", "row": "110421", "accuracies": {"test_acc": 80.0}}
+    result |= {"training_seeds": [0], "command": "c", "hardware": "h", "versions": {}}
     (tmp_path / "a.json").write_text(json.dumps(result))
     assert measured(find("vit", "110421"), tmp_path) == result
     assert measured(find("vit", "110521"), tmp_path) is None
     (tmp_path / "b.json").write_text("{}")
-    with pytest.raises(UserError, match=r"b\.json lacks accuracies, family, row, seed"):
+    with pytest.raises(
+        UserError, match=r"b\.json lacks accuracies, command, family, ha.*, row, seed"
+    ):
         measured(find("vit", "110521"), tmp_path)
 
 
-def test_a_wrong_file_is_named(tmp_path, monkeypatch):
+def test_a_wrong_file_is_named(tmp_path):
     row = {"row": "a", "family": "f", "tables": {"t": "a"}, "hyperparameters": {"depth": "8"}}
     row |= {"published": {}, "config": "c"}
     correction = {"cell": "depth", "printed": "9", "value": 12, "why": "because"}
     content = {"seed": "009", "tables": {"t": {"source": "s"}}}
     content["rows"] = [row | {"corrections": [correction]}]
     (tmp_path / "seed_009.json").write_text(json.dumps(content))
-    monkeypatch.setattr(ledger, "_ROWS", tmp_path)
     with pytest.raises(UserError, match=r"seed_009.json, row 'a'.*says '9' is printed.*'8'"):
-        ledger._load.__wrapped__()
+        ledger.read(tmp_path)
 
 
 @pytest.mark.parametrize("row", [r for r in rows() if r.config], ids=lambda r: r.config)

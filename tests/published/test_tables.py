@@ -29,5 +29,12 @@ def test_a_sweep_has_a_line_for_each_mean_and_says_what_did_not_finish():
 
 def test_a_row_measured_with_several_seeds_shows_their_deviation():
     entry = rebuild.entry(find("vit_light", "mnist"))
-    entry["measured"] = {"accuracies": {"test_acc": 91.5}, "deviations": {"test_acc": 2.12}}
-    assert "| 91.50 ± 2.12 |" in ledger_tables.markdown([entry])
+    entry["measured"] = {
+        "accuracies": {"test_acc": 91.5}, "deviations": {"test_acc": 2.12},
+        "training_seeds": [0, 2], "command": "python -m vitjax.sweep", "hardware": "1 x cpu",
+        "versions": {"jax": "0"},
+    }  # fmt: skip
+    page = ledger_tables.markdown([entry])
+    assert "| 91.50 ± 2.12 |" in page
+    by = "`python -m vitjax.sweep` on 1 x cpu; jax 0, random seeds 0, 2"
+    assert f"- measured, mnist: {by}" in page

@@ -85,7 +85,7 @@ def measure(
         "epoch_seconds": summary(epochs["vitjax"]),
         "peers": {
             name: {
-                **worker.facts,
+                **worker.network,
                 "step_seconds": summary(steps[name]),
                 "step_ratio": ratio(steps[name], steps["vitjax"]),
                 **_epoch(epochs, name),

@@ -17,7 +17,7 @@ from vitjax.training.step import aot
 
 CASE = "vit_light"
 SIZES = (9, 64)  # members
-_STEPS = 100  # of each member in one turn
+STEPS = 100  # of each member in one turn
 
 
 class Together:
@@ -83,8 +83,8 @@ def _point(
     compile_seconds = {"alone": alone_compile, "together": together.compile_once()}
     said = in_turn(
         {
-            "alone": lambda: alone.steps(_STEPS) / _STEPS,
-            "together": lambda: together.steps(_STEPS) / _STEPS,
+            "alone": lambda: alone.steps(STEPS) / STEPS,
+            "together": lambda: together.steps(STEPS) / STEPS,
         },
         rounds,
     )

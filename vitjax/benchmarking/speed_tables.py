@@ -1,4 +1,4 @@
-"""Results of benchmarks as text: lines for the terminal, a section for README."""
+"""Results of benchmarks as text: lines for the terminal, the page README.md beside this file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,12 +6,50 @@ from pathlib import Path
 from typing import Any
 
 _GOOD_RATIO = 1.5  # of PyTorch's epoch to ours
-RESULTS = Path(__file__).parents[1] / "published" / "results"
+RESULTS = Path(__file__).parent / "results"  # written by --json=SUITE_MACHINE.json
+_TITLES = {
+    "seeds": "The published models",
+    "attention": "ViT and Linformer as tokens grow",
+    "sweep": "Members of a sweep together",
+    "start": "From the command to the first step",
+}
+_INTRODUCTION = """\
+<!-- written by: python -m vitjax.benchmark --markdown > vitjax/benchmarking/README.md -->
+# Speed: vitjax beside PyTorch
+
+An epoch is one compiled program: order, augmentation, steps and metrics on the device, evaluation
+in a second one. Compiled programs are kept, so that the next run starts at once. How fast that is
+on your machine, model by model:
+
+```bash
+python -m vitjax.benchmark --only=vit_light --rounds=2
+```
+
+`--suite=seeds --peers` (extra `[bench]`) measures the models of the published works that vitjax
+rebuilds beside what one would use instead in PyTorch: vit-pytorch, linformer, mlp-mixer-pytorch and
+torch's own encoder, as they are and by `torch.compile`, each in a process of its own. The images
+are random. vitjax and its peers take turns in one run and the ratios are medians over the turns, so
+that they hold on a busy machine, where an absolute time means little. A step is compared without
+augmentation; an epoch, with evaluation, is ours with augmentation on the device against a
+`DataLoader` with PIL transforms in one worker for each core.
+
+`--suite=attention` compares ViT with Linformer as tokens grow, `--suite=sweep` members of a sweep
+together with the same members one after another, `--suite=start` times the wait for the first step,
+`--config=FILE` measures a run of yours.
+
+A step takes at least the time of its matrix products. What a ViT's step spends "outside products"
+on a CPU is mostly softmax, transpositions around attention, activations and norms. Below the table
+stands what that means where an epoch gains less than half.
+
+Figures on GPUs and TPUs are pending: none has been at hand.
+`python -m vitjax.benchmark --suite=seeds --peers --json=OUT` is all that it takes; no data and no
+network are needed.
+"""
 
 
-def header(facts: Mapping[str, Any], peak: float) -> str:
+def header(conditions: Mapping[str, Any], peak: float) -> str:
     """Returns what the figures below it were measured on."""
-    return f"{facts['hardware']}; a large matrix product runs at {peak / 1e9:,.0f} GFLOP/s"
+    return f"{conditions['hardware']}; a large matrix product runs at {peak / 1e9:,.0f} GFLOP/s"
 
 
 def case_line(name: str, result: Mapping[str, Any]) -> str:
@@ -28,14 +66,14 @@ def case_line(name: str, result: Mapping[str, Any]) -> str:
         f"  compiling {compiled['cold']:.1f} s, {compiled['cached']:.1f} s from the cache",
         f"  epoch of {result['train_images']:,} images {_range(result['epoch_seconds'])}",
     ]
-    for peer, facts in result["peers"].items():
+    for peer, theirs in result["peers"].items():
         line = (
-            f"  PyTorch {peer} ({facts['num_params']:,} parameters): step "
-            f"{_range(facts['step_seconds'])}, ratio {facts['step_ratio']:.2f}"
+            f"  PyTorch {peer} ({theirs['num_params']:,} parameters): step "
+            f"{_range(theirs['step_seconds'])}, ratio {theirs['step_ratio']:.2f}"
         )
-        if "epoch_ratio" in facts:
-            epoch = _range(facts["epoch_seconds"])
-            line += f"; epoch {epoch}, ratio {facts['epoch_ratio']:.2f}"
+        if "epoch_ratio" in theirs:
+            epoch = _range(theirs["epoch_seconds"])
+            line += f"; epoch {epoch}, ratio {theirs['epoch_ratio']:.2f}"
         lines.append(line)
     return "\n".join(lines)
 
@@ -106,24 +144,23 @@ def start_line(results: Mapping[str, Any]) -> str:
 
 
 def markdown() -> str:
-    """Returns README's section on speed, from the result files that come with vitjax."""
-    parts = []
-    for path in sorted(RESULTS.glob("benchmark_seeds_*.json")):
+    """Returns the page, from the result files that come with vitjax."""
+    parts = [_INTRODUCTION]
+    for path in sorted(RESULTS.glob("seeds_*.json")):
         parts += _seeds_section(json.loads(path.read_text()))
-    for path in sorted(RESULTS.glob("benchmark_attention_*.json")):
+    for path in sorted(RESULTS.glob("attention_*.json")):
         parts += _attention_section(json.loads(path.read_text()))
-    for path in sorted(RESULTS.glob("benchmark_sweep_*.json")):
+    for path in sorted(RESULTS.glob("sweep_*.json")):
         parts += _sweep_section(json.loads(path.read_text()))
-    for path in sorted(RESULTS.glob("benchmark_start_*.json")):
+    for path in sorted(RESULTS.glob("start_*.json")):
         results = json.loads(path.read_text())
-        parts += [*_source(results), "", start_line(results), ""]
-    return "\n".join(parts)
+        parts += [*_heading("start", results), start_line(results)]
+    return "\n".join(parts).rstrip()
 
 
 def _seeds_section(results: Mapping[str, Any]) -> list[str]:
     lines = [
-        *_source(results),
-        "",
+        *_heading("seeds", results),
         "| model | parameters | batch | step | of matmul peak | outside products | "
         "PyTorch / vitjax: step | compiled | epoch |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
@@ -171,8 +208,7 @@ def _ratio(peers: Mapping[str, Any], name: str, key: str) -> str:
 def _attention_section(results: Mapping[str, Any]) -> list[str]:
     batch = results["points"][0]["batch_size"]
     return [
-        *_source(results),
-        "",
+        *_heading("attention", results),
         f"Two layers of width 128, batch {batch}, Linformer with k = 64:",
         "",
         *attention_lines(results),
@@ -183,8 +219,7 @@ def _attention_section(results: Mapping[str, Any]) -> list[str]:
 def _sweep_section(results: Mapping[str, Any]) -> list[str]:
     first = results["points"][0]
     return [
-        *_source(results),
-        "",
+        *_heading("sweep", results),
         f"Members of a sweep of {first['case']}, batch {first['batch_size']}:",
         "",
         *sweep_lines(results),
@@ -192,6 +227,8 @@ def _sweep_section(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _source(results: Mapping[str, Any]) -> Sequence[str]:
+def _heading(suite: str, results: Mapping[str, Any]) -> Sequence[str]:
+    """Says what was measured, by which command and on what."""
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    return [f"`{results['command']}` on {results['hardware']}; {versions}:"]
+    by = f"`{results['command']}` on {results['hardware']}; {versions}:"
+    return [f"## {_TITLES[suite]}", "", by, ""]

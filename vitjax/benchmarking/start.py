@@ -10,11 +10,11 @@ from typing import Any
 
 from vitjax.benchmarking.measure import summary
 
-_COMMAND = (sys.executable, "-m", "vitjax.main", "--config.num_epochs=1")
+COMMAND = (sys.executable, "-m", "vitjax.main", "--config.num_epochs=1")
 _SAID = {"first_step": "compiling (", "first_epoch": "epoch 1/1"}  # when a run begins and ends them
 
 
-def start(rounds: int) -> dict[str, Any]:
+def measure_start(rounds: int) -> dict[str, Any]:
     """Returns the seconds from the command to its first step, and to the end of its first epoch.
 
     `cold` is with nothing compiled before, `cached` with the programs of the run before it.
@@ -34,7 +34,7 @@ def _run(folder: Path, name: str) -> dict[str, float]:
     """Runs the command; programs are kept in `folder`. Raises RuntimeError where it fails."""
     began, seconds = time.perf_counter(), {}
     with subprocess.Popen(
-        [*_COMMAND, f"--workdir={folder / name}"],
+        [*COMMAND, f"--workdir={folder / name}"],
         env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(folder / "programs")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -48,5 +48,5 @@ def _run(folder: Path, name: str) -> dict[str, float]:
                 if line.startswith(words):
                     seconds[event] = time.perf_counter() - began
     if process.returncode or len(seconds) < len(_SAID):
-        raise RuntimeError(f"{' '.join(_COMMAND[1:])} failed: {''.join(lines)[-500:]}")
+        raise RuntimeError(f"{' '.join(COMMAND[1:])} failed: {''.join(lines)[-500:]}")
     return seconds

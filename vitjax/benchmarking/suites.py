@@ -9,9 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vitjax.benchmarking import member_scaling as sweep_suite
-from vitjax.benchmarking import start as start_suite
-from vitjax.benchmarking import token_scaling as attention_suite
+from vitjax.benchmarking import member_scaling, token_scaling
 from vitjax.benchmarking.cases import SEEDS, Case
 from vitjax.benchmarking.measure import COMPILED, matmul_peak, measure
 from vitjax.benchmarking.ours import Ours
@@ -22,6 +20,7 @@ from vitjax.benchmarking.speed_tables import (
     start_line,
     sweep_lines,
 )
+from vitjax.benchmarking.start import measure_start
 from vitjax.benchmarking.worker import Worker
 from vitjax.errors import UserError
 from vitjax.host import num_cores
@@ -42,7 +41,7 @@ def seeds(only: Sequence[str], with_peers: bool, rounds: int, say: Say) -> dict[
     _check(only, SEEDS)
     dtype = _dtype()
     peak = matmul_peak(dtype)
-    say(header(_facts(), peak))
+    say(header(_conditions(), peak))
     results = {}
     for name, case in cases.items():
         ours = Ours.of_case(case, dtype)
@@ -51,7 +50,7 @@ def seeds(only: Sequence[str], with_peers: bool, rounds: int, say: Say) -> dict[
                 ours, peers, rounds=rounds, epoch_rounds=min(rounds, _EPOCH_ROUNDS), peak=peak
             )
         say(case_line(name, results[name]))
-    return {**_facts(), "matmul_peak": peak, "results": results}
+    return {**_conditions(), "matmul_peak": peak, "results": results}
 
 
 def config(options: Any, rounds: int, say: Say) -> dict[str, Any]:
@@ -63,39 +62,39 @@ def config(options: Any, rounds: int, say: Say) -> dict[str, Any]:
     splits = setup.dataset.splits
     held_out = splits["valid" if "valid" in splits else "test"]
     ours = Ours.of_splits(setup.recipe, splits["train"], held_out)
-    say(header(_facts(), peak))
+    say(header(_conditions(), peak))
     epoch_rounds = min(rounds, _EPOCH_ROUNDS)
     result = measure(ours, {}, rounds=rounds, epoch_rounds=epoch_rounds, peak=peak)
     say(case_line(options.model_name, result))
-    return {**_facts(), "matmul_peak": peak, "results": {options.model_name: result}}
+    return {**_conditions(), "matmul_peak": peak, "results": {options.model_name: result}}
 
 
 def attention(only: Sequence[str], rounds: int, say: Say) -> dict[str, Any]:
     """Measures ViT and Linformer at growing numbers of tokens."""
-    _check(only, [str(side) for side in attention_suite.SIDES])
-    sides = [int(side) for side in only] or attention_suite.SIDES
+    _check(only, [str(side) for side in token_scaling.SIDES])
+    sides = [int(side) for side in only] or token_scaling.SIDES
     batch_size = 2 if jax.default_backend() == "cpu" else 32
-    points = attention_suite.scaling(_dtype(), sides=sides, batch_size=batch_size, rounds=rounds)
-    crossing = attention_suite.crossing(points)
-    results = {**_facts(), "points": points, "crossing_tokens": crossing}
+    points = token_scaling.scaling(_dtype(), sides=sides, batch_size=batch_size, rounds=rounds)
+    crossing = token_scaling.crossing(points)
+    results = {**_conditions(), "points": points, "crossing_tokens": crossing}
     say("\n".join(attention_lines(results)))
     return results
 
 
 def sweep(only: Sequence[str], rounds: int, say: Say) -> dict[str, Any]:
     """Measures members of a sweep together, and one after another."""
-    _check(only, [str(size) for size in sweep_suite.SIZES])
-    sizes = [int(size) for size in only] or sweep_suite.SIZES
-    points = sweep_suite.sweep(_dtype(), sizes=sizes, rounds=rounds)
-    results = {**_facts(), "points": points}
+    _check(only, [str(size) for size in member_scaling.SIZES])
+    sizes = [int(size) for size in only] or member_scaling.SIZES
+    points = member_scaling.sweep(_dtype(), sizes=sizes, rounds=rounds)
+    results = {**_conditions(), "points": points}
     say("\n".join(sweep_lines(results)))
     return results
 
 
 def start(rounds: int, say: Say) -> dict[str, Any]:
     """Measures the default run's start, in processes of its own."""
-    seconds = start_suite.start(rounds)
-    results = {**_facts(), "seconds": seconds}  # JAX here takes its device only now
+    seconds = measure_start(rounds)
+    results = {**_conditions(), "seconds": seconds}  # JAX here takes its device only now
     say(start_line(results))
     return results
 
@@ -123,7 +122,7 @@ def _peers(case: Case, wanted: bool) -> Iterator[dict[str, Worker]]:
         }
 
 
-def _facts() -> dict[str, Any]:
+def _conditions() -> dict[str, Any]:
     """Returns what the figures depend on."""
     device = jax.local_devices()[0]
     versions = {}

@@ -7,9 +7,10 @@ import sys
 from typing import Any
 
 from vitjax.benchmarking.cases import Case
+from vitjax.errors import UserError
 
 
-class PeerError(ValueError):
+class PeerError(UserError):
     """The peer cannot do what it was asked to."""
 
 
@@ -24,7 +25,7 @@ class Worker:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self.facts = self.ask(
+        self.network: dict[str, Any] = self.ask(  # num_params, torch, device
             "build",
             case=dataclasses.asdict(case),
             compiled=compiled,

@@ -3,9 +3,8 @@
 python -m vitjax.published --seed=003 --row=110421
 
 --record=WORKDIR takes the result of a finished run, or of those in a sweep, as the measured one of
-its row.
---json prints one object a row and line, --markdown README's section. The exit code is 1 where a
-count disagrees after corrections.
+its row, in a checkout. --json prints one object a row and line, --markdown what
+vitjax/published/README.md holds. The exit code is 1 where a count disagrees after corrections.
 """
 
 import json
@@ -25,15 +24,15 @@ def run(argv: Sequence[str] | None = None) -> int:
     recorded = command.string(
         "record", None, "Folder of a finished run of a row, or of a sweep, to be taken in."
     )
-    as_markdown = command.switch("markdown", "The section of README.")
+    as_markdown = command.switch("markdown", "The page vitjax/published/README.md.")
 
     def main() -> int:
         if as_json.value and as_markdown.value:
             raise UserError("--json and --markdown given, expected one of them; leave one out")
         if recorded.value is not None:
-            from vitjax.published.record import record
+            from vitjax.published.recording import checkout_results, record
 
-            print(*record(recorded.value), sep="\n")
+            print(*record(recorded.value, checkout_results()), sep="\n")
             return 0
         from vitjax.published import ledger
 

@@ -15,8 +15,11 @@ from typing import Any
 
 from vitjax.errors import UserError
 
-_ROWS = Path(__file__).parent / "rows"
+ROWS = Path(__file__).parent / "rows"
 RESULTS = Path(__file__).parent / "results"
+MEASURED = (  # what a file in results/ says of a row at least
+    "seed", "family", "row", "accuracies", "training_seeds", "command", "hardware", "versions",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,15 +39,15 @@ class Row:
     seed: str
     family: str  # of models, such as vit or linformer
     row: str  # id as printed
-    source: str  # file of the seed, or what of its author's
-    tables: Mapping[str, str]  # table of the source: the id printed there
+    printed_in: str  # file of the seed, or what of its author's
+    printed_ids: Mapping[str, str]  # table there: the id printed in it
     printed: Mapping[str, str]  # hyperparameters, as printed
     published: Mapping[str, str]  # results, as printed
     config: str | None  # FILE:ARG of --config; None: `reason` says why
     reason: str = ""
     aliases: tuple[str, ...] = ()  # ids that a shell takes as they are
     corrections: tuple[Correction, ...] = ()
-    excerpt: str = ""  # the source's words, where it has no table
+    excerpt: str = ""  # the publication's words, where it has no table
     log: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the author's records add
     tool_macs: Mapping[str, Any] | None = None  # what the author's tool counted, and why
     note: str = ""
@@ -121,10 +124,10 @@ def parse(text: str) -> Any:
 
 
 @functools.cache
-def _load() -> tuple[Row, ...]:
-    """Reads and checks every file; raises UserError that names the file and the row."""
+def read(folder: Path) -> tuple[Row, ...]:
+    """Reads and checks every file in `folder`; raises UserError that names the file and the row."""
     ledger: list[Row] = []
-    for path in sorted(_ROWS.glob("*.json")):
+    for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text())
         for fields in content["rows"]:
             try:
@@ -145,7 +148,8 @@ def _to_row(seed: str, tables: Mapping[str, Any], fields: Mapping[str, Any]) -> 
     corrections = tuple(Correction(**c) for c in values.pop("corrections", ()))
     row = Row(
         seed=seed,
-        source=tables[next(iter(fields["tables"]))]["source"],
+        printed_in=tables[next(iter(fields["tables"]))]["source"],
+        printed_ids=values.pop("tables"),
         printed=values.pop("hyperparameters"),
         aliases=tuple(values.pop("aliases", ())),
         corrections=corrections,
@@ -168,12 +172,12 @@ def _to_row(seed: str, tables: Mapping[str, Any], fields: Mapping[str, Any]) -> 
 def rows(seed: str | None = None, family: str | None = None) -> tuple[Row, ...]:
     """Returns the rows of a seed ("3" or "003") and of a family; None: of all."""
     if seed is not None:
-        known = sorted({row.seed for row in _load()})
+        known = sorted({row.seed for row in read(ROWS)})
         if seed.zfill(3) not in known:
             raise UserError(f"unknown seed {seed!r}; choose --seed from {', '.join(known)}")
     return tuple(
         row
-        for row in _load()
+        for row in read(ROWS)
         if (seed is None or row.seed == seed.zfill(3)) and (family is None or row.family == family)
     )
 
@@ -194,7 +198,7 @@ def find(family: str, row: str) -> Row:
     """Returns the row of a family by its id or alias; a UserError names the nearest id."""
     among = rows(family=family)
     if not among:
-        families = dict.fromkeys(r.family for r in _load())
+        families = dict.fromkeys(r.family for r in read(ROWS))
         raise UserError(f"unknown family {family!r} given, expected one of {', '.join(families)}")
     return named(row, among, f"row of {family}")[0]
 
@@ -202,14 +206,14 @@ def find(family: str, row: str) -> Row:
 def measured(row: Row, folder: Path = RESULTS) -> dict[str, Any] | None:
     """Returns what a run of vitjax measured for the row, from results/*.json, or None.
 
-    Such a file has seed, family, row and accuracies (in percent, by the names of the published
-    ones); all else that it has is passed on. Records of benchmarks and sweeps lie beside them.
+    Such a file has the keys of MEASURED, with accuracies in percent by the names of the published
+    ones; all else that it has is passed on. Recorded sweeps lie beside them.
     """
     for path in sorted(folder.glob("*.json")):
-        if path.name.startswith(("benchmark_", "sweep_")):
+        if path.name.startswith("sweep_"):
             continue
         result = json.loads(path.read_text())
-        missing = {"seed", "family", "row", "accuracies"} - set(result)
+        missing = set(MEASURED) - set(result)
         if missing:
             raise UserError(f"{path} lacks {', '.join(sorted(missing))}; add it")
         if (result["seed"], result["family"], result["row"]) == (row.seed, row.family, row.row):

@@ -1,14 +1,40 @@
-"""Rows as text: a table for the terminal, and one for README."""
+"""Rows as text: a table for the terminal, and the page README.md beside this file."""
 
 import collections
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from vitjax import text
+
 _HEADER = (
     "seed", "family", "row", "published params", "params", "published MACs", "MACs",
     "published test %", "measured test %", "status",
 )  # fmt: skip
-_NUMERIC = range(3, 9)
+_TEXTS = (0, 1, 2, 9)
+
+_INTRODUCTION = """\
+<!-- written by: python -m vitjax.published --markdown > vitjax/published/README.md -->
+# Results: published, and measured by vitjax
+
+Five published works on small image classifiers, numbered 000 to 004, are rebuilt here row by row.
+They are called seeds, as vitjax grew from them, and have nothing to do with random seeds.
+[More about them](../docs/published.md).
+
+| seed | what it is |
+|---|---|
+| 000 | ViT Light on MNIST and Fashion-MNIST, and a ViT to compare it with on five data sets |
+| 001 | MLP-Mixer on MNIST: initialisers, losses, optimisers, hyperparameters |
+| 002 | ViT on MNIST |
+| 003 | ViT, Linformer, pretrained ViT-Base and ResNet-50 on galaxies (Galaxy Zoo 2) |
+| 004 | ViT, and pretrained ResNet-18 and Swin, on CIFAR-100 |
+
+A row is one model or run that a work prints. "Published" is what it prints. "Params" and "MACs"
+(multiply-accumulates of one image) are counted from the network that vitjax builds by the row's
+config. "Measured" is what vitjax reached on the test split, in percent, at the epoch that is best
+on validation, with the deviation over random seeds where there were several; the published test
+accuracies of 000 and 004 are those of the epoch that is best on test. A row's file in
+[results](results) has all that was measured.
+"""
 
 
 def _cells(entry: dict[str, Any]) -> list[str]:
@@ -37,16 +63,8 @@ def _deviation(value: float | None) -> str:
 
 def terminal(entries: Sequence[dict[str, Any]]) -> str:
     """Returns a table in columns, what differs or was corrected below it, and a summary."""
-    lines = [list(_HEADER), *(_cells(entry) for entry in entries)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = [
-        "  ".join(
-            cell.rjust(width) if i in _NUMERIC else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([*table, "", *_remarks(entries), summary(entries)])
+    table = text.table([_HEADER, *map(_cells, entries)], left=_TEXTS)
+    return "\n".join([table, "", *_remarks(entries), summary(entries)])
 
 
 def _remarks(entries: Iterable[dict[str, Any]]) -> list[str]:
@@ -54,12 +72,12 @@ def _remarks(entries: Iterable[dict[str, Any]]) -> list[str]:
     lines = []
     for entry in entries:
         name = f"{entry['family']} {entry['row']}"
-        lines += [f"DISAGREES {name}: {text}" for text in entry["disagreements"]]
+        lines += [f"DISAGREES {name}: {what}" for what in entry["disagreements"]]
         for correction in entry["correction"]:
             cell, printed, why = (correction[key] for key in ("cell", "printed", "why"))
             lines.append(f"{name}: {cell} {printed or '(blank)'} -> {_value(correction)}: {why}")
     reasons = collections.Counter(entry["reason"] for entry in entries if entry["reason"])
-    return [*lines, *(f"not built, {_rows(count)}: {text}" for text, count in reasons.items())]
+    return [*lines, *(f"not built, {_rows(count)}: {why}" for why, count in reasons.items())]
 
 
 def _value(correction: dict[str, Any]) -> str:
@@ -72,7 +90,7 @@ def _value(correction: dict[str, Any]) -> str:
 def summary(entries: Sequence[dict[str, Any]]) -> str:
     """Returns how many rows there are of each status, in one line."""
     counted = collections.Counter(entry["status"] for entry in entries)
-    return f"{_rows(len(entries))}: " + ", ".join(f"{n} {text}" for text, n in counted.items())
+    return f"{_rows(len(entries))}: " + ", ".join(f"{n} {status}" for status, n in counted.items())
 
 
 def _rows(count: int) -> str:
@@ -80,15 +98,8 @@ def _rows(count: int) -> str:
 
 
 def markdown(entries: Sequence[dict[str, Any]], sweeps: Sequence[dict[str, Any]] = ()) -> str:
-    """Returns README's section: a table for each family, folded, the corrections, and sweeps."""
-    lines = [
-        "Written by `python -m vitjax.published --markdown`: what the seeds publish, and what",
-        "vitjax builds and measures. Parameters and MACs (multiply-accumulates of one image) are",
-        "counted from the row's config; accuracies are on test, in percent,",
-        "with the deviation over seeds where a row was measured with several.",
-        "",
-        f"{summary(entries)}.",
-    ]
+    """Returns the page: a table for each family, folded, the corrections, and sweeps."""
+    lines = [_INTRODUCTION, f"{summary(entries)}."]
     columns = [i for i, title in enumerate(_HEADER) if title not in ("seed", "family")]
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for entry in entries:
@@ -97,12 +108,29 @@ def markdown(entries: Sequence[dict[str, Any]], sweeps: Sequence[dict[str, Any]]
         title = f"Seed {seed}, {family}: {summary(group)}"
         lines += ["", f"<details><summary>{title}</summary>", ""]
         lines.append(_markdown_line([_HEADER[i] for i in columns]))
-        lines.append("|" + "|".join("---:" if i in _NUMERIC else "---" for i in columns) + "|")
+        lines.append("|" + "|".join("---" if i in _TEXTS else "---:" for i in columns) + "|")
         lines += [_markdown_line([_cells(entry)[i] for i in columns]) for entry in group]
-        remarks = _remarks(group)
-        lines += ["", *(f"- {text}" for text in remarks)] if remarks else []
+        remarks = [*_remarks(group), *_provenance(group)]
+        lines += ["", *(f"- {remark}" for remark in remarks)] if remarks else []
         lines += ["", "</details>"]
     return "\n".join([*lines, *(line for sweep in sweeps for line in _sweep(sweep))])
+
+
+def _provenance(entries: Iterable[dict[str, Any]]) -> list[str]:
+    """Says of measured rows what they were measured by: command, hardware, random seeds."""
+    rows: dict[str, list[str]] = {}
+    for entry in entries:
+        if measured := entry["measured"]:
+            seeds = ", ".join(map(str, measured["training_seeds"]))
+            by = f"{_by(measured)}, random seed{'s' * (',' in seeds)} {seeds}"
+            rows.setdefault(by, []).append(entry["row"])
+    return [f"measured, {', '.join(names)}: {by}" for by, names in rows.items()]
+
+
+def _by(measured: dict[str, Any]) -> str:
+    """Returns the command, hardware and versions of a recorded run or sweep."""
+    versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
+    return f"`{measured['command']}` on {measured['hardware']}; {versions}"
 
 
 def _sweep(sweep: dict[str, Any]) -> list[str]:
@@ -110,13 +138,12 @@ def _sweep(sweep: dict[str, Any]) -> list[str]:
     members = sweep["members"]
     model, data = sweep["model_name"], sweep["data_name"]
     options = dict.fromkeys(key for member in members for key in member["overrides"])
-    versions = ", ".join(f"{name} {version}" for name, version in sweep["versions"].items())
     unfinished = [f"{m['name']}: {m['status']}" for m in members if m["status"] != "finished"]
     return [
         "",
         f"<details><summary>Sweep of {model} on {data} over {', '.join(options)}</summary>",
         "",
-        f"`{sweep['command']}` on {sweep['hardware']}; {versions}:",
+        f"{_by(sweep)}:",
         "",
         "| members | seeds | valid % | test % | published test % |",
         "|---|---:|---:|---:|---:|",
@@ -132,7 +159,7 @@ def _sweep(sweep: dict[str, Any]) -> list[str]:
             )
             for row in sweep["over_seeds"]
         ),
-        *(["", *(f"- {text}" for text in unfinished)] if unfinished else []),
+        *(["", *(f"- {member}" for member in unfinished)] if unfinished else []),
         "",
         "</details>",
     ]

@@ -1,49 +1,66 @@
-"""From a finished run to a measured row of the ledger."""
+"""From a finished run, or the members of a sweep, to the measured results of their rows."""
 
-import functools
 import json
 import shlex
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vitjax import config_file
-from vitjax.config import flatten, to_json
+from vitjax import files
+from vitjax.config import flatten
 from vitjax.errors import UserError
-from vitjax.published.ledger import RESULTS, Row, rows
-from vitjax.runs.run_folder import RunFolder, differences, option_words
+from vitjax.published.ledger import RESULTS, Row
+from vitjax.published.matching import known_rows_of, rows_of
+from vitjax.runs.run_folder import RunFolder, option_words
 
 
-def record(workdir: str) -> list[Path]:
-    """Writes results/FAMILY-ROW.json for the run in `workdir`; returns the paths written.
+def checkout_results(results: Path = RESULTS) -> Path:
+    """Returns the folder of results of a checkout; raises UserError in an installed package."""
+    project = results.parents[2] / "pyproject.toml"
+    if not project.is_file() or '\nname = "vitjax"\n' not in project.read_text():
+        raise UserError(
+            f"--record writes into a checkout of vitjax, and {results.parents[1]} is an installed "
+            "package; run it in a checkout, after pip install -e ."
+        )
+    return results
 
-    Rows of one config have a file each. Of a sweep it is results/sweep_MODEL_DATA_OPTIONS.json, and
-    a FAMILY-ROW.json for each row among its members. Raises UserError if the run is not finished,
-    or is not that of a row (its seed may differ).
+
+def record(workdir: str, results: Path) -> list[Path]:
+    """Writes FAMILY-ROW.json for the run in `workdir` into `results`; returns the paths written.
+
+    Rows of one config have a file each. Of a sweep it is sweep_MODEL_DATA_OPTIONS.json, and a
+    FAMILY-ROW.json for each row among its members. Raises UserError if the run is not finished, or
+    is not that of a row (its seed may differ).
     """
     folder = RunFolder(Path(workdir))
     if (folder.path / "plan.json").exists():
-        return _record_sweep(folder)
-    result = folder.evaluation()
-    if result is None:
+        return _record_sweep(folder, results)
+    evaluation = folder.evaluation()
+    if evaluation is None:
         raise UserError(f"--record={workdir} is not the folder of a finished run")
-    facts = folder.read("config.json", "config")
-    same = _rows(facts["config"], workdir)
-    command = f"python -m vitjax.main --config={same[0].config} --config.seed={result['seed']}"
-    seconds = {"training_seconds": round(result["seconds"], 1)}  # members of a sweep share theirs
-    source = seconds | {"command": command} | _machine(facts)
-    return [_record_row(row, [result], source) for row in same]
+    begun = folder.read("config.json", "config")
+    found = known_rows_of(begun["config"], workdir)
+    # Members of a sweep share their seconds, so that only a run's own are kept.
+    provenance = {
+        "training_seconds": round(evaluation["seconds"], 1),
+        "command": f"python -m vitjax.main --config={found[0].config} "
+        f"--config.seed={evaluation['seed']}",
+        **_machine(begun),
+    }
+    return [_record_row(results, row, [evaluation], provenance) for row in found]
 
 
-def _record_row(row: Row, results: Sequence[dict[str, Any]], source: dict[str, Any]) -> Path:
+def _record_row(
+    results: Path, row: Row, evaluations: Sequence[dict[str, Any]], provenance: dict[str, Any]
+) -> Path:
     """Writes what runs of a row, which differ in their seeds alone, measured on average."""
-    results = sorted(results, key=lambda result: result["seed"])
+    evaluations = sorted(evaluations, key=lambda each: each["seed"])
     kinds = {"train_acc": "train_accuracy", "valid_acc": "valid_accuracy", "test_acc": "accuracy"}
     shares = {
-        name: [result[key] for result in results]
+        name: [each[key] for each in evaluations]
         for name, key in kinds.items()
-        if all(key in result for result in results)
+        if all(key in each for each in evaluations)
     }
     measured = {
         "seed": row.seed,
@@ -53,43 +70,41 @@ def _record_row(row: Row, results: Sequence[dict[str, Any]], source: dict[str, A
         "deviations": {
             n: round(100 * statistics.stdev(x), 2) for n, x in shares.items() if len(x) > 1
         },
-        "training_seeds": [result["seed"] for result in results],
-        "epochs": [result["epoch"] for result in results],
-        "num_params": results[0]["num_params"],
+        "training_seeds": [each["seed"] for each in evaluations],
+        "epochs": [each["epoch"] for each in evaluations],
+        "num_params": evaluations[0]["num_params"],
     }
-    return _write(f"{row.family}-{row.row}.json", measured | source)
+    return _write(results / f"{row.family}-{row.row}.json", measured | provenance)
 
 
-def _record_sweep(folder: RunFolder) -> list[Path]:
+def _record_sweep(folder: RunFolder, results: Path) -> list[Path]:
     """Writes the plan and the outcomes of a finished sweep, and those of rows among its members."""
     if not (folder.path / "sweep.json").exists():
         raise UserError(f"--record={folder.path} is not the folder of a finished sweep")
-    result = json.loads((folder.path / "sweep.json").read_text())
-    plan = json.loads((folder.path / "plan.json").read_text())
+    outcome = folder.read("sweep.json", "members")
+    plan = folder.read("plan.json", "config")
     config = plan["config"]
-    source = {"command": _without_places(plan["command"])} | _machine(plan)
-    keys = dict.fromkeys(key for member in result["members"] for key in member["overrides"])
+    provenance = {"command": _without_places(plan["command"])} | _machine(plan)
+    keys = dict.fromkeys(key for member in outcome["members"] for key in member["overrides"])
     options = "-".join(key.rsplit(".", 1)[-1] for key in keys)
     model_name, data_name = config["model_name"], config["data"]["name"]
     setting = {"model_name": model_name, "data_name": data_name, "halve": plan["halve"]}
-    name = f"sweep_{model_name}_{data_name}_{options}.json"
-    paths = [_write(name, source | setting | result)]
+    path = results / f"sweep_{model_name}_{data_name}_{options}.json"
+    paths = [_write(path, provenance | setting | outcome)]
     found: dict[str, tuple[Row, list[dict[str, Any]]]] = {}
-    for member in result["members"]:
+    for member in outcome["members"]:
         if member["status"] == "finished":
-            for row in _same(flatten(config) | member["overrides"]):
+            for row in rows_of(flatten(config) | member["overrides"]):
                 found.setdefault(f"{row.family} {row.row}", (row, []))[1].append(member)
-    return paths + [_record_row(row, members, source) for row, members in found.values()]
+    return paths + [_record_row(results, row, each, provenance) for row, each in found.values()]
 
 
-def _machine(facts: dict[str, Any]) -> dict[str, Any]:
-    return {name: facts[name] for name in ("hardware", "versions")}
+def _machine(begun: dict[str, Any]) -> dict[str, Any]:
+    return {name: begun[name] for name in ("hardware", "versions")}
 
 
-def _write(name: str, content: dict[str, Any]) -> Path:
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / name
-    path.write_text(json.dumps(content, indent=1) + "\n")
+def _write(path: Path, content: dict[str, Any]) -> Path:
+    files.write(path, json.dumps(content, indent=1) + "\n")
     return path
 
 
@@ -98,43 +113,3 @@ def _without_places(command: str) -> str:
     start, words = shlex.split(command)[:3], shlex.split(command)[3:]
     places = ("workdir", "config.data.data_dir", "coordinator")
     return shlex.join([*start, *(word for name, word in option_words(words) if name not in places)])
-
-
-def row_of(config: dict[str, Any]) -> Row | None:
-    """Returns the row whose config a run has, as JSON, but for the seed; None: that of no row.
-
-    Of several it is the first that has an accuracy on test, if any has.
-    """
-    return min(_same(config), key=lambda row: row.accuracies.get("test_acc") is None, default=None)
-
-
-def _same(config: dict[str, Any]) -> list[Row]:
-    """Returns the rows whose config a run has, but for the seed."""
-    return [row for changes, row in _compared(config) if not changes]
-
-
-def _rows(config: dict[str, Any], workdir: str) -> list[Row]:
-    same = _same(config)
-    if not same:
-        changes, nearest = min(_compared(config), key=lambda compared: len(compared[0]))
-        raise UserError(
-            f"the run in --record={workdir} is that of no row; nearest to {nearest.family} "
-            f"{nearest.row}, whose {'; '.join(changes)}"
-        )
-    return same
-
-
-def _compared(config: dict[str, Any]) -> Iterator[tuple[list[str], Row]]:
-    """Yields each row that has a config, with where it differs but for the seed."""
-    seed, found = {"seed": config["seed"]}, flatten(config)
-    for known, row in _row_configs():
-        yield differences(known | seed, found), row
-
-
-@functools.cache
-def _row_configs() -> list[tuple[dict[str, Any], Row]]:
-    return [
-        (flatten(to_json(config_file.load_config(row.config))), row)
-        for row in rows()
-        if row.config is not None
-    ]

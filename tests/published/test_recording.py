@@ -8,12 +8,19 @@ import pytest
 from vitjax import config_file
 from vitjax.config import flatten, to_json
 from vitjax.errors import UserError
-from vitjax.published import ledger, record
+from vitjax.published import ledger, matching, recording
 
 EVALUATION = {
     "split": "test", "accuracy": 0.91234, "train_accuracy": 0.9, "valid_accuracy": 0.905,
     "epoch": 5, "seconds": 12.34, "seed": 3, "num_params": 1994,
 }  # fmt: skip
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A folder that results are taken into."""
+    (tmp_path / "results").mkdir()
+    return tmp_path / "results"
 
 
 def make_run(folder, **changes):
@@ -26,31 +33,29 @@ def make_run(folder, **changes):
     return str(folder)
 
 
-def test_the_run_of_a_row_is_taken_in(tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
-    (path,) = record.record(make_run(tmp_path))
+def test_the_run_of_a_row_is_taken_in(tmp_path, results):
+    (path,) = recording.record(make_run(tmp_path), results)
     assert path.name == "vit_light-mnist.json"
     (row,) = (r for r in ledger.rows(family="vit_light") if r.row == "mnist")
-    measured = ledger.measured(row, tmp_path / "results")
+    measured = ledger.measured(row, results)
     assert measured["accuracies"] == {"train_acc": 90.0, "valid_acc": 90.5, "test_acc": 91.23}
     assert (measured["training_seeds"], measured["deviations"]) == ([3], {})
     assert measured["command"].endswith("--config=configs/vit_light.py:mnist --config.seed=3")
 
 
-def test_rows_of_one_config_have_a_file_each(tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+def test_rows_of_one_config_have_a_file_each(tmp_path, results):
     config = to_json(config_file.load_config("configs/mixer_mnist.py:xavier_uniform"))
     folder = make_run(tmp_path)
     facts = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(facts | {"config": config}))
-    names = {path.name for path in record.record(folder)}
+    names = {path.name for path in recording.record(folder, results)}
     rows = ("xavier_uniform_", "cross_entropy-adam", "results")
     assert names == {f"mixer-{row}.json" for row in rows}
 
 
-def test_a_changed_run_is_refused(tmp_path):
+def test_a_changed_run_is_refused(tmp_path, results):
     with pytest.raises(UserError, match=r"of no row; nearest to .* num_epochs was 5, is 6"):
-        record.record(make_run(tmp_path, num_epochs=6))
+        recording.record(make_run(tmp_path, num_epochs=6), results)
 
 
 def make_sweep(folder, command="python -m vitjax.sweep", members=()):
@@ -67,38 +72,36 @@ def member(status="finished", accuracy=0.9, **overrides):
     return EVALUATION | facts | {"seed": overrides["seed"]}
 
 
-def test_a_sweep_is_taken_in_with_its_command_but_for_the_places(tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+def test_a_sweep_is_taken_in_with_its_command_but_for_the_places(tmp_path, results):
     command = "python -m vitjax.sweep --config=c.py --workdir here --config.data.data_dir=there"
     members = [member(seed=seed, num_epochs=1) for seed in (0, 1)]
     folder = make_sweep(tmp_path, f"{command} '--grid=seed=0,1;num_epochs=1'", members)
-    (path,) = record.record(folder)
+    (path,) = recording.record(folder, results)
     assert path.name == "sweep_vit_mnist_seed-num_epochs.json"
-    (swept,) = ledger.sweeps(tmp_path / "results")
+    (swept,) = ledger.sweeps(results)
     assert swept["command"] == "python -m vitjax.sweep --config=c.py '--grid=seed=0,1;num_epochs=1'"
 
 
-def test_rows_among_a_sweeps_members_are_taken_in_with_means_over_seeds(tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+def test_rows_among_a_sweeps_members_are_taken_in_with_means_over_seeds(tmp_path, results):
     members = [
         member(seed=2, accuracy=0.93),
         member(seed=0, accuracy=0.90),
         member(seed=1, accuracy=0.10, status="diverged"),
         member(seed=0, accuracy=0.99, num_epochs=9),
     ]
-    _, path = record.record(make_sweep(tmp_path, members=members))
+    _, path = recording.record(make_sweep(tmp_path, members=members), results)
     assert path.name == "vit_light-mnist.json"
-    measured = ledger.measured(ledger.find("vit_light", "mnist"), tmp_path / "results")
+    measured = ledger.measured(ledger.find("vit_light", "mnist"), results)
     assert measured["accuracies"]["test_acc"] == 91.5
     assert measured["deviations"]["test_acc"] == 2.12  # 3 / sqrt(2)
     assert measured["training_seeds"] == [0, 2]
 
 
-def test_an_unfinished_run_is_refused(tmp_path):
+def test_an_unfinished_run_is_refused(tmp_path, results):
     make_run(tmp_path)
     (tmp_path / "eval.json").unlink()
     with pytest.raises(UserError, match=r"is not the folder of a finished run"):
-        record.record(str(tmp_path))
+        recording.record(str(tmp_path), results)
 
 
 def test_of_rows_with_one_config_the_first_with_an_accuracy_on_test_is_found(monkeypatch):
@@ -107,7 +110,7 @@ def test_of_rows_with_one_config_the_first_with_an_accuracy_on_test_is_found(mon
     blank = dataclasses.replace(row, published=dict.fromkeys(row.published, "-"))
     again = dataclasses.replace(row, row="again")
     known = [(flatten(config), each) for each in (blank, row, again)]
-    monkeypatch.setattr(record, "_row_configs", lambda: known)
-    assert record.row_of(config | {"seed": 5}) == row
-    monkeypatch.setattr(record, "_row_configs", lambda: known[:1])
-    assert record.row_of(config) == blank
+    monkeypatch.setattr(matching, "row_configs", lambda: known)
+    assert matching.row_of(config | {"seed": 5}) == row
+    monkeypatch.setattr(matching, "row_configs", lambda: known[:1])
+    assert matching.row_of(config) == blank
