@@ -1,8 +1,11 @@
-"""README's commands and code, as they stand."""
+"""README and the other pages: their commands, code, links, options and numbers, as they stand."""
 
+import functools
 import json
 import os
 import re
+import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,123 +13,237 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import REPO
+from commands import REPO, main
 from PIL import Image
 
-README = (REPO / "README.md").read_text()
+from vitjax import config_file, models
+from vitjax.benchmarking import speed_tables
+from vitjax.config import default, flatten
+from vitjax.published import measured, rebuild, rows
+
+DOCS = sorted((REPO / "vitjax/docs").glob("*.md"))
+GENERATED = [REPO / "vitjax/published/README.md", REPO / "vitjax/benchmarking/README.md"]
+PAGES = [REPO / "README.md", *DOCS, *GENERATED]
+TEXTS = {path.relative_to(REPO).as_posix(): path.read_text() for path in PAGES}
+HEADLINES = ["pip install . && python -m vitjax.main", "pip install '.[test]' && pytest -n auto"]
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", TEXTS[page], re.DOTALL)
 
 
-def commands():
-    """Every command line of README, continuation lines joined, without its pip install."""
-    lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
-    return [line.split("&& ")[-1] for line in lines if line.strip()]
+def commands_of(page):
+    """Every command line of a page, continuation lines joined."""
+    lines = "\n".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    return [" ".join(line.split()) for line in lines if line.strip()]
 
 
-def command(name, index=0):
-    """The command line of a module of vitjax; of several, the one at `index`."""
-    return [line for line in commands() if line.startswith(f"python -m vitjax.{name}")][index]
+COMMANDS = list(dict.fromkeys(line for page in TEXTS for line in commands_of(page)))
+MODULE_COMMANDS = [line for line in COMMANDS if line.startswith("python -m vitjax")]
+RUN = {  # part of a command line: what it says; the others need data, weights or long
+    "main --config=configs/vit_digits.py --workdir=runs/digits": "epoch 1/1",
+    "evaluate --workdir=runs/digits": "macro_mean",
+    "evaluate --workdir=runs/digits --split=valid": "macro_mean",
+    "predict --workdir=runs/digits digit.png": "digit.png  ",
+    "predict --workdir=runs/digits --top=3 IMAGE": "digit.png  ",
+    "compare runs/digits runs/other --figure=comparison.png": "McNemar",
+    "report --workdir=runs/digits": "index.html",
+    "pretrained": "timm/resnet18.tv_in1k",
+    "pretrained.export --workdir=runs/digits --output=digits.safetensors": "digits.safetensors: ",
+    "sweep --config=configs/vit_digits.py:debug": "ranked by loss on validation",
+    "published --seed=003 --row=110421": "4,719,368",
+    "main --workdir=runs/mine --config.data.name=folder": "images of 32x32x3, 2 classes",
+}
 
 
-def shell(line, cwd):
-    env = os.environ | {
-        "PYTHONPATH": str(REPO),
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-    }
+def words_of(line):
+    """The module of a command line, and the words behind it."""
+    module, *words = shlex.split(line.partition(" > ")[0].removeprefix("python -m "))
+    return module, words
+
+
+@functools.cache
+def options(module):
+    """The names of the options of a command, by its --help."""
+    out, _ = main("--help", module=module)
+    return set(re.findall(r"^  --([\w.]+)  \[", out, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, digits_run):
+    """A folder with images and two finished runs, which the commands are called in."""
+    folder = tmp_path_factory.mktemp("place")
+    random = np.random.RandomState(0)
+    for label in ("cat", "dog"):
+        (folder / "images" / label).mkdir(parents=True)
+        for i in range(40):
+            pixels = random.randint(0, 255, (40, 30 + i % 7, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / "images" / label / f"{i}.jpg")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "digit.png")
+    shutil.copytree(digits_run, folder / "runs" / "digits")
+    shutil.copytree(digits_run, folder / "runs" / "other")
+    return folder
+
+
+@pytest.mark.parametrize("start", RUN)
+def test_commands_run(start, place):
+    line = next(
+        line for line in MODULE_COMMANDS if f"{line} ".startswith(f"python -m vitjax.{start} ")
+    )
+    module, words = words_of(line.replace("IMAGE", "digit.png").replace("DIR", "images"))
+    if module == "vitjax.main":  # long enough to be shown, too long to be tested
+        words += ["--config.num_epochs=1", "--config.data.max_examples=64"]
+        words = [word.replace("runs/digits", "runs/trained") for word in words]
+    out, _ = main(*words, module=module, cwd=place)
+    assert RUN[start] in out
+
+
+@pytest.mark.parametrize("line", MODULE_COMMANDS)
+def test_options_of_commands_exist(line):
+    module, words = words_of(line)
+    config_name = next((w.partition("=")[2] for w in words if w.startswith("--config=")), None)
+    config = config_file.load_config(config_name) if config_name else default()
+    known = options(module) | {f"config.{key}" for key in flatten(config)} | {"config"}
+    given = {word.partition("=")[0].removeprefix("--") for word in words if word.startswith("--")}
+    assert given <= known
+
+
+def test_commands_are_all_run_or_parsed():
+    others = set(COMMANDS) - set(MODULE_COMMANDS)
+    assert others == set(HEADLINES)
+
+
+@pytest.mark.slow
+def test_the_headline_commands_of_the_main_job_and_of_the_tests(tmp_path):
+    for name in ("configs", "vitjax", "tests", "pyproject.toml"):
+        (tmp_path / name).symlink_to(REPO / name)
+    _shell(HEADLINES[0].partition("&& ")[2], tmp_path)
+    (result,) = (tmp_path / "runs").glob("*/eval.json")
+    assert json.loads(result.read_text())["accuracy"] >= 0.97
+    _shell(HEADLINES[1].partition("&& ")[2] + " tests/data/test_order.py", tmp_path)
+
+
+def _shell(line, cwd):
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    env = os.environ | {"PYTHONPATH": str(REPO), "PATH": path}
     done = subprocess.run(line, shell=True, cwd=cwd, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
-def in_checkout(tmp_path):
-    """A folder that looks like the checkout, so that runs/ is made elsewhere."""
-    for name in ("configs", "vitjax"):
-        (tmp_path / name).symlink_to(REPO / name)
-    return tmp_path
+@pytest.mark.slow
+def test_the_benchmarks_command():
+    (line,) = (line for line in commands_of("vitjax/benchmarking/README.md"))
+    module, words = words_of(line)
+    assert "vit_light: 1,994 parameters" in main(*words, module=module)[0]
 
 
-def test_commands_are_those_below():
-    heads = [line.split()[:3][-1].removeprefix("vitjax.") for line in commands()]
-    using = ["pretrained", "pretrained.export", "evaluate", "predict", "compare", "report"]
-    assert heads == ["main", "pytest", "main", "sweep", *using, "published", "benchmark", "main"]
+@pytest.mark.parametrize("page", [page for page in TEXTS if blocks(page, "python")])
+def test_python_runs(page, tmp_path, monkeypatch):
+    """The blocks of a page one after another, with fewer epochs on fewer images."""
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save("digit.png")
+    names: dict = {}
+    for block in blocks(page, "python"):
+        code = block.replace('"vit_digits"', '"vit_digits:debug"').replace(
+            "num_epochs=20", "num_epochs=2"
+        )
+        exec(compile(code, page, "exec"), names)
+    if "runs" in names:
+        assert len(names["runs"]) == 4
+        assert (names["runs"][0].workdir / "report/index.html").exists() == (page == "README.md")
+    if "logits" in names:
+        assert names["logits"].shape == (8, 10)
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page]):
+        if not target.startswith("https://"):
+            assert (REPO / page).parent.joinpath(target).exists(), target
+
+
+def test_every_page_is_linked_from_readme():
+    for page in list(TEXTS)[1:]:
+        assert f"({page})" in TEXTS["README.md"], page
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_options_of_configs_and_their_files_exist(page):
+    every = [models.defaults(name) for name in models.MODELS]
+    known = set(flatten(default())) | {f"model.{key}" for options in every for key in options}
+    groups = {key.rpartition(".")[0] for key in known} | {"KEY", "model_name"}
+    for key in re.findall(r"--config\.([\w.]+\w)", TEXTS[page]):
+        assert key in known | groups, key
+    for name in re.findall(r"configs/(\w+)\.py", TEXTS[page]):
+        assert name == "NAME" or (REPO / "configs" / f"{name}.py").exists(), name
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_options_named_in_the_text_exist(page):
+    modules = ["main", "sweep", "evaluate", "predict", "report", "compare", "published"]
+    modules += ["pretrained", "pretrained.export", "pretrained.verify", "benchmark"]
+    known = set().union(*(options(f"vitjax.{name}") for name in modules))
+    for name in re.findall(r"`[^`\n]*?--([a-z_]+)\b(?!\.)", TEXTS[page]):
+        assert name in known, name
 
 
 def test_install_commands_name_this_package_and_its_extras():
-    extras = re.findall(r"pip install '?\.\[?(\w*)", README)
     pyproject = (REPO / "pyproject.toml").read_text()
-    for extra in filter(None, extras):
-        assert re.search(rf"^{extra} = \[", pyproject, re.MULTILINE), extra
+    for page, text in TEXTS.items():
+        extras = re.findall(r"pip install '?\.\[?(\w*)|\(extra `\[(\w+)\]`\)|'\.\[(\w+)\]'", text)
+        for extra in filter(None, (name for names in extras for name in names)):
+            assert re.search(rf"^{extra} = \[", pyproject, re.MULTILINE), (page, extra)
 
 
-@pytest.mark.slow
-def test_main_job_reaches_the_promised_accuracy(tmp_path):
-    shell(command("main"), in_checkout(tmp_path))
-    (result,) = (tmp_path / "runs").glob("*/eval.json")
-    assert json.loads(result.read_text())["accuracy"] >= 0.97
-
-
-def test_run_with_a_workdir_and_what_is_done_with_it(tmp_path):
-    out = shell(command("main", 1), in_checkout(tmp_path))
-    assert "epoch 20/20" in out
-    assert (tmp_path / "runs" / "digits" / "eval.json").exists()
-    runs = tmp_path / "runs"
-    assert "macro_mean" in shell(command("evaluate"), tmp_path)
-    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "image.png")
-    said = shell(command("predict").replace("IMAGE", "image.png"), tmp_path)
-    assert said.startswith("image.png  ")
-    assert said.count("%") == 3
-    shutil.copytree(runs / "digits", runs / "other")
-    assert "McNemar" in shell(command("compare"), tmp_path)
-    assert (tmp_path / "comparison.png").exists()
-    shell(command("report"), tmp_path)
-    assert (tmp_path / "runs" / "digits" / "report" / "index.html").exists()
-    shell(command("pretrained.export"), tmp_path)
-    assert (tmp_path / "digits.safetensors").exists()
-
-
-def test_sweep(tmp_path):
-    out = shell(command("sweep"), in_checkout(tmp_path))
-    assert "ranked by loss on validation" in out
-    assert (tmp_path / "runs/rates/best/eval.json").exists()
-    assert "sweep.csv, curves.png and seeds.png lie in runs/rates" in out
-    pictures = (tmp_path / "runs/rates").glob("*.png")
-    assert {path.name for path in pictures} == {"curves.png", "seeds.png"}
-
-
-def test_the_catalogue(tmp_path):
-    assert "timm/resnet18.tv_in1k" in shell(command("pretrained"), tmp_path)
-
-
-@pytest.mark.slow
-def test_the_benchmark(tmp_path):
-    assert "vit_light: 1,994 parameters" in shell(command("benchmark"), tmp_path)
-
-
-def test_one_published_row(tmp_path):
-    assert "4,719,368" in shell(command("published"), in_checkout(tmp_path))
-
-
-def test_own_data(tmp_path):
-    random = np.random.RandomState(0)
-    for label in ("cat", "dog"):
-        (tmp_path / "images" / label).mkdir(parents=True)
-        for i in range(100):
-            pixels = random.randint(0, 255, (40, 30 + i % 7, 3), np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "images" / label / f"{i}.jpg")
-    line = command("main", 2).replace("DIR", "images") + " --config.num_epochs=2"
-    assert "images of 32x32x3, 2 classes" in shell(line, in_checkout(tmp_path))
-
-
-@pytest.mark.parametrize("code", blocks("python"))
-def test_python(code):
-    names: dict = {}
-    exec(compile(code, "README.md", "exec"), names)
-    assert names["logits"].shape == (8, 10)
+def test_readme_is_short():
+    assert len(TEXTS["README.md"].splitlines()) <= 150
 
 
 def test_table_of_configs_is_complete():
-    named = set(re.findall(r"`configs/(\w+)\.py`", README))
+    named = set(re.findall(r"`configs/(\w+)\.py`", TEXTS["vitjax/docs/training.md"]))
     assert named == {path.stem for path in (REPO / "configs").glob("*.py")}
+
+
+def test_table_of_models_is_complete():
+    table = TEXTS["vitjax/docs/training.md"].partition("## Models")[2]
+    for name in models.MODELS:
+        assert f"`{name}`" in table, name
+
+
+def test_results_of_readme_are_the_recorded_ones():
+    lines = re.findall(r"^\| `(configs/.*?)` \|.*$", TEXTS["README.md"], re.MULTILINE)
+    assert len(lines) == 3
+    for config in lines:
+        (row,) = (row for row in rows() if row.config == config)
+        result = measured(row)
+        accuracy = f"{result['accuracies']['test_acc']:.2f}"
+        if result["deviations"]:
+            accuracy += f" ± {result['deviations']['test_acc']:.2f}"
+        printed = row.accuracies.get("test_acc")
+        published = "" if printed is None else f"{printed:.2f} "
+        params = rebuild.build(row).params
+        end = f"| MNIST | {params:,} | {accuracy} | {published}|"
+        assert f"| `{config}` {end}" in TEXTS["README.md"]
+
+
+def test_counts_and_ratios_of_readme_are_the_tables():
+    text, page = TEXTS["README.md"], TEXTS["vitjax/published/README.md"]
+    statuses = "136 rows: 82 agrees, 17 agrees (corrected), 35 no published count, 2 not built."
+    assert statuses in page
+    assert "Of their 136 printed models 134 are built, and each of the 99 printed" in text
+    (seeds, sweep) = (
+        json.loads((speed_tables.RESULTS / f"{name}_cpu.json").read_text())
+        for name in ("seeds", "sweep")
+    )
+    ratios = [r["peers"]["eager"]["epoch_ratio"] for r in seeds["results"].values()]
+    assert len(ratios) == 7
+    assert f"{min(ratios):.2f} to {max(ratios):.2f} times as long as vitjax" in text
+    assert f"members of a sweep train {sweep['points'][0]['times_faster']:.2f} times" in text
+
+
+def test_the_picture_is_small_and_made_by_its_script(tmp_path):
+    script = shutil.copy(REPO / "vitjax/docs/draw_model.py", tmp_path)
+    runpy.run_path(script, run_name="__main__")
+    drawn = (tmp_path / "model.svg").read_bytes()
+    assert drawn == (REPO / "vitjax/docs/model.svg").read_bytes()
+    assert len(drawn) < 60_000
