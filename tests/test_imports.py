@@ -19,7 +19,7 @@ ALLOWED = {  # folder: the parts of vitjax that it may import besides itself
 }
 ONLY_IN = {  # library: the only files that import it
     "tensorflow_datasets": {"data/tfds.py"},
-    "matplotlib": {"reporting/figures.py"},
+    "matplotlib": {"reporting/drawing.py"},
     "orbax": {"training/checkpoint.py"},
     "huggingface_hub": {"pretrained/source.py"},
     "safetensors": {"pretrained/files.py"},

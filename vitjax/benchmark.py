@@ -98,8 +98,8 @@ def _say(text: str) -> None:
 
 
 def _draw(results: dict[str, Any], path: Path) -> None:
-    from vitjax.reporting.figures import write_png
-    from vitjax.reporting.scaling import scaling_picture
+    from vitjax.reporting.cost import scaling_picture
+    from vitjax.reporting.drawing import write_png
 
     picture = scaling_picture(results["points"], results["hardware"])
     write_png(path, picture.figure)

@@ -33,36 +33,25 @@ def run(argv: Sequence[str] | None = None) -> int:
         if (metadata.value is None) != (column.value is None):
             raise UserError("--metadata and --column belong together; give both")
         use_compile_cache()
-        import numpy as np
-
         from vitjax.inference.evaluation import predictions
         from vitjax.reporting import comparison
-        from vitjax.reporting.terminal import comparison_table, side_line
 
         names = [name for word in command.words for name in _runs(word)]
         runs = {name: predictions(name) for name in names}
         comparison.check_same(names, [runs[name] for name in names])
         sides = [comparison.side(w, [runs[name] for name in _runs(w)]) for w in command.words]
         some = runs[names[0]]
-        by = [("class", some.labels, list(some.class_names))]
+        groupings = [comparison.by_class(some)]
         if metadata.value and column.value:
             texts = comparison.read_column(Path(metadata.value), column.value, some.ids, key.value)
-            by.append((column.value, *comparison.binned(texts)))
-        print("\n".join(side_line(side) for side in sides))
-        panels = []
-        for second in sides[1:]:
-            first = sides[0]
-            groups = [(w, comparison.groups(first, second, np.asarray(v), n)) for w, v, n in by]
-            found = comparison.difference(first, second)
-            print(
-                "\n" + comparison_table(first, second, comparison.difference(first, second), groups)
-            )
-            panels += [(first.name, second.name, what, members) for what, members in groups]
+            groupings.append(comparison.Grouping(column.value, *comparison.binned(texts)))
+        print("\n".join(map(comparison.side_line, sides)))
+        compared = [comparison.compare_pair(sides[0], second, groupings) for second in sides[1:]]
+        print("".join(f"\n{each}\n" for each in compared), end="")
         if figure.value:
-            from vitjax.reporting.comparison_figure import comparison_figure
-            from vitjax.reporting.figures import write_png
+            from vitjax.reporting.drawing import write_png
 
-            write_png(Path(figure.value), comparison_figure(panels))
+            write_png(Path(figure.value), comparison.comparison_picture(compared).figure)
             print(f"written to {figure.value}")
         return 0
 

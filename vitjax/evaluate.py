@@ -28,7 +28,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     def main() -> int:
         use_compile_cache()
         from vitjax.inference.evaluation import Source, evaluate
-        from vitjax.reporting.terminal import evaluation_table
+        from vitjax.reporting.accuracy import evaluation_table
 
         source = Source(data.value, data_dir.value, image_root.value, label_column.value)
         print(evaluation_table(evaluate(workdir.value, split.value, source)))

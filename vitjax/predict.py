@@ -127,13 +127,13 @@ def _text(path: str, found: list[tuple[str, float]], as_json: bool) -> str:
 def _draw(trained: "Trained", image: "np.ndarray", file: str) -> None:
     import numpy as np
 
-    from vitjax.reporting.attention import attention_maps
-    from vitjax.reporting.attention_figure import attention_figure
-    from vitjax.reporting.figures import write_png
+    from vitjax.reporting.attention_maps import attention_on, attention_picture
+    from vitjax.reporting.drawing import write_png
 
     inputs = np.asarray(trained.preprocess(image[None]))
-    maps = attention_maps(trained.model, trained.variables, inputs)
-    write_png(Path(file), attention_figure(image, maps.heads[0], maps.rollout[0]))
+    maps = attention_on(trained.model, trained.variables, inputs)
+    picture = attention_picture("attention", "First image", image, maps.heads[0], maps.rollout[0])
+    write_png(Path(file), picture.figure)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
     from vitjax.inference.evaluation import Source
-    from vitjax.reporting.contents import Facts
+    from vitjax.reporting.report_page import ReportData
     from vitjax.runs.run_folder import RunFolder
 
 
@@ -38,34 +38,30 @@ def run(argv: Sequence[str] | None = None) -> int:
     def main() -> int:
         use_compile_cache()
         from vitjax.inference.evaluation import Source
-        from vitjax.reporting.contents import sections
-        from vitjax.reporting.examples import rights_and_mistakes
-        from vitjax.reporting.page import page, write
-        from vitjax.reporting.run_sections import headline
+        from vitjax.reporting.predictions import rights_and_mistakes
+        from vitjax.reporting.report_page import write_report
 
         folder = Path(workdir.value)
-        facts = gather(folder, Source(data_dir=data_dir.value, image_root=image_root.value))
+        data = gather(folder, Source(data_dir=data_dir.value, image_root=image_root.value))
         if images.value:
-            chosen = facts.predictions.find(images.value)
+            chosen = data.predictions.find(images.value)
         else:
-            chosen = rights_and_mistakes(facts.predictions, num_maps.value)
-        parts = sections(facts, num_mistakes.value, chosen)
-        title = f"{type(facts.model).__name__} on {facts.dataset['name']}"
-        write(folder / "report", page(title, [headline(facts.evaluation)], parts), parts)
-        print(f"written to {folder / 'report' / 'index.html'}")
+            chosen = rights_and_mistakes(data.predictions, num_maps.value)
+        path = write_report(folder / "report", data, num_mistakes.value, chosen)
+        print(f"written to {path}")
         return 0
 
     return command.run(main, argv)
 
 
-def gather(workdir: Path, source: "Source") -> "Facts":
+def gather(workdir: Path, source: "Source") -> "ReportData":
     """Reads a run's files, its model and its test images, wherever `source` says they lie now."""
     import numpy as np
 
     import vitjax
     from vitjax.inference.evaluation import own_data
-    from vitjax.reporting.contents import Facts
-    from vitjax.reporting.examples import Predictions
+    from vitjax.reporting.predictions import Predictions
+    from vitjax.reporting.report_page import ReportData
     from vitjax.runs.run_folder import RunFolder
 
     folder, trained = RunFolder(workdir), vitjax.load(workdir)
@@ -77,7 +73,7 @@ def gather(workdir: Path, source: "Source") -> "Facts":
             f"{workdir / 'predictions.npz'} is not of the images in the run's test split; run "
             f"python -m vitjax.evaluate --workdir={workdir} again"
         )
-    return Facts(
+    return ReportData(
         run=folder.read("config.json", "config"),
         changes=changes(trained.config),
         dataset=folder.read("dataset.json", "name"),

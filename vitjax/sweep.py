@@ -102,8 +102,8 @@ def _show(ranked: list[dict[str, Any]], select_by: str, workdir: str) -> None:
 def _draw(ranked: list[dict[str, Any]], workdir: Path) -> list[str]:
     """Writes the pictures; returns their names."""
     from vitjax.config import flatten
-    from vitjax.reporting.figures import write_png
-    from vitjax.reporting.sweep_figures import Member, sweep_pictures
+    from vitjax.reporting.drawing import write_png
+    from vitjax.reporting.sweep_figures import MemberResult, sweep_pictures
     from vitjax.runs.run_folder import RunFolder
     from vitjax.sweeps.ranking import without_seed
 
@@ -112,8 +112,8 @@ def _draw(ranked: list[dict[str, Any]], workdir: Path) -> list[str]:
     for entry, group in zip(ranked, without_seed(ranked), strict=True):
         folder = RunFolder(workdir / "runs" / entry["name"])
         options = flatten(folder.read("config.json", "config")["config"])
-        member = Member(
-            group=group,
+        member = MemberResult(
+            combination=group,
             options={key: options.get(key) for key in keys},
             status=entry["status"],
             lines=folder.metrics(),

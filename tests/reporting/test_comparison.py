@@ -6,7 +6,8 @@ from scipy import stats
 
 from vitjax.errors import UserError
 from vitjax.reporting import comparison
-from vitjax.reporting.examples import Predictions
+from vitjax.reporting.drawing import png
+from vitjax.reporting.predictions import Predictions
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1], np.int32)
 IDS = np.array([f"test/{i}" for i in range(8)])
@@ -27,7 +28,8 @@ def test_difference_of_two_runs():
     assert found.p_value == pytest.approx(2 * (1 + 4) / 2**4)
     assert found.bootstrap[0] < 2 / 8 < found.bootstrap[1]
     assert found.welch is None
-    groups = comparison.groups(first, second, LABELS, ["cat", "dog"])
+    classes = comparison.by_class(run())
+    groups = comparison.group_accuracies(first, second, classes)
     assert groups == [("cat", 4, 0.25, 0.75), ("dog", 4, 0.75, 0.75)]
 
 
@@ -49,6 +51,15 @@ def test_welch_is_that_of_scipy():
     assert comparison.welch_interval(first, second) == pytest.approx(tuple(expected))
 
 
+def test_welch_of_runs_that_are_all_alike_is_their_difference():
+    first, second = np.array([0.5, 0.5]), np.array([0.75, 0.75])
+    assert comparison.welch_interval(first, second) == (0.25, 0.25)
+
+
+def test_bootstrap_of_equal_runs_is_zero():
+    assert comparison.bootstrap_interval(np.zeros(8)) == (0, 0)
+
+
 def test_seeds_are_averaged():
     first = comparison.side("a", [run(0), run(0, 1)])
     second = comparison.side("b", [run(), run(2)])
@@ -64,6 +75,46 @@ def test_seeds_are_averaged():
 def test_other_examples_are_refused(other, what):
     with pytest.raises(UserError, match=f"a and b were not .* their {what} differ"):
         comparison.check_same(["a", "b"], [run(), run(**other)])
+
+
+def compared(first="a", second="b", groups=("cat", "dog")):
+    """Two runs of which the second has two more of the first half right."""
+    sides = comparison.side(first, [run(0, 1)]), comparison.side(second, [run()])
+    return comparison.compare_pair(*sides, [comparison.Grouping("class", LABELS, groups)])
+
+
+def test_a_comparison_prints_as_text():
+    text = str(compared()).splitlines()
+    assert text[0] == "b against a"
+    assert text[1].startswith("difference +0.2500 (95 % bootstrap over examples: ")
+    assert text[2] == "right alone: 2 against 0; McNemar's exact test p = 0.5"
+    assert text[4:] == [
+        "class  images   first  second  difference",
+        "cat         4  0.5000  1.0000     +0.5000",
+        "dog         4  1.0000  1.0000     +0.0000",
+    ]
+
+
+def test_a_notebook_shows_a_comparison_as_text_and_picture():
+    page = compared("<a>", "b", groups=("cat", "dog"))._repr_html_()
+    assert page.startswith("<pre>b against &lt;a&gt;\n")
+    assert "b against &lt;a&gt;: +25.00% in all." in page
+
+
+@pytest.mark.filterwarnings("error")
+def test_long_names_leave_the_figure_its_room():
+    long = [f"/a/folder/of/{'many/' * 12}runs/{name}" for name in ("a", "b")]
+    comparisons = [compared(*long, groups=("cat" * 30, "dog")), compared()]
+    figure = comparison.comparison_picture(comparisons).figure
+    png(figure, dpi=30)
+    width, height = figure.get_size_inches()
+    for axes in figure.axes:
+        place = axes.get_position()
+        assert place.width * width > 3
+        assert place.height * height > 0.3
+        names = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert len(set(names)) == 2
+    assert figure.axes[0].get_legend().get_window_extent().x1 < figure.bbox.x1
 
 
 def test_metadata_is_found_by_id_or_by_order(tmp_path):
@@ -88,6 +139,15 @@ def test_metadata_that_does_not_fit(tmp_path, text, message):
     (tmp_path / "facts.csv").write_text(text)
     with pytest.raises(UserError, match=message):
         comparison.read_column(tmp_path / "facts.csv", "kind", IDS)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b'id,kind\n"' + b"x" * 200_000])
+def test_metadata_that_cannot_be_read(tmp_path, content):
+    path = tmp_path / "facts.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"facts\.csv cannot be read as CSV: "):
+        comparison.read_column(path, "kind", IDS)
 
 
 def test_an_unknown_key_is_refused(tmp_path):

@@ -1,196 +1,59 @@
-"""The page as a browser and a screen reader find it."""
+"""HTML from Python calls, and pictures as a page and a notebook show them."""
 
-import functools
-import html.parser
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
-from facts import NAMES, evaluation, facts, line
 
 from vitjax.errors import UserError
-from vitjax.reporting.contents import sections
-from vitjax.reporting.page import page, write
-from vitjax.reporting.run_sections import headline, training_section
-from vitjax.reporting.scores import calibration_section
+from vitjax.reporting.confusion import confusion_picture
+from vitjax.reporting.drawing import new_axes, new_figure, shortened, svg
+from vitjax.reporting.page import Html, html_table, tag, void, write_page
 
-VOID = {"meta", "img"}
-KINDS = {
-    "vit": dict(),
-    "vit of 100 classes": dict(num_classes=100),
-    "linformer": dict(model_name="linformer", k_dim=2, pool="mean"),
-    "mixer": dict(model_name="mixer", wrong=0),
-    "resnet": dict(model_name="resnet"),
-    "swin": dict(model_name="swin"),
-}
+MATRIX = np.array([[8, 2, 0], [0, 5, 0], [3, 0, 3]])
 
 
-class Page(html.parser.HTMLParser):
-    """Elements as (name, attributes, text), in order; fails where end tags do not match."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements, self._open = [], []
-        self.feed(text)
-        assert not self._open
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes), []))
-        if tag not in VOID:
-            self._open.append(self.elements[-1])
-
-    def handle_startendtag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes), []))
-
-    def handle_endtag(self, tag):
-        assert self._open.pop()[0] == tag
-
-    def handle_data(self, data):
-        for _, _, text in self._open:
-            text.append(data)
-
-    def all(self, *names):
-        return [(attributes, "".join(text)) for n, attributes, text in self.elements if n in names]
+def test_figures_take_the_colour_of_the_page():
+    drawing = svg(confusion_picture(MATRIX, ("<b>", "dog", "emu")).figure, "a")
+    assert "currentColor" in drawing
+    assert "#000000" not in drawing
+    assert "<b>" not in drawing
 
 
-@functools.cache
-def rendered(kind):
-    """The page of made-up facts, as text."""
-    made_up = facts(**KINDS[kind])
-    parts = sections(made_up, num_mistakes=4, chosen=np.array([0, 9]))
-    return page("Title", [headline(made_up.evaluation)], parts)
+def test_what_is_black_without_saying_so_takes_the_colour_of_the_page():
+    figure = new_figure(2, 2)
+    new_axes(figure).plot([0, 1], [0, 1], "o", color="black")
+    assert svg(figure, "a").startswith('<svg fill="currentColor"')
 
 
-@pytest.fixture(params=KINDS)
-def parsed(request):
-    return Page(rendered(request.param))
+def test_a_notebook_shows_a_picture_with_its_text_as_often_as_it_likes():
+    picture = confusion_picture(MATRIX, ("<b>", "dog", "emu"))
+    first, second = picture._repr_html_(), picture._repr_html_()
+    assert first.startswith('<figure><svg role="img" aria-labelledby="confusion_matrix-')
+    assert "max-width: 100%" in first
+    assert "16 of 21 images on the diagonal" in re.search("<figcaption.*", first)[0]
+    ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in (first, second)]
+    assert not ids[0] & ids[1]  # equal ids would make one picture take parts of the other
+    assert all(target in ids[0] for target in re.findall(r'(?:href="|url\()#([^")]+)', first))
 
 
-def test_pictures_have_a_text(parsed):
-    assert all(attributes["alt"] for attributes, _ in parsed.all("img"))
-    captions = {a["id"]: text for a, text in parsed.all("figcaption") if "id" in a}
-    drawings = [attributes for attributes, _ in parsed.all("svg")]
-    assert len(drawings) >= 8  # four curves, two by class, one of calibration, filters
-    assert all(a["role"] == "img" and captions[a["aria-labelledby"]] for a in drawings)
+def test_a_notebook_shows_html_as_it_is():
+    assert tag("p", "<b>")._repr_html_() == "<p>&lt;b&gt;</p>"
 
 
-def test_tables_say_what_heads_what(parsed):
-    assert all(a["scope"] in ("row", "col") for a, _ in parsed.all("th"))
-    assert len(parsed.all("caption")) == len(parsed.all("table")) > 4
+def test_long_labels_keep_both_ends():
+    assert shortened("abc", 9) == "abc"
+    assert shortened("abcdefghijkl", 9) == "abc...jkl"
+    assert len(shortened("x" * 99)) == 44
 
 
-def test_headings_are_in_order(parsed):
-    levels = [int(name[1]) for name, _, _ in parsed.elements if re.fullmatch(r"h\d", name)]
-    assert levels == [1] + [2] * 9
-    assert parsed.all("html")[0][0]["lang"] == "en"
-
-
-def test_anchors_and_labels_lead_somewhere(parsed):
-    ids = [attributes["id"] for _, attributes, _ in parsed.elements if "id" in attributes]
-    assert len(ids) == len(set(ids))
-    for _, attributes, _ in parsed.elements:
-        target = attributes.get("href", attributes.get("xlink:href", "#main"))
-        assert target[1:] in ids or target.startswith("data:image/png;base64,")
-        assert attributes.get("aria-labelledby", "main") in ids
-
-
-def test_nothing_is_fetched(parsed):
-    for _, attributes, _ in parsed.elements:
-        for name, value in attributes.items():
-            assert "://" not in (value or "") or name.startswith("xmlns")
-    assert not parsed.all("script", "link", "iframe")
-
-
-def test_names_are_text():
-    text = Page(rendered("vit")).all("body")[0][1]
-    assert all(name in text for name in NAMES)
-    assert "python -m vitjax.main \\\n    '--x=<script>'" in text
-
-
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [
-        ("vit", "4 of 5 mistakes"),
-        ("vit", "those of the class token"),
-        ("vit", "with the temperature fitted on validation"),
-        ("linformer", "attends to 2 sums of tokens"),
-        ("linformer", "those of all tokens"),
-        ("mixer", "Mixer has no attention maps: its token MLPs mix patches alike"),
-        ("mixer", "Every image is classified rightly"),
-        ("mixer", "position_embedding is 'none'"),
-        ("resnet", "ResNet has no attention maps: its convolutions mix"),
-        ("resnet", "All of the stem's 4 filters of 7x7 pixels"),
-        ("swin", "Swin has no attention maps: it attends within windows"),
-        ("swin", "a bias for each distance within a window"),
-        ("vit of 100 classes", "the 20 lowest and 20 highest of 100 classes"),
-        ("vit of 100 classes", "96.88%"),  # top-5
-    ],
-)
-def test_sections_say_what_holds(kind, words):
-    assert words in Page(rendered(kind)).all("body")[0][1]
-
-
-def test_without_validation_there_is_no_temperature():
-    of = evaluation(NAMES, np.eye(3, dtype=int))
-    of["calibration"] |= dict(temperature=None, ece_scaled=None, nll_scaled=None)
-    text = page("Title", [], [calibration_section(of)])
-    assert "no validation split to fit it on" in text
-
-
-def test_one_epoch_is_no_course():
-    text = Page(page("Title", [], [training_section([line(1)], best_epoch=1)]))
-    said = text.all("figcaption")[0][1]
-    assert said == "Loss over 1 epoch: train 1, valid 2. Epoch 1 was evaluated."
-
-
-def test_files_lie_beside_the_page_and_old_ones_are_gone(tmp_path):
-    (tmp_path / "mistake_99.png").write_bytes(b"old")
-    parts = sections(facts(), num_mistakes=2, chosen=np.array([3]))
-    write(tmp_path, "text", parts)
-    names = {path.name for path in tmp_path.iterdir()}
-    expected = {"index.html", "mistake_02.png", "attention_01.png", "confusion_matrix.png"}
-    assert expected <= names
-    assert not names & {"mistake_99.png", "mistake_03.png", "index.html.tmp"}
-    for path in tmp_path.glob("*.png"):
-        assert path.read_bytes().startswith(b"\x89PNG")
+def test_markup_escapes_what_is_not_html():
+    assert tag("p", "<b> & c", Html("<i>d</i>")) == "<p>&lt;b&gt; &amp; c<i>d</i></p>"
+    assert void("img", src='"', alt=None, data_x=1) == '<img src="&quot;" data-x="1">'
+    assert "<td>&lt;3</td>" in html_table("A & B", ("x", "y"), [("1", "<3")])
 
 
 def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "report").touch()
     with pytest.raises(UserError, match=r"report is a file; move it away"):
-        write(tmp_path / "report", "text", [])
-
-
-@pytest.fixture
-def console(tmp_path):
-    """Opens a page from a file in a browser: its text -> (DOM, lines of the console)."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("no chromium to open the page with")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
-    path = tmp_path / "index.html"
-
-    def opened(text):
-        path.write_text(text)
-        done = subprocess.run(
-            [browser, *flags, f"--user-data-dir={tmp_path}", "--dump-dom", path.as_uri()],
-            capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
-        return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
-
-    return opened
-
-
-@pytest.mark.parametrize("kind", ["vit", "mixer"])
-def test_a_browser_finds_nothing_wrong(kind, console):
-    dom, errors = console(rendered(kind))
-    assert errors == []
-    assert "Parameters, MACs and speed</h2>" in dom
-
-
-def test_a_browser_would_find_a_bad_drawing(console):
-    text = rendered("vit").replace('<path d="M', '<path d="x', 1)
-    (error,) = console(text)[1]
-    assert "Expected moveto" in error
+        write_page(tmp_path / "report", "text", [])

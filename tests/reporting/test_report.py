@@ -3,28 +3,22 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
-from commands import REPO, environment, main
+from commands import REPO, main
 
 
 def report(*args, code=0):
     """Runs vitjax.report and returns (stdout, stderr); its exit code must be `code`."""
-    command = [sys.executable, "-m", "vitjax.report", *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), cwd=REPO)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout, done.stderr
+    return main(*args, module="vitjax.report", code=code)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(digits_run, tmp_path_factory):
     """A short run on digits, with its report."""
-    workdir = tmp_path_factory.mktemp("runs") / "digits"
-    main("--config=configs/vit_digits.py:debug", f"--workdir={workdir}")
+    workdir = shutil.copytree(digits_run, tmp_path_factory.mktemp("runs") / "digits")
     report(f"--workdir={workdir}", "--num_mistakes=3", "--images=digits/1787,digits/4")
     return workdir
 

@@ -1,17 +1,17 @@
 """The pictures of a sweep, from members made up."""
 
 import pytest
-from facts import line
+from made_up import line
 
-from vitjax.reporting.figures import png
-from vitjax.reporting.sweep_figures import Member, sweep_pictures
+from vitjax.reporting.drawing import png
+from vitjax.reporting.sweep_figures import MemberResult, sweep_pictures
 
 
 def member(rate=0.1, size=16, seed=0, valid=0.5, test=0.25, status="finished", epochs=3):
     """A member of a grid of learning rates, batch sizes and seeds."""
     finished = status == "finished"
-    return Member(
-        group=f"learning_rate={rate:g}, batch_size={size}",
+    return MemberResult(
+        combination=f"learning_rate={rate:g}, batch_size={size}",
         options={"optim.learning_rate": rate, "data.batch_size": size, "seed": seed},
         status=status,
         lines=[line(epoch) for epoch in range(1, epochs + 1)],

@@ -1,20 +1,26 @@
 """Whether one model is better than another on the same examples, and where."""
 
 import csv
+import dataclasses
+import html
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from vitjax.errors import UserError
-from vitjax.reporting.examples import Predictions
+from vitjax.reporting.drawing import BLUE, GRAY, ORANGE, new_axes, new_figure, shortened
+from vitjax.reporting.page import Picture
+from vitjax.reporting.predictions import Predictions
+from vitjax.text import table
 
 _RESAMPLES = 10_000
 _NUM_BINS = 5  # of a numeric column with more values
 _MAX_GROUPS = 100  # of a column of names
 _MISSING = ("", "na", "n/a", "nan", "null", "none", "-")  # among numbers
+_ONE_LINE = 60  # characters of two names that stand side by side above a figure
 
 
 class Side(NamedTuple):
@@ -36,13 +42,52 @@ class Difference(NamedTuple):
     welch: tuple[float, float] | None  # over runs; None without two runs a side
 
 
-class Group(NamedTuple):
-    """Some of the examples."""
+class ExampleGroup(NamedTuple):
+    """Some of the examples, and both accuracies on them."""
 
     name: str
     num_images: int
-    first: float  # accuracies
+    first: float
     second: float
+
+
+class Grouping(NamedTuple):
+    """Which group each example is in."""
+
+    name: str  # what examples are grouped by
+    places: np.ndarray  # int [N], in `groups`; -1 for none
+    groups: Sequence[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two sides beside each other; prints as text, and a notebook shows its picture too."""
+
+    first: Side
+    second: Side
+    difference: Difference
+    groups: Mapping[str, Sequence[ExampleGroup]]  # by the name of what examples are grouped by
+
+    def __str__(self) -> str:
+        return comparison_text(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>{self.picture()._repr_html_()}"
+
+    def picture(self) -> Picture:
+        """Draws both accuracies in each group."""
+        return comparison_picture([self])
+
+
+def compare_pair(first: Side, second: Side, groupings: Sequence[Grouping]) -> Comparison:
+    """Compares two sides in all, and in the groups of each grouping."""
+    found = {each.name: group_accuracies(first, second, each) for each in groupings}
+    return Comparison(first, second, difference(first, second), found)
+
+
+def by_class(predictions: Predictions) -> Grouping:
+    """Returns the examples grouped by their classes."""
+    return Grouping("class", predictions.labels, predictions.class_names)
 
 
 def side(name: str, runs: Sequence[Predictions]) -> Side:
@@ -80,14 +125,14 @@ def difference(first: Side, second: Side) -> Difference:
 
 
 def bootstrap_interval(gain: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """Returns the 95 % percentile interval of the mean of paired differences [N].
+    """Returns the 95 % percentile interval of the mean of paired differences [N]."""
+    from scipy import stats
 
-    Examples are drawn with replacement; as few values occur, it is enough to draw their counts.
-    """
-    values, counts = np.unique(gain, return_counts=True)
-    random = np.random.RandomState(seed)
-    drawn = random.multinomial(len(gain), counts / len(gain), size=_RESAMPLES)
-    low, high = np.percentile(drawn @ values / len(gain), [2.5, 97.5])
+    few = 100  # resamples at a time, which bounds the memory
+    found = stats.bootstrap(
+        (gain,), np.mean, n_resamples=_RESAMPLES, batch=few, method="percentile", rng=seed
+    )
+    low, high = found.confidence_interval
     return float(low), float(high)
 
 
@@ -103,24 +148,21 @@ def welch_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float]
     """Returns the 95 % interval of mean(second) - mean(first), variances not taken as equal."""
     from scipy import stats
 
-    terms = [np.var(x, ddof=1) / len(x) for x in (first, second)]
-    gain, error = second.mean() - first.mean(), float(np.sqrt(sum(terms)))
-    if error == 0:
-        return float(gain), float(gain)
-    parts = (t**2 / (len(x) - 1) for t, x in zip(terms, (first, second), strict=True))
-    freedom = sum(terms) ** 2 / sum(parts)
-    half = stats.t.ppf(0.975, freedom) * error
-    return float(gain - half), float(gain + half)
+    if np.ptp(first) == np.ptp(second) == 0:  # 0 / 0 in the t statistic
+        gain = float(second.mean() - first.mean())
+        return gain, gain
+    low, high = stats.ttest_ind(second, first, equal_var=False).confidence_interval(0.95)
+    return float(low), float(high)
 
 
-def groups(first: Side, second: Side, values: np.ndarray, names: Sequence[str]) -> list[Group]:
-    """Returns both accuracies in each group; `values` [N] are places in `names`, -1 for none."""
+def group_accuracies(first: Side, second: Side, grouping: Grouping) -> list[ExampleGroup]:
+    """Returns both accuracies in each group that has examples."""
     found = []
-    for place, name in enumerate(names):
-        inside = values == place
+    for place, name in enumerate(grouping.groups):
+        inside = grouping.places == place
         if inside.any():
             accuracies = [float(x.correct[inside].mean()) for x in (first, second)]
-            found.append(Group(name, int(inside.sum()), *accuracies))
+            found.append(ExampleGroup(name, int(inside.sum()), *accuracies))
     return found
 
 
@@ -128,11 +170,14 @@ def read_column(path: Path, column: str, ids: np.ndarray, key: str = "") -> list
     """Returns a CSV's column for the examples `ids` [N], "" for those that it lacks.
 
     Rows are found by the column `key`, by default `id` or else `path`, which names examples as
-    predictions.npz does; without any they must be the examples in order. Raises UserError or
-    OSError in one line.
+    predictions.npz does; without any they must be the examples in order. Raises UserError in
+    one line.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file, skipinitialspace=True))
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file, skipinitialspace=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as CSV: {error}") from error
     columns = list(rows[0]) if rows else []
     if column not in columns:
         raise UserError(f"{path} has the columns {columns}; choose --column from them")
@@ -182,3 +227,74 @@ def binned(texts: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     places = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
     names = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)]
     return np.where(there, places, -1), names
+
+
+def comparison_picture(comparisons: Sequence[Comparison]) -> Picture:
+    """Draws both accuracies in each group, a panel for each comparison and grouping."""
+    panels = [(c, *grouped) for c in comparisons for grouped in c.groups.items()]
+    rows = [len(groups) + 4 for *_, groups in panels]
+    figure = new_figure(7, 0.23 * sum(rows))
+    grid = figure.add_gridspec(len(panels), 1, height_ratios=rows)
+    for place, (comparison, what, groups) in enumerate(panels):
+        axes = new_axes(figure, grid[place], xlabel="accuracy", ylabel=what)
+        heights = range(len(groups))
+        for group, height in zip(groups, heights, strict=True):
+            color = BLUE if group.second >= group.first else ORANGE
+            axes.plot((group.first, group.second), (height, height), color=color, linewidth=2)
+        names = [shortened(side.name) for side in (comparison.first, comparison.second)]
+        ring = {"color": GRAY, "markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.5}
+        axes.plot([g.first for g in groups], heights, "o", **ring, label=names[0])
+        axes.plot(
+            [g.second for g in groups], heights, "o", color="black", markersize=5, label=names[1]
+        )
+        labels = [f"{shortened(g.name)} ({g.num_images:,})" for g in groups]
+        axes.set_yticks(heights, labels, fontsize="small")
+        axes.set_ylim(len(groups) - 0.4, -0.6)
+        columns = 2 if sum(map(len, names)) <= _ONE_LINE else 1
+        above = {"loc": "lower left", "bbox_to_anchor": (0, 1)}
+        axes.legend(frameon=False, fontsize="small", ncols=columns, **above)
+    found = "; ".join(
+        f"{c.second.name} against {c.first.name}: {c.difference.accuracy:+.2%}" for c in comparisons
+    )
+    return Picture("comparison", f"Accuracy by group. {found} in all.", figure)
+
+
+def side_line(side: Side) -> str:
+    """Returns the accuracy of one side of a comparison."""
+    text = f"{side.accuracies.mean():.4f}"
+    if len(side.accuracies) > 1:
+        deviation = side.accuracies.std(ddof=1)
+        text += f" (mean of {len(side.accuracies)} runs, standard deviation {deviation:.4f})"
+    return f"{side.name}  accuracy {text}"
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Returns how much better the second side is, in all and in each group."""
+    found = comparison.difference
+    low, high = found.bootstrap
+    lines = [
+        f"{comparison.second.name} against {comparison.first.name}",
+        f"difference {found.accuracy:+.4f} (95 % bootstrap over examples: {low:+.4f} to "
+        f"{high:+.4f})",
+    ]
+    if found.p_value is not None:
+        lines.append(
+            f"right alone: {found.only_second:,} against {found.only_first:,}; McNemar's exact "
+            f"test p = {found.p_value:.3g}"
+        )
+    if found.welch is not None:
+        low, high = found.welch
+        lines.append(f"95 % Welch interval over runs: {low:+.4f} to {high:+.4f}")
+    for what, groups in comparison.groups.items():
+        rows = [
+            (
+                g.name,
+                f"{g.num_images:,}",
+                f"{g.first:.4f}",
+                f"{g.second:.4f}",
+                f"{g.second - g.first:+.4f}",
+            )
+            for g in groups
+        ]
+        lines += ["", table([(what, "images", "first", "second", "difference"), *rows])]
+    return "\n".join(lines)

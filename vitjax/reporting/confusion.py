@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vitjax.reporting.figures import BLUE, Picture, image_axes, new_figure, rgb
+from vitjax.reporting.drawing import BLUE, image_axes, new_figure, rgb, shortened
+from vitjax.reporting.page import Picture, Section, html_table, note
 
 _MOST_NUMBERS = 20  # classes, beyond which cells are too small for their counts
 _MOST_NAMES = 120
+_MOST_PAIRS = 10
 
 
 class Confusion(NamedTuple):
@@ -55,11 +57,12 @@ def confusion_picture(matrix: np.ndarray, names: Sequence[str]) -> Picture:
 
 
 def _name_classes(axes: Any, names: Sequence[str]) -> None:
+    labels = list(map(shortened, names))
     size = float(np.clip(630 / len(names), 4, 10))  # points, so that neighbours do not touch
     long = len(names) > _MOST_NUMBERS or max(map(len, names)) > 4
     turn = {"rotation": 90, "ha": "center"} if long else {}
-    axes.set_xticks(range(len(names)), names, fontsize=size, **turn)
-    axes.set_yticks(range(len(names)), names, fontsize=size)
+    axes.set_xticks(range(len(names)), labels, fontsize=size, **turn)
+    axes.set_yticks(range(len(names)), labels, fontsize=size)
     if len(names) > _MOST_NUMBERS:
         axes.grid(linewidth=0.2, alpha=0.5)
 
@@ -71,3 +74,18 @@ def _finding(matrix: np.ndarray, names: Sequence[str]) -> str:
         share = f"{worst.num_images:,}, {worst.share:.1%} of that class"
         text += f"; most often, {worst.truth} was taken for {worst.predicted} ({share})"
     return text + "."
+
+
+def confusion_section(matrix: np.ndarray, names: Sequence[str]) -> Section:
+    """The confusion matrix [K, K], and its largest cells off the diagonal in words."""
+    pairs = most_confused(matrix, names, _MOST_PAIRS)
+    intro = (
+        "Rows are true classes, columns predictions; the deeper the blue, the larger the share of "
+        "the row (by its square root, so that rare confusions show)."
+    )
+    rows = [(p.truth, p.predicted, f"{p.num_images:,}", f"{p.share:.1%}") for p in pairs]
+    head = ("truth", "taken for", "images", "share of that truth")
+    words = (
+        html_table("The most frequent confusions", head, rows) if pairs else note("No confusions.")
+    )
+    return Section("Confusion matrix", [note(intro), confusion_picture(matrix, names), words])

@@ -1,18 +1,103 @@
-"""A report as one HTML page, and its pictures as files beside it."""
+"""A report as one HTML page, and its pictures as files beside it.
+
+HTML elements are Python calls; whatever is not HTML already is escaped.
+"""
 
 import base64
+import html
 import itertools
 import re
+import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from vitjax import files
 from vitjax.errors import UserError
-from vitjax.reporting.figures import Picture, png, svg
-from vitjax.reporting.markup import Html, scrolling, tag, void
+from vitjax.reporting.drawing import svg, write_png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _WIDE = 6  # inches, beyond which a figure takes the page's width and scrolls on a phone
 _CSS = Path(__file__).with_name("page.css")
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+
+def tag(name: str, /, *children: str | None, **attributes: str | int | None) -> Html:
+    """Returns an element; None children and attributes are left out.
+
+    An attribute is spelt with "_" for "-", and with a last "_" where Python reserves its name.
+    """
+    pairs = (
+        f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return Html(f"<{name}{''.join(pairs)}>{join(*children)}</{name}>")
+
+
+def void(name: str, /, **attributes: str | int | None) -> Html:
+    """Returns an element that has no end tag, such as img."""
+    return Html(tag(name, **attributes).removesuffix(f"</{name}>"))
+
+
+def join(*children: str | None) -> Html:
+    """Returns the children one after the other, escaped unless they are HTML."""
+    texts = (c if isinstance(c, Html) else html.escape(c) for c in children if c is not None)
+    return Html("".join(texts))
+
+
+def html_table(
+    caption: str,
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    foot: Iterable[Sequence[str]] = (),
+    kind: str | None = None,
+) -> Html:
+    """Returns a table whose first column heads its rows, in a box that scrolls if it must.
+
+    `head` may be empty; `foot` are the rows that sum it up; `kind` is a class of the style sheet.
+    """
+    columns = [tag("th", text, scope="col") for text in head]
+    last = list(map(_row, foot))
+    whole = tag(
+        "table",
+        tag("caption", caption),
+        tag("thead", tag("tr", *columns)) if columns else None,
+        tag("tbody", *map(_row, rows)),
+        tag("tfoot", *last) if last else None,
+        class_=kind,
+    )
+    return scrolling(whole, caption)
+
+
+def scrolling(content: Html, label: str) -> Html:
+    """Returns a box that scrolls where its content is too large, by keyboard too."""
+    return tag("section", content, class_="scroll", aria_label=label, tabindex=0)
+
+
+def _row(cells: Sequence[str]) -> Html:
+    first, *others = cells
+    return tag("tr", tag("th", first, scope="row"), *(tag("td", cell) for cell in others))
+
+
+class Picture(NamedTuple):
+    """A finished figure; a notebook shows it with its text."""
+
+    name: str  # of its file, without suffix
+    alt: str  # what it shows, for who cannot see it
+    figure: "Figure"
+
+    def _repr_html_(self) -> str:
+        prefix = f"{self.name}-{secrets.token_hex(4)}"  # a notebook may show it twice
+        return _figure(self, prefix, style="max-width: 100%; height: auto; overflow: visible")
 
 
 class Photo(NamedTuple):
@@ -31,7 +116,7 @@ class Section(NamedTuple):
     items: Sequence[Html | Picture | Photo]
 
 
-def page(title: str, opening: Iterable[Html], sections: Sequence[Section]) -> str:
+def page_text(title: str, opening: Iterable[Html], sections: Sequence[Section]) -> str:
     """Returns the whole page, which needs no other file and no network."""
     links = (tag("li", tag("a", s.title, href=f"#{_anchor(s)}")) for s in sections)
     head = tag(
@@ -52,21 +137,26 @@ def page(title: str, opening: Iterable[Html], sections: Sequence[Section]) -> st
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
 
 
-def write(folder: Path, text: str, sections: Sequence[Section]) -> None:
-    """Writes index.html and the pictures, each whole or not at all; removes older pictures."""
+def write_page(folder: Path, text: str, sections: Sequence[Section]) -> Path:
+    """Writes index.html and the pictures, each whole or not at all; removes older pictures.
+
+    Returns the page's path.
+    """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; move it away, the report is a folder of that name")
-    folder.mkdir(exist_ok=True)
-    for old in folder.glob("*.png"):
-        old.unlink()
+    try:
+        folder.mkdir(exist_ok=True)
+        for old in folder.glob("*.png"):
+            old.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
     for item in itertools.chain.from_iterable(section.items for section in sections):
         if isinstance(item, Picture):
-            (folder / f"{item.name}.png").write_bytes(png(item.figure))
+            write_png(folder / f"{item.name}.png", item.figure)
         elif isinstance(item, Photo):
-            (folder / f"{item.name}.png").write_bytes(item.png)
-    partial = folder / "index.html.tmp"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(folder / "index.html")
+            files.write(folder / f"{item.name}.png", item.png)
+    files.write(folder / "index.html", text)
+    return folder / "index.html"
 
 
 def _anchor(section: Section) -> str:
@@ -96,15 +186,23 @@ def _item(item: Html | Picture | Photo) -> Html:
 
 
 def _picture(picture: Picture) -> Html:
-    """Renders a figure as SVG in the page, named by its caption, which states the finding."""
-    caption = f"{picture.name}-caption"
-    drawing = svg(picture.figure, picture.name)
-    drawing = drawing.replace("<svg ", f'<svg role="img" aria-labelledby="{caption}" ', 1)
     wide = picture.figure.get_figwidth() > _WIDE
+    return _figure(picture, picture.name, class_="wide" if wide else None)
+
+
+def _figure(
+    picture: Picture, prefix: str, style: str | None = None, class_: str | None = None
+) -> Html:
+    """Renders a figure as SVG, named by its caption, which states the finding.
+
+    `style` is of the drawing and `class_` of the whole; a wide one is in a box that scrolls.
+    """
+    caption = f"{prefix}-caption"
+    attributes = f'role="img" aria-labelledby="{caption}"' + (f' style="{style}"' if style else "")
+    drawing = Html(svg(picture.figure, prefix).replace("<svg ", f"<svg {attributes} ", 1))
     label = picture.name.replace("_", " ") + ", figure"
-    box = scrolling(Html(drawing), label) if wide else Html(drawing)
-    text = tag("figcaption", picture.alt, id=caption)
-    return tag("figure", box, text, class_="wide" if wide else None)
+    box = scrolling(drawing, label) if class_ == "wide" else drawing
+    return tag("figure", box, tag("figcaption", picture.alt, id=caption), class_=class_)
 
 
 def _photo(photo: Photo) -> Html:

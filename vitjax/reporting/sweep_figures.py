@@ -4,26 +4,29 @@ import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from vitjax.reporting.curves import Lines, epoch_axes, mark
-from vitjax.reporting.figures import (
+from vitjax.reporting.drawing import (
     BLUE,
     GRAY,
-    Figure,
-    Picture,
+    INK,
     colored,
     image_axes,
     new_axes,
     new_figure,
+    shortened,
 )
+from vitjax.reporting.page import Picture
+from vitjax.reporting.training_curves import Lines, epoch_axes, mark
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MOST_COLORS = 10
 _MOST_COLUMNS, _MOST_ROWS = 14, 20  # of a map, beyond which cells are too small for numbers
 _MOST_BOXES = 100
-_LABEL = 44  # characters, beyond which a label is cut
 _STYLES: dict[str, dict[str, Any]] = {  # by how a member ended; the mark is at its last epoch
     "finished": {"linestyle": "-"},
     "dropped": {"linestyle": "--", "end": "s"},
@@ -31,10 +34,10 @@ _STYLES: dict[str, dict[str, Any]] = {  # by how a member ended; the mark is at 
 }
 
 
-class Member(NamedTuple):
-    """A run of a sweep."""
+class MemberResult(NamedTuple):
+    """How a run of a sweep went."""
 
-    group: str  # what it shares with the members that differ in their seed alone
+    combination: str  # what it shares with the members that differ in their seed alone
     options: Mapping[str, Any]  # the values of the options that the sweep sets, seed among them
     status: str  # finished, dropped or diverged
     lines: Lines  # of metrics.jsonl, which may be none
@@ -42,7 +45,7 @@ class Member(NamedTuple):
     accuracy: float | None  # in [0, 1], on test; None unless finished
 
 
-def sweep_pictures(members: Sequence[Member]) -> list[Picture]:
+def sweep_pictures(members: Sequence[MemberResult]) -> list[Picture]:
     """Returns the figures that tell something of the members, given best first.
 
     These are `curves`, `heatmap` where two options vary besides the seed, and `seeds` where members
@@ -53,22 +56,22 @@ def sweep_pictures(members: Sequence[Member]) -> list[Picture]:
     if len(varied) == 2:
         pictures.append(_heatmap(members, varied))
     finished = [member for member in members if member.accuracy is not None]
-    groups = _by_group(finished)
-    if any(len(group) > 1 for group in groups.values()):
-        pictures.append(_seeds(groups))
+    combinations = _by_combination(finished)
+    if any(len(own) > 1 for own in combinations.values()):
+        pictures.append(_seeds(combinations))
     return pictures
 
 
-def _by_group(members: Sequence[Member]) -> dict[str, list[Member]]:
-    groups: dict[str, list[Member]] = {}
+def _by_combination(members: Sequence[MemberResult]) -> dict[str, list[MemberResult]]:
+    found: dict[str, list[MemberResult]] = {}
     for member in members:
-        groups.setdefault(member.group, []).append(member)
-    return groups
+        found.setdefault(member.combination, []).append(member)
+    return found
 
 
-def _curves(members: Sequence[Member]) -> Picture:
-    """Draws a colour for each group, or seed where there is one group; as many as can be told."""
-    names = [member.group for member in members]
+def _curves(members: Sequence[MemberResult]) -> Picture:
+    """Draws a colour for each combination, or seed where there is one; as many as can be told."""
+    names = [member.combination for member in members]
     if len(set(names)) == 1 and "seed" in members[0].options:
         names = [f"seed={member.options['seed']}" for member in members]
     palette = colored((np.arange(_MOST_COLORS)[None] + 0.5) / _MOST_COLORS, "tab10")[0]
@@ -88,7 +91,7 @@ def _curves(members: Sequence[Member]) -> Picture:
     return Picture("curves", f"Loss and accuracy on validation by epoch: {counts}.", figure)
 
 
-def _curve(axes: Any, member: Member, key: str, color: Any, many: bool) -> None:
+def _curve(axes: Any, member: MemberResult, key: str, color: Any, many: bool) -> None:
     style = dict(_STYLES[member.status])
     end = style.pop("end", None)
     style |= {"color": GRAY, "alpha": 0.5} if color is None else {"color": color}
@@ -102,7 +105,7 @@ def _curve(axes: Any, member: Member, key: str, color: Any, many: bool) -> None:
         axes.plot(epochs[-1], values[-1], end, color=curve.get_color(), **above)
 
 
-def _fit_loss(axes: Any, members: Sequence[Member]) -> None:
+def _fit_loss(axes: Any, members: Sequence[MemberResult]) -> None:
     """Fits the axis to what did not diverge, so that the others are seen."""
     steady = [m for m in members if m.status != "diverged"] or members
     losses = [line["valid_loss"] for member in steady for line in member.lines]
@@ -118,10 +121,14 @@ def _fit_loss(axes: Any, members: Sequence[Member]) -> None:
 
 
 def _legend(
-    figure: Figure, axes: Any, members: Sequence[Member], colors: Mapping[str, Any], others: int
+    figure: "Figure",
+    axes: Any,
+    members: Sequence[MemberResult],
+    colors: Mapping[str, Any],
+    others: int,
 ) -> None:
     """Names colours and ways to end below the axes."""
-    entries = [axes.plot([], [], color=c, label=_cut(name))[0] for name, c in colors.items()]
+    entries = [axes.plot([], [], color=c, label=shortened(name))[0] for name, c in colors.items()]
     if others:
         entries += axes.plot([], [], color=GRAY, alpha=0.5, label=f"{others} more")
     for status in ("dropped", "diverged"):
@@ -135,22 +142,22 @@ def _legend(
     )
 
 
-def _counts(members: Sequence[Member]) -> str:
+def _counts(members: Sequence[MemberResult]) -> str:
     counts = {status: sum(m.status == status for m in members) for status in _STYLES}
     return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
 
 
-def _varied(members: Sequence[Member]) -> list[str]:
+def _varied(members: Sequence[MemberResult]) -> list[str]:
     """Returns the options, besides the seed, that differ between members."""
     keys = dict.fromkeys(key for member in members for key in member.options if key != "seed")
     return [k for k in keys if len({json.dumps(m.options.get(k)) for m in members}) > 1]
 
 
-def _heatmap(members: Sequence[Member], keys: Sequence[str]) -> Picture:
+def _heatmap(members: Sequence[MemberResult], keys: Sequence[str]) -> Picture:
     """Draws the means over seeds, one option down, the other across."""
     down, across = ([m.options.get(key) for m in members] for key in keys)
     rows, columns = _levels(down), _levels(across)
-    cells: dict[tuple[int, int], list[Member]] = {}
+    cells: dict[tuple[int, int], list[MemberResult]] = {}
     for member, row, column in zip(members, down, across, strict=True):
         cells.setdefault((rows.index(row), columns.index(column)), []).append(member)
     values = np.full((len(rows), len(columns)), np.nan)
@@ -198,15 +205,15 @@ def _wide(values: Sequence[Any]) -> bool:
 
 
 def _write_cell(
-    axes: Any, place: tuple[int, int], members: Sequence[Member], values: np.ndarray
+    axes: Any, place: tuple[int, int], members: Sequence[MemberResult], values: np.ndarray
 ) -> None:
     """Writes both accuracies, or how all of the cell's members ended."""
     tests = [member.accuracy for member in members if member.accuracy is not None]
-    color = "black"
+    color = INK
     if tests:
         text = f"{values[place]:.2%}\n{statistics.fmean(tests):.2%}"
         low, high = np.nanmin(values), np.nanmax(values)
-        color = "white" if values[place] - low > 0.6 * (high - low) > 0 else "black"
+        color = "white" if values[place] - low > 0.6 * (high - low) > 0 else INK
     else:
         text = "\n".join(dict.fromkeys(member.status for member in members))
     axes.text(*place[::-1], text, ha="center", va="center", fontsize="small", color=color)
@@ -223,9 +230,9 @@ def _best_cell(
     return f"{text}: best with {at}, {values[row, column]:.2%}."
 
 
-def _seeds(groups: Mapping[str, Sequence[Member]]) -> Picture:
-    """Draws a box and points for each group, in the order of their best members."""
-    shown = list(groups.items())[:_MOST_BOXES]
+def _seeds(combinations: Mapping[str, Sequence[MemberResult]]) -> Picture:
+    """Draws a box and points for each combination, in the order of their best members."""
+    shown = list(combinations.items())[:_MOST_BOXES]
     accuracies = [[m.accuracy for m in members if m.accuracy is not None] for _, members in shown]
     heights = range(len(shown))
     figure = new_figure(7, 1 + 0.3 * len(shown))
@@ -246,7 +253,7 @@ def _seeds(groups: Mapping[str, Sequence[Member]]) -> Picture:
     for height, values in zip(heights, accuracies, strict=True):
         axes.plot(values, [height] * len(values), "o", color=BLUE, alpha=0.8, markersize=4.5)
     axes.xaxis.set_major_formatter("{x:.1%}")
-    names = [f"{_cut(name)} ({len(members)})" for name, members in shown]
+    names = [f"{shortened(name)} ({len(members)})" for name, members in shown]
     axes.set_yticks(heights, names, fontsize="small")
     axes.invert_yaxis()
     spread = "; ".join(
@@ -254,10 +261,6 @@ def _seeds(groups: Mapping[str, Sequence[Member]]) -> Picture:
         for (name, _), values in zip(shown[:3], accuracies, strict=False)
     )
     return Picture("seeds", f"Accuracy on test over seeds: {spread}.", figure)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LABEL else text[: _LABEL - 3] + "..."
 
 
 def _text(value: Any) -> str:

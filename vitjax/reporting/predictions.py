@@ -1,4 +1,4 @@
-"""Which images of a split to show, and how."""
+"""What a model says of a split, image by image, and its most confident mistakes."""
 
 import io
 import zipfile
@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vitjax import files
 from vitjax.errors import UserError
+from vitjax.reporting.page import Photo, Section, note
 
 
 class Predictions(NamedTuple):
@@ -22,23 +24,23 @@ class Predictions(NamedTuple):
 
     @classmethod
     def read(cls, path: Path) -> "Predictions":
-        """Reads predictions.npz; raises OSError or ValueError if it is absent or damaged."""
+        """Reads predictions.npz; raises UserError if it is absent or damaged."""
         try:
             with np.load(path) as file:
                 probabilities, labels, ids, class_names = (file[name] for name in cls._fields)
             if probabilities.shape != (len(labels), len(class_names)) or len(ids) != len(labels):
                 raise UserError("arrays of different lengths")
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror or error}") from error
         except (KeyError, EOFError, TypeError, ValueError, zlib.error, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is damaged; delete it to have it made anew") from error
         return cls(probabilities, labels, ids.astype(str), tuple(map(str, class_names)))
 
     def write(self, path: Path) -> None:
         """Writes predictions.npz whole or not at all."""
-        partial = path.with_name(path.name + ".tmp")
-        with partial.open("wb") as file:
-            arrays: Any = dict(zip(self._fields, map(np.asarray, self), strict=True))
+        arrays: Any = dict(zip(self._fields, map(np.asarray, self), strict=True))
+        with files.replacing(path) as file:
             np.savez(file, **arrays)
-        partial.replace(path)
 
     @property
     def predicted(self) -> np.ndarray:
@@ -98,3 +100,19 @@ def thumbnail(image: np.ndarray, size: int = 96) -> bytes:
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+def mistakes_section(predictions: Predictions, images: np.ndarray, limit: int) -> Section:
+    """The wrong predictions of images uint8 [N, H, W, C] that were most probable."""
+    title = "Most confident mistakes"
+    total = int((predictions.predicted != predictions.labels).sum())
+    if not total:
+        return Section(title, [note("Every image is classified rightly.")])
+    photos = []
+    for rank, i in enumerate(most_confident_mistakes(predictions, limit), start=1):
+        truth, predicted = predictions.truth_and_predicted(i)
+        alt = f"An image of {truth} that the model takes for {predicted}"
+        photo = Photo(f"mistake_{rank:02}", alt, predictions.caption(i), thumbnail(images[i]))
+        photos.append(photo)
+    intro = f"{len(photos)} of {total:,} mistakes, those with the highest probability first."
+    return Section(title, [note(intro), *photos])

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from vitjax.models import PatchStem
-from vitjax.reporting.weights import position_similarity, principal_components, stem_filters
+from vitjax.reporting.first_layers import (
+    position_picture,
+    position_similarity,
+    principal_components,
+    stem_filters,
+)
 
 
 @pytest.mark.parametrize("stem", ["linear", "conv"])
@@ -32,3 +37,16 @@ def test_position_similarity_leaves_the_class_token_out():
     embedding = np.array([[[9.0, 9.0], [2.0, 0.0], [0.0, 3.0], [-1.0, 0.0]]])
     similarity = position_similarity(embedding, num_patches=3)
     np.testing.assert_allclose(similarity, [[1, 0, -1], [0, 1, 0], [-1, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        ((1, 1), "of 1x1 patches."),
+        ((1, 2), "of 1x2 patches: on average 0.50 between neighbours."),
+        ((1, 3), "of 1x3 patches: on average 0.50 between neighbours and 0.25 between all others."),
+    ],
+)
+def test_a_small_grid_has_no_mean_of_nothing(grid, words):
+    similarity = np.array([[1, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 1]])
+    assert position_picture(similarity[: grid[1], : grid[1]], grid).alt.endswith(words)

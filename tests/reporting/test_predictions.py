@@ -1,4 +1,4 @@
-"""Confusions, mistakes and text from predictions small enough to count."""
+"""Mistakes, captions and files of predictions small enough to count."""
 
 import io
 
@@ -7,37 +7,12 @@ import pytest
 from PIL import Image
 
 from vitjax.errors import UserError
-from vitjax.reporting.confusion import confusion_picture, most_confused
-from vitjax.reporting.examples import (
+from vitjax.reporting.predictions import (
     Predictions,
     most_confident_mistakes,
     rights_and_mistakes,
     thumbnail,
 )
-from vitjax.reporting.figures import svg
-from vitjax.reporting.markup import Html, table, tag, void
-
-MATRIX = np.array([[8, 2, 0], [0, 5, 0], [3, 0, 3]])  # rows are truths
-
-
-def test_most_confused_are_the_largest_cells_off_the_diagonal():
-    first, second = most_confused(MATRIX, ("cat", "dog", "emu"), limit=5)
-    assert first == ("emu", "cat", 3, 0.5)
-    assert second == ("cat", "dog", 2, 0.2)
-
-
-def test_confusion_picture_says_what_it_shows():
-    picture = confusion_picture(MATRIX, ("cat", "dog", "emu"))
-    assert "16 of 21 images on the diagonal" in picture.alt
-    assert "emu was taken for cat (3, 50.0% of that class)" in picture.alt
-
-
-@pytest.mark.parametrize(("num_classes", "numbers"), [(10, 10), (100, 0)])
-def test_cells_are_numbered_where_there_is_room(num_classes, numbers):
-    names = [f"class_{i}" for i in range(num_classes)]
-    drawing = svg(confusion_picture(7777 * np.eye(num_classes, dtype=int), names).figure, "a")
-    assert drawing.count(">7,777<") == numbers
-    assert drawing.count(">class_9<") == 2  # on both axes
 
 
 def predictions():
@@ -65,7 +40,8 @@ def test_images_are_found_by_their_ids():
 
 def test_predictions_are_read_from_their_file(tmp_path):
     path = tmp_path / "predictions.npz"
-    np.savez(path, **predictions()._asdict())
+    predictions().write(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["predictions.npz"]
     read = Predictions.read(path)
     assert read.class_names == ("cat", "dog")
     assert list(read.find(["c"])) == [2]
@@ -80,6 +56,11 @@ def test_damaged_predictions_are_named(content, tmp_path):
         Predictions.read(path)
 
 
+def test_absent_predictions_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read .*predictions\.npz: No such file"):
+        Predictions.read(tmp_path / "predictions.npz")
+
+
 def test_captions():
     assert predictions().caption(0) == "cat, recognised with 60.0% (a)"
     assert predictions().caption(3) == "cat, taken for dog with 80.0% (d)"
@@ -92,16 +73,3 @@ def test_thumbnail_keeps_small_pixels_and_shrinks_large_images(channels):
         np.testing.assert_array_equal(np.asarray(image).reshape(pixels.shape), pixels)
     with Image.open(io.BytesIO(thumbnail(pixels.repeat(40, 0).repeat(40, 1)))) as image:
         assert image.size == (72, 96)
-
-
-def test_figures_take_the_colour_of_the_page():
-    drawing = svg(confusion_picture(MATRIX, ("<b>", "dog", "emu")).figure, "a")
-    assert "currentColor" in drawing
-    assert "#000000" not in drawing
-    assert "<b>" not in drawing
-
-
-def test_markup_escapes_what_is_not_html():
-    assert tag("p", "<b> & c", Html("<i>d</i>")) == "<p>&lt;b&gt; &amp; c<i>d</i></p>"
-    assert void("img", src='"', alt=None, data_x=1) == '<img src="&quot;" data-x="1">'
-    assert "<td>&lt;3</td>" in table("A & B", ("x", "y"), [("1", "<3")])

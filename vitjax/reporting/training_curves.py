@@ -1,18 +1,13 @@
-"""Figures of a run's epochs."""
+"""How training went, epoch by epoch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vitjax.reporting.figures import (
-    BLUE,
-    GRAY,
-    GREEN,
-    ORANGE,
-    Figure,
-    Picture,
-    new_axes,
-    new_figure,
-)
+from vitjax.reporting.drawing import BLUE, GRAY, GREEN, ORANGE, new_axes, new_figure
+from vitjax.reporting.page import Picture, Section, note
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Lines = Sequence[Mapping[str, Any]]  # of metrics.jsonl
 
@@ -75,7 +70,7 @@ def mark(lines: Lines) -> dict[str, Any]:
     return {"marker": "o", "markersize": 4} if len(lines) <= 20 else {}
 
 
-def epoch_axes(figure: Figure, title: str, lines: Lines, where: Any = 111) -> Any:
+def epoch_axes(figure: "Figure", title: str, lines: Lines, where: Any = 111) -> Any:
     """Returns axes for values of these epochs."""
     axes = new_axes(figure, where, title, xlabel="epoch")
     if len(lines) == 1:
@@ -83,3 +78,13 @@ def epoch_axes(figure: Figure, title: str, lines: Lines, where: Any = 111) -> An
     else:
         axes.locator_params(axis="x", integer=True, nbins=8)
     return axes
+
+
+def training_section(lines: Lines, best_epoch: int) -> Section:
+    """The curves of metrics.jsonl's lines."""
+    if not lines:
+        return Section("Training", [note("No curves: the run's folder holds no metrics.jsonl.")])
+    items: list[Any] = list(curves(lines, best_epoch))
+    if "valid_loss" not in lines[0]:
+        items.insert(0, note("No validation split, so the last epoch was evaluated."))
+    return Section("Training", items)

@@ -5,11 +5,20 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import linen as nn
 
-from vitjax.reporting.figures import Picture, image_axes, new_figure, tiles
+from vitjax.models import Mixer, ResNet, Swin
+from vitjax.models.classifier import PatchClassifier
+from vitjax.reporting.attention_maps import patch_grid
+from vitjax.reporting.drawing import image_axes, new_figure, tiles
+from vitjax.reporting.page import Picture, Section, note
 
 _MOST_FILTERS = 64
 _MOST_COMPONENTS = 28  # as in Figure 7 of ViT (https://arxiv.org/abs/2010.11929)
+_NO_POSITIONS: dict[type, str] = {
+    ResNet: "convolutions know positions only from the borders",
+    Swin: "a bias for each distance within a window stands in for them",
+}
 
 
 def stem_filters(stem: Any, channels: int) -> np.ndarray:
@@ -75,20 +84,21 @@ def position_picture(similarity: np.ndarray, grid: tuple[int, int]) -> Picture:
     figure = _figure(sheet, cmap="RdBu_r", vmin=-1, vmax=1)
     (axes,) = figure.axes
     figure.colorbar(axes.images[0], ax=axes, location="bottom", label="cosine similarity")
-    near, far = _neighbours(similarity, grid)
-    alt = (
-        f"Similarity of the position embeddings of {rows}x{columns} patches: on average "
-        f"{near:z.2f} between neighbours and {far:z.2f} between all others."
-    )
-    return Picture("position_similarity", alt, figure)
+    alt = f"Similarity of the position embeddings of {rows}x{columns} patches"
+    return Picture("position_similarity", f"{alt}{_means(similarity, grid)}.", figure)
 
 
-def _neighbours(similarity: np.ndarray, grid: tuple[int, int]) -> tuple[float, float]:
-    """Returns the mean similarity of patches that share an edge, and of all other pairs."""
+def _means(similarity: np.ndarray, grid: tuple[int, int]) -> str:
+    """Says the mean similarity of patches that share an edge, and of all other pairs, if any."""
     places = np.argwhere(np.ones(grid))
     distance = np.abs(places[:, None] - places).sum(axis=2)
-    far = similarity[distance > 1]
-    return float(similarity[distance == 1].mean()), float(far.mean()) if far.size else 0.0
+    near, far = similarity[distance == 1], similarity[distance > 1]
+    means = [
+        f"{values.mean():z.2f} {where}"
+        for values, where in ((near, "between neighbours"), (far, "between all others"))
+        if values.size
+    ]
+    return f": on average {' and '.join(means)}" if means else ""
 
 
 def token_mixing_pictures(params: Any, grid: tuple[int, int]) -> list[Picture]:
@@ -117,3 +127,23 @@ def _figure(sheet: np.ndarray, **options: Any) -> Any:
     figure = new_figure(4.2, 4.2 * sheet.shape[0] / sheet.shape[1])
     image_axes(figure, 111, sheet, **options)
     return figure
+
+
+def first_layers_section(model: nn.Module, params: Any, image_shape: tuple[int, ...]) -> Section:
+    """Patch filters, position embeddings, and a Mixer's token-mixing weights."""
+    pictures = []
+    if "stem" in params:
+        pictures += filter_pictures(stem_filters(params["stem"], image_shape[-1]))
+    learned = getattr(model, "position_embedding", None)
+    reason = f"config.model.position_embedding is {learned!r}"
+    if isinstance(model, PatchClassifier):
+        grid = patch_grid(model, image_shape[:2])
+        if learned == "learned":
+            similarity = position_similarity(params["position_embedding"], grid[0] * grid[1])
+            pictures.append(position_picture(similarity, grid))
+        if isinstance(model, Mixer):
+            pictures += token_mixing_pictures(params, grid)
+    else:
+        reason = _NO_POSITIONS.get(type(model), "this report does not know how it is built")
+    notes = [] if learned == "learned" else [note(f"No learned position embeddings: {reason}.")]
+    return Section("First layers", [*pictures, *notes])

@@ -7,7 +7,12 @@ import pytest
 
 from vitjax import models
 from vitjax.errors import UserError
-from vitjax.reporting.attention import attention_maps, attention_weights, pooled_maps, rollout
+from vitjax.reporting.attention_maps import (
+    attention_on,
+    attention_weights,
+    pooled_maps,
+    rollout,
+)
 
 IMAGES = np.random.RandomState(0).randn(3, 8, 12, 1).astype(np.float32)  # 2x3 patches of 4 pixels
 SMALL = dict(num_layers=2, hidden_dim=16, mlp_dim=8, num_heads=2)
@@ -92,7 +97,7 @@ def test_without_class_token_all_queries_count_alike():
 def test_maps_are_made_from_the_weights(name):
     model, variables = built(name)
     weights = attention_weights(model, variables, IMAGES)
-    maps = attention_maps(model, variables, IMAGES)
+    maps = attention_on(model, variables, IMAGES)
     assert maps.heads.shape == (3, 2, 2, 2, 3)
     np.testing.assert_allclose(
         maps.heads[2, 1], weights[1, 2, :, 0, 1:].reshape(2, 2, 3), atol=1e-6

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 
 from vitjax import models
-from vitjax.reporting.contents import Facts
-from vitjax.reporting.examples import Predictions
+from vitjax.reporting.predictions import Predictions
+from vitjax.reporting.report_page import ReportData
 
 SIZES = {
     "resnet": dict(stage_sizes=(1, 1), width=4),
@@ -14,8 +14,8 @@ SIZES = {
 NAMES = ("<cat>", 'the "dog" & co', "emu")
 
 
-def facts(model_name="vit", num_classes=3, wrong=5, **changes):
-    """Facts of 40 images [8, 8, 3], of which the first `wrong` are taken for the next class."""
+def report_data(model_name="vit", num_classes=3, wrong=5, **changes):
+    """The data of 40 images [8, 8, 3], of which the first `wrong` are taken for the next class."""
     random = np.random.RandomState(0)
     names = (*NAMES, *(f"class {i}" for i in range(3, num_classes)))
     sizes = SIZES.get(model_name, dict(num_layers=2, hidden_dim=16, mlp_dim=8))
@@ -31,7 +31,7 @@ def facts(model_name="vit", num_classes=3, wrong=5, **changes):
     probabilities[np.arange(40), predicted] = 0.9
     matrix = np.zeros((num_classes, num_classes), int)
     np.add.at(matrix, (labels, predicted), 1)
-    return Facts(
+    return ReportData(
         run={
             "config": {"model_name": model_name, "seed": 7},
             "command": "python -m vitjax.main --x='<script>'",

@@ -1,4 +1,4 @@
-"""How every figure is made and stored. The only importer of Matplotlib.
+"""How every figure is made and stored. The only importer of Matplotlib, and only when it draws.
 
 Text and axes keep Matplotlib's black, which `svg` turns into the colour of the page's text; areas
 stay clear. So a figure reads on light and dark pages.
@@ -7,37 +7,35 @@ stay clear. So a figure reads on light and dark pages.
 import io
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
-import matplotlib.colors
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+
+from vitjax import files
+from vitjax.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, GRAY = "#3f7fd0", "#d9730d", "#2e9e5b", "#888888"  # seen on light and dark
+INK = "#1c2128"  # text on a light area, which stays dark on dark pages
 
 _TIGHT: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.03}  # nothing is cut off
 _GAP = 1 / 12  # between tiles, of their longer side
 _TILE = 12  # pixels, the least longer side of an image among others
 
 
-class Picture(NamedTuple):
-    """A finished figure."""
-
-    name: str  # of its file, without suffix
-    alt: str  # what it shows, for who cannot see it
-    figure: Figure
-
-
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> "Figure":
     """Returns an empty figure, sizes in inches, whose parts are kept from overlapping."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def new_axes(figure: Figure, where: Any = 111, title: str = "", **options: Any) -> Any:
+def new_axes(figure: "Figure", where: Any = 111, title: str = "", **options: Any) -> Any:
     """Returns axes with a light grid and without a box."""
     axes = figure.add_subplot(where, facecolor="none", **options)
     axes.set_title(title, fontsize="medium")
@@ -48,7 +46,7 @@ def new_axes(figure: Figure, where: Any = 111, title: str = "", **options: Any) 
 
 
 def image_axes(
-    figure: Figure, where: Any, image: np.ndarray, title: str = "", **options: Any
+    figure: "Figure", where: Any, image: np.ndarray, title: str = "", **options: Any
 ) -> Any:
     """Shows an image, or a map of values, [R, C] or [R, C, 3 or 4], without axes; returns them."""
     axes = figure.add_subplot(where, facecolor="none")
@@ -62,12 +60,24 @@ def image_axes(
 
 def rgb(color: str) -> tuple[float, float, float]:
     """Returns a colour as red, green and blue in [0, 1]."""
-    return matplotlib.colors.to_rgb(color)
+    from matplotlib import colors
+
+    return colors.to_rgb(color)
 
 
 def colored(values: np.ndarray, colors: str = "inferno") -> np.ndarray:
     """Returns values [R, C] in [0, 1] as RGB [R, C, 3] in [0, 1]."""
-    return matplotlib.colormaps[colors](values)[..., :3]
+    from matplotlib import colormaps
+
+    return np.asarray(colormaps[colors](values))[..., :3]
+
+
+def shortened(text: str, most: int = 44) -> str:
+    """Returns a label of at most `most` characters: its middle goes, as both ends tell it apart."""
+    if len(text) <= most:
+        return text
+    end = (most - 3) // 2
+    return f"{text[: most - 3 - end]}...{text[-end:]}"
 
 
 def tiles(images: np.ndarray, columns: int) -> np.ndarray:
@@ -96,23 +106,26 @@ def tile_centres(sheet: tuple[int, ...], counts: tuple[int, int]) -> list[np.nda
     ]
 
 
-def png(figure: Figure, dpi: int = 150) -> bytes:
+def png(figure: "Figure", dpi: int = 150) -> bytes:
     """Returns the figure as a PNG file on white."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=dpi, facecolor="white", **_TIGHT)
     return file.getvalue()
 
 
-def write_png(path: Path, figure: Figure) -> None:
+def write_png(path: Path, figure: "Figure") -> None:
     """Writes the figure as a PNG file, whole or not at all, making its folder if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".tmp")
-    partial.write_bytes(png(figure))
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder of {path}: {error.strerror or error}") from error
+    files.write(path, png(figure))
 
 
-def svg(figure: Figure, prefix: str) -> str:
+def svg(figure: "Figure", prefix: str) -> str:
     """Returns the figure as an <svg> element; `prefix` keeps its ids apart from other figures'."""
+    import matplotlib
+
     file = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
         options = _TIGHT | {"transparent": True, "metadata": {"Date": None}}
@@ -126,4 +139,5 @@ def _for_a_page(text: str, prefix: str) -> str:
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r'(xlink:href="|url\()#', rf"\1#{prefix}-", text)
-    return text.replace("#000000", "currentColor").strip()
+    text = text.replace("#000000", "currentColor").strip()
+    return text.replace("<svg ", '<svg fill="currentColor" ', 1)  # black areas and text have none
