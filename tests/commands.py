@@ -84,3 +84,22 @@ def newest_params(workdir):
         dict(checkpointer.metadata(path).item_metadata.tree),
     )
     return checkpointer.restore(path, restore_args=as_numpy)["params"]
+
+
+def events(folder):
+    """The events of TensorBoard in a folder."""
+    from tensorboardX.proto import event_pb2
+
+    found = []
+    for file in sorted(folder.glob("tensorboard/events*")):
+        data = file.read_bytes()
+        while data:  # records: length, its checksum, the event, its checksum
+            size = int.from_bytes(data[:8], "little")
+            found.append(event_pb2.Event.FromString(data[12 : 12 + size]))
+            data = data[16 + size :]
+    return found
+
+
+def scalars(folder):
+    """The numbers among them: (step, name, value)."""
+    return [(e.step, v.tag, v.simple_value) for e in events(folder) for v in e.summary.value]

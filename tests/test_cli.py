@@ -55,7 +55,7 @@ def test_a_reader_that_stops_early_is_no_error():
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "small"
-    return workdir, main(*SMALL, f"--workdir={workdir}")[0]
+    return workdir, main_in_process_of_its_own(*SMALL, f"--workdir={workdir}")[0]
 
 
 def test_says_what_it_does_and_where_things_lie(finished):

@@ -35,7 +35,7 @@ def test_a_folder_with_a_damaged_file(digits_run, images):
     out, err = predict(digits_run, images, "--json", "--top=2", code=1)
     found = [json.loads(line) for line in out.splitlines()]
     assert [entry["image"] for entry in found] == [str(images / "a.png"), str(images / "b.jpg")]
-    expected = vitjax.predict(digits_run, [images / "a.png", images / "b.jpg"], top=2)
+    expected = vitjax.load(digits_run).predict([images / "a.png", images / "b.jpg"], top=2)
     for entry, classes in zip(found, expected, strict=True):
         assert [c["class"] for c in entry["predictions"]] == [name for name, _ in classes]
         values = [c["probability"] for c in entry["predictions"]]

@@ -2,17 +2,33 @@
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from vitjax.inference.predictor import load, predict
+from vitjax.errors import Diverged, Interrupted, UserError
 
-__all__ = ["load", "predict"]
+if TYPE_CHECKING:
+    from vitjax.api import Run, Runs, get_config, load, train, train_grid
+
+__all__ = [
+    "Diverged",
+    "Interrupted",
+    "Run",
+    "Runs",
+    "UserError",
+    "get_config",
+    "load",
+    "train",
+    "train_grid",
+]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     """Imports what needs JAX when it is asked for, so that the command line starts at once."""
     if name in __all__:
-        from vitjax.inference import predictor
+        from vitjax import api
 
-        return getattr(predictor, name)
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

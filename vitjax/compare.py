@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vitjax import cli
-from vitjax.compile_cache import use_compile_cache
 from vitjax.errors import UserError
 
 
@@ -32,26 +31,21 @@ def run(argv: Sequence[str] | None = None) -> int:
             raise UserError("two runs or more are compared; give their folders")
         if (metadata.value is None) != (column.value is None):
             raise UserError("--metadata and --column belong together; give both")
-        use_compile_cache()
-        from vitjax.inference.evaluation import predictions
-        from vitjax.reporting import comparison
+        from vitjax.compile_cache import use_compile_cache
+        from vitjax.inference.compare_runs import Column, compare_sides, comparison_picture
+        from vitjax.reporting.comparison import side_line
 
-        names = [name for word in command.words for name in _runs(word)]
-        runs = {name: predictions(name) for name in names}
-        comparison.check_same(names, [runs[name] for name in names])
-        sides = [comparison.side(w, [runs[name] for name in _runs(w)]) for w in command.words]
-        some = runs[names[0]]
-        groupings = [comparison.by_class(some)]
-        if metadata.value and column.value:
-            texts = comparison.read_column(Path(metadata.value), column.value, some.ids, key.value)
-            groupings.append(comparison.Grouping(column.value, *comparison.binned(texts)))
-        print("\n".join(map(comparison.side_line, sides)))
-        compared = [comparison.compare_pair(sides[0], second, groupings) for second in sides[1:]]
-        print("".join(f"\n{each}\n" for each in compared), end="")
+        use_compile_cache()
+        by = Column(Path(metadata.value), column.value, key.value) if metadata.value else None
+        found = compare_sides([_runs(word) for word in command.words], by)
+        sides = [found[0].first, *(each.second for each in found)]
+        print("\n".join(map(side_line, sides)))
+        for each in found:
+            print(f"\n{each}")
         if figure.value:
             from vitjax.reporting.drawing import write_png
 
-            write_png(Path(figure.value), comparison.comparison_picture(compared).figure)
+            write_png(Path(figure.value), comparison_picture(found).figure)
             print(f"written to {figure.value}")
         return 0
 

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 
 from vitjax import cli
-from vitjax.compile_cache import use_compile_cache
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -26,12 +25,16 @@ def run(argv: Sequence[str] | None = None) -> int:
     label_column = command.string("label_column", "", "Of a CSV.")
 
     def main() -> int:
-        use_compile_cache()
-        from vitjax.inference.evaluation import Source, evaluate
-        from vitjax.reporting.accuracy import evaluation_table
+        import vitjax
 
-        source = Source(data.value, data_dir.value, image_root.value, label_column.value)
-        print(evaluation_table(evaluate(workdir.value, split.value, source)))
+        found = vitjax.load(workdir.value).evaluate(
+            split.value,
+            data=data.value,
+            data_dir=data_dir.value,
+            image_root=image_root.value,
+            label_column=label_column.value,
+        )
+        print(found)
         return 0
 
     return command.run(main, argv)

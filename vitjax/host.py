@@ -18,3 +18,9 @@ def available_memory() -> int | None:
         return 1024 * int(lines["MemAvailable"].split()[0])
     except (OSError, KeyError, ValueError):
         return None
+
+
+def unused_accelerator(platform: str) -> str | None:
+    """Returns what to say of an accelerator that is here while JAX computes on `platform`."""
+    del platform
+    return None

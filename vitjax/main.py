@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 
 from vitjax import cli
-from vitjax.compile_cache import use_compile_cache
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -20,15 +19,11 @@ def run(argv: Sequence[str] | None = None) -> int:
     workdir = command.string("workdir", None, "Folder of the run; default: a new one in runs/.")
 
     def main() -> int:
-        import functools
-
-        use_compile_cache()
-        from vitjax.training.run import train_and_evaluate
+        import vitjax
 
         new = f"runs/{command.config_file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-        say = functools.partial(print, flush=True)
         words = shlex.join(["python", "-m", "vitjax.main", *command.argv])
-        train_and_evaluate(command.config, workdir.value or new, say, words)
+        vitjax.train(command.config, workdir.value or new, command=words)
         return 0
 
     return command.run(main, argv)

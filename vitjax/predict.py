@@ -24,7 +24,7 @@ from vitjax.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from vitjax.inference.predictor import Trained
+    from vitjax.inference.predictor import Prediction, Predictor
 
 _CHUNK = 1024  # images at a time, so that a folder of many fits in memory
 
@@ -39,22 +39,22 @@ def run(argv: Sequence[str] | None = None) -> int:
     attention = command.png("attention", "PNG file, of attention on the first image.")
 
     def main() -> int:
-        use_compile_cache()
-        from vitjax.inference.predictor import load
+        import vitjax
 
+        use_compile_cache()
         if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
             sys.stdout.reconfigure(errors="backslashreplace")
         paths, num_bad = _paths(command.words)
         number = int(step.value) if step.value.isdigit() else step.value
-        trained = load(workdir.value, number)
-        num_bad += _predict(trained, paths, top.value, as_json.value, attention.value)
+        predictor = vitjax.load(workdir.value, number).predictor
+        num_bad += _predict(predictor, paths, top.value, as_json.value, attention.value)
         return 1 if num_bad else 0
 
     return command.run(main, argv)
 
 
 def _predict(
-    trained: "Trained", paths: Sequence[str], top: int, as_json: bool, attention: str | None
+    predictor: "Predictor", paths: Sequence[str], top: int, as_json: bool, attention: str | None
 ) -> int:
     """Prints what is on each image; returns how many cannot be read."""
     import numpy as np
@@ -66,17 +66,17 @@ def _predict(
         fitted = []
         for path in paths[start : start + _CHUNK]:
             try:
-                fitted.append((path, trained.fit(path)))
+                fitted.append((path, predictor.fit(path)))
             except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
                 num_bad += _complain(path, error)
         if not fitted:
             continue
         images = np.stack([image for _, image in fitted])
-        for (path, _), row in zip(fitted, trained.predict(images), strict=True):
-            found = most_probable(row, trained.class_names, top)
+        for (path, _), row in zip(fitted, predictor.predict(images), strict=True):
+            found = most_probable(row, predictor.class_names, top)
             print(_text(path, found, as_json), flush=True)
         if attention:
-            _draw(trained, images[0], attention)
+            _draw(predictor, images[0], attention)
             attention = None
     return num_bad
 
@@ -117,23 +117,22 @@ def _complain(path: str, error: Exception) -> int:
     return 1
 
 
-def _text(path: str, found: list[tuple[str, float]], as_json: bool) -> str:
+def _text(path: str, found: list["Prediction"], as_json: bool) -> str:
     if as_json:
         classes = [{"class": name, "probability": value} for name, value in found]
         return json.dumps({"image": path, "predictions": classes}, ensure_ascii=False)
     return f"{path}  " + "  ".join(f"{name} {value:.1%}" for name, value in found)
 
 
-def _draw(trained: "Trained", image: "np.ndarray", file: str) -> None:
+def _draw(predictor: "Predictor", image: "np.ndarray", file: str) -> None:
     import numpy as np
 
-    from vitjax.reporting.attention_maps import attention_on, attention_picture
+    from vitjax.reporting.attention_maps import attention_figure, attention_maps
     from vitjax.reporting.drawing import write_png
 
-    inputs = np.asarray(trained.preprocess(image[None]))
-    maps = attention_on(trained.model, trained.variables, inputs)
-    picture = attention_picture("attention", "First image", image, maps.heads[0], maps.rollout[0])
-    write_png(Path(file), picture.figure)
+    inputs = np.asarray(predictor.preprocess(image[None]))
+    maps = attention_maps(predictor.model, predictor.variables, inputs)
+    write_png(Path(file), attention_figure(image, maps.heads[0], maps.rollout[0]))
 
 
 if __name__ == "__main__":

@@ -5,22 +5,10 @@ python -m vitjax.report --workdir=runs/digits
 The page needs no network. The run is evaluated first, where that was not done yet.
 """
 
-import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from vitjax import cli
-from vitjax.compile_cache import use_compile_cache
-from vitjax.errors import UserError
-
-if TYPE_CHECKING:
-    from ml_collections import ConfigDict
-
-    from vitjax.inference.evaluation import Source
-    from vitjax.reporting.report_page import ReportData
-    from vitjax.runs.run_folder import RunFolder
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -36,79 +24,19 @@ def run(argv: Sequence[str] | None = None) -> int:
     )
 
     def main() -> int:
-        use_compile_cache()
-        from vitjax.inference.evaluation import Source
-        from vitjax.reporting.predictions import rights_and_mistakes
-        from vitjax.reporting.report_page import write_report
+        import vitjax
 
-        folder = Path(workdir.value)
-        data = gather(folder, Source(data_dir=data_dir.value, image_root=image_root.value))
-        if images.value:
-            chosen = data.predictions.find(images.value)
-        else:
-            chosen = rights_and_mistakes(data.predictions, num_maps.value)
-        path = write_report(folder / "report", data, num_mistakes.value, chosen)
-        print(f"written to {path}")
+        report = vitjax.load(workdir.value).report(
+            num_mistakes=num_mistakes.value,
+            num_maps=num_maps.value,
+            images=images.value,
+            data_dir=data_dir.value,
+            image_root=image_root.value,
+        )
+        print(f"written to {report.path}")
         return 0
 
     return command.run(main, argv)
-
-
-def gather(workdir: Path, source: "Source") -> "ReportData":
-    """Reads a run's files, its model and its test images, wherever `source` says they lie now."""
-    import numpy as np
-
-    import vitjax
-    from vitjax.inference.evaluation import own_data
-    from vitjax.reporting.predictions import Predictions
-    from vitjax.reporting.report_page import ReportData
-    from vitjax.runs.run_folder import RunFolder
-
-    folder, trained = RunFolder(workdir), vitjax.load(workdir)
-    evaluation = _evaluation(folder, source)
-    predictions = Predictions.read(workdir / "predictions.npz")
-    split = own_data(trained, source, print).splits["test"]
-    if not np.array_equal(split.labels, predictions.labels):
-        raise UserError(
-            f"{workdir / 'predictions.npz'} is not of the images in the run's test split; run "
-            f"python -m vitjax.evaluate --workdir={workdir} again"
-        )
-    return ReportData(
-        run=folder.read("config.json", "config"),
-        changes=changes(trained.config),
-        dataset=folder.read("dataset.json", "name"),
-        lines=folder.metrics(),
-        evaluation=evaluation,
-        predictions=predictions,
-        images=split.images,
-        model=trained.model,
-        variables=trained.variables,
-        preprocess=trained.preprocess,
-    )
-
-
-def _evaluation(folder: "RunFolder", source: "Source") -> dict[str, Any]:
-    """Returns eval.json; evaluates the run where only training has written it so far."""
-    from vitjax.inference.evaluation import evaluate
-
-    evaluation = folder.evaluation() or {}
-    if "confusion_matrix" in evaluation and (folder.path / "predictions.npz").exists():
-        return evaluation
-    print(f"evaluating {folder.path}", flush=True)
-    return evaluate(folder.path, source=source)
-
-
-def changes(config: "ConfigDict") -> list[tuple[str, str, str]]:
-    """Returns (option, default, value) of what differs from the model's defaults, as JSON."""
-    from vitjax.config import default, flatten, to_json
-
-    defaults = flatten(to_json(default(config.model_name)))
-    chosen = flatten(to_json(config))
-    return [
-        (key, json.dumps(defaults.get(key)), json.dumps(value))
-        for key, value in chosen.items()
-        if value != defaults.get(key)
-    ]
 
 
 if __name__ == "__main__":

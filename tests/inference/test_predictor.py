@@ -13,12 +13,13 @@ import vitjax
 from vitjax.config import use_model
 from vitjax.config_file import load_config
 from vitjax.errors import UserError
+from vitjax.inference.predictor import load_predictor
 from vitjax.training.run import train_and_evaluate
 from vitjax.training.setup import load
 
 
-def images_of_test(trained):
-    return load(trained.config, lambda text: None).splits["test"]
+def images_of_test(predictor):
+    return load(predictor.config, lambda text: None).splits["test"]
 
 
 def edit(path, **changes):
@@ -26,28 +27,28 @@ def edit(path, **changes):
 
 
 def test_predictions_have_the_accuracy_that_training_measured(digits_run):
-    trained = vitjax.load(digits_run)
-    split = images_of_test(trained)
-    probabilities = trained.predict(split.images)
+    predictor = load_predictor(digits_run)
+    split = images_of_test(predictor)
+    probabilities = predictor.predict(split.images)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     result = json.loads((digits_run / "eval.json").read_text())
     assert (probabilities.argmax(axis=1) == split.labels).mean() == result["accuracy"]
-    assert trained.step == result["step"]
+    assert predictor.step == result["step"]
 
 
 def test_averaged_parameters_are_loaded_where_the_run_kept_them(digits_run):
-    trained = vitjax.load(digits_run, "last")
+    predictor = load_predictor(digits_run, "last")
     as_trained = commands.newest_params(digits_run)["head"]["logits"]["kernel"]
-    assert trained.variables["params"]["head"]["logits"]["kernel"].shape == as_trained.shape
-    assert not np.allclose(trained.variables["params"]["head"]["logits"]["kernel"], as_trained)
+    assert predictor.variables["params"]["head"]["logits"]["kernel"].shape == as_trained.shape
+    assert not np.allclose(predictor.variables["params"]["head"]["logits"]["kernel"], as_trained)
 
 
 def test_preprocessing_is_that_of_training(digits_run):
-    trained = vitjax.load(digits_run)
-    images = images_of_test(trained).images[:2]
-    by_hand = (images / 255 - np.float64(trained.mean)) / np.float64(trained.std)
-    np.testing.assert_allclose(trained.preprocess(images), by_hand, rtol=1e-5, atol=1e-6)
+    predictor = load_predictor(digits_run)
+    images = images_of_test(predictor).images[:2]
+    by_hand = (images / 255 - np.float64(predictor.mean)) / np.float64(predictor.std)
+    np.testing.assert_allclose(predictor.preprocess(images), by_hand, rtol=1e-5, atol=1e-6)
 
 
 def test_images_are_enlarged_to_what_the_model_sees_and_batch_statistics_come_along(tmp_path):
@@ -57,18 +58,18 @@ def test_images_are_enlarged_to_what_the_model_sees_and_batch_statistics_come_al
     config.data.update(image_size=0, input_size=16)
     config.num_epochs = 1
     result = train_and_evaluate(config, tmp_path / "run", lambda text: None)
-    trained = vitjax.load(tmp_path / "run")
-    split = images_of_test(trained)
-    assert trained.preprocess(split.images[:3]).shape == (3, 16, 16, 1)
-    assert set(trained.variables) == {"params", "batch_stats"}
-    found = (trained.predict(split.images).argmax(axis=1) == split.labels).mean()
+    predictor = load_predictor(tmp_path / "run")
+    split = images_of_test(predictor)
+    assert predictor.preprocess(split.images[:3]).shape == (3, 16, 16, 1)
+    assert set(predictor.variables) == {"params", "batch_stats"}
+    found = (predictor.predict(split.images).argmax(axis=1) == split.labels).mean()
     assert found == result["accuracy"]
 
 
 def test_any_step_with_a_checkpoint_can_be_loaded(digits_run):
     steps = commands.steps(digits_run)
-    assert [vitjax.load(digits_run, step).step for step in steps] == steps
-    assert vitjax.load(digits_run, "last").step == steps[-1]
+    assert [load_predictor(digits_run, step).step for step in steps] == steps
+    assert load_predictor(digits_run, "last").step == steps[-1]
 
 
 def test_images_of_any_kind_and_size_are_fitted(digits_run, tmp_path):
@@ -76,7 +77,7 @@ def test_images_of_any_kind_and_size_are_fitted(digits_run, tmp_path):
     Image.fromarray(pixels, "RGBA").save(tmp_path / "image.png")
     gray = pixels[:32, :32, 0]
     images = [tmp_path / "image.png", Image.fromarray(pixels[..., :3]), gray, gray[..., None]]
-    found = vitjax.predict(digits_run, images, top=3)
+    found = vitjax.load(digits_run).predict(images, top=3)
     assert [len(classes) for classes in found] == [3] * 4
     assert found[0] == found[1]  # the alpha channel was dropped, as in training
     assert found[2] == found[3]
@@ -86,18 +87,18 @@ def test_images_of_any_kind_and_size_are_fitted(digits_run, tmp_path):
 
 def test_an_array_that_is_no_image_is_refused(digits_run):
     with pytest.raises(UserError, match=r"an image of float64 \[8, 8\], expected uint8"):
-        vitjax.predict(digits_run, [np.zeros((8, 8))])
+        vitjax.load(digits_run).predict([np.zeros((8, 8))])
 
 
 @pytest.mark.parametrize("shape", [(8,), (8, 0), (3, 3, 5), (2, 8, 8, 1)])
 def test_an_array_of_no_images_shape_is_refused(shape, digits_run):
     with pytest.raises(UserError, match=r"an image of uint8 .*, expected uint8 \[H, W\] or"):
-        vitjax.predict(digits_run, [np.zeros(shape, np.uint8)])
+        vitjax.load(digits_run).predict([np.zeros(shape, np.uint8)])
 
 
 def test_images_of_another_shape_are_refused(digits_run):
     with pytest.raises(UserError, match=r"shape \[8, 8, 1\], expected \[32, 32, 1\]"):
-        vitjax.load(digits_run).predict(np.zeros((1, 8, 8, 1), np.uint8))
+        load_predictor(digits_run).predict(np.zeros((1, 8, 8, 1), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -114,19 +115,19 @@ def test_images_of_another_shape_are_refused(digits_run):
 )
 def test_an_incomplete_run_says_what_it_lacks(own_run, spoil, message):
     spoil(own_run)
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
-        vitjax.load(own_run)
+    with pytest.raises(UserError, match=message):
+        load_predictor(own_run)
 
 
 def test_no_folder():
     with pytest.raises(UserError, match="there is no folder nowhere"):
-        vitjax.load("nowhere")
+        load_predictor("nowhere")
 
 
 def test_unknown_step_names_those_there_are(digits_run):
     steps = ", ".join(map(str, commands.steps(digits_run)))
     with pytest.raises(UserError, match=f"choose best, last or one of {steps}"):
-        vitjax.load(digits_run, 1)
+        load_predictor(digits_run, 1)
 
 
 def test_a_damaged_checkpoint_is_refused_and_stays_where_it_is(own_run):
@@ -137,7 +138,7 @@ def test_a_damaged_checkpoint_is_refused_and_stays_where_it_is(own_run):
     file.write_bytes(content)
     before = sorted(own_run.rglob("*"))
     with pytest.raises(UserError, match=rf"{step} is damaged \(.* changed\); load another step"):
-        vitjax.load(own_run, "last")
+        load_predictor(own_run, "last")
     assert sorted(own_run.rglob("*")) == before
 
 

@@ -4,6 +4,7 @@ import sys
 import types
 
 import pytest
+from commands import events, scalars
 
 from vitjax.errors import UserError
 from vitjax.runs import logs
@@ -11,21 +12,10 @@ from vitjax.runs import logs
 pytest.importorskip("tensorboardX")
 
 
-def events(folder):
-    from tensorboardX.proto import event_pb2
-
-    found = []
-    for file in sorted(folder.glob("tensorboard/events*")):
-        data = file.read_bytes()
-        while data:  # records: length, its checksum, the event, its checksum
-            size = int.from_bytes(data[:8], "little")
-            found.append(event_pb2.Event.FromString(data[12 : 12 + size]))
-            data = data[16 + size :]
-    return found
-
-
-def scalars(folder):
-    return [(e.step, v.tag, v.simple_value) for e in events(folder) for v in e.summary.value]
+def open_logs(folder, step, **wanted):
+    log = logs.Logs(folder, {}, **wanted)
+    log.open(step)
+    return log
 
 
 def test_tensorboard_gets_every_number(tmp_path):
@@ -70,5 +60,14 @@ def test_a_service_that_does_not_begin_is_one_line(tmp_path, monkeypatch):
         open_logs(tmp_path, 0, tensorboard=False, wandb=True)
 
 
-def test_a_run_keeps_its_id(tmp_path):
-    assert logs._run_id(tmp_path / "wandb_id") == logs._run_id(tmp_path / "wandb_id")
+def test_a_run_keeps_its_id_and_names_its_sweep(tmp_path, monkeypatch):
+    began = []
+    run = types.SimpleNamespace(finish=lambda: None)
+    wandb = types.SimpleNamespace(init=lambda **options: began.append(options) or run)
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    for sweep in ("rates", ""):
+        open_logs(tmp_path, 0, tensorboard=False, wandb=True, sweep=sweep).close()
+    first, second = began
+    assert first["id"] == second["id"]
+    assert (first["group"], second["group"]) == ("rates", None)
+    assert first["reinit"] == "create_new"  # others of the sweep may be open

@@ -1,16 +1,21 @@
 """Sweeps: members equal their own runs, ends of every kind, resuming, wrong inputs."""
 
+import gc
+import importlib
 import json
+import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import weakref
 
 import jax
 import numpy as np
 import pytest
-from commands import REPO, environment, newest_params, results
+from commands import REPO, environment, newest_params, results, scalars
 
 from vitjax.config import default
 from vitjax.errors import UserError
@@ -76,6 +81,65 @@ def test_members_equal_their_own_runs(optimizer, overrides, tmp_path):
             newest_params(own),
         )
         assert entry["accuracy"] == result["accuracy"]
+
+
+def test_members_trained_at_once_equal_their_own_runs(tmp_path):
+    """As accelerators train the members of a device: by vmap, with masks instead of branches."""
+    config = small(**{"optim.name": "sgd"})
+    grid = [{"optim.learning_rate": 0.05, "seed": 1}, {"optim.learning_rate": 1e30}]
+    said = []
+    ranked = sweep(config, grid, tmp_path / "sweep", vectorize=True, say=said.append)
+    assert [entry["status"] for entry in ranked] == ["finished", "diverged"]
+    (line,) = (line for line in said if line.startswith("diverged"))
+    assert re.match(r"diverged  .*1e\+30.*: NaN or infinity at step \d \(epoch 1\), in ", line)
+    alone = config.copy_and_resolve_references()
+    alone.update_from_flattened_dict(grid[0])
+    result = train_and_evaluate(alone, tmp_path / "own", quiet)
+    folder = tmp_path / "sweep" / "runs" / ranked[0]["name"]
+    for line, expected in zip(results(folder), results(tmp_path / "own"), strict=True):
+        assert line == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert ranked[0]["accuracy"] == result["accuracy"]
+
+
+def test_members_are_logged_as_runs_are(tmp_path):
+    pytest.importorskip("tensorboardX")
+    config = small(**{"log.tensorboard": True, "num_epochs": 1})
+    for entry in sweep(config, [{"seed": 0}, {"seed": 1}], tmp_path):
+        folder = tmp_path / "runs" / entry["name"]
+        logged = scalars(folder)
+        written = results(folder)[0]
+        assert (4, "valid_loss", pytest.approx(written["valid_loss"])) in logged
+        assert (4, "test_accuracy", pytest.approx(entry["accuracy"])) in logged
+
+
+def test_a_log_that_is_not_installed_is_named_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"member default: config\.log\.wandb needs wandb"):
+        sweep(small(**{"log.wandb": True}), [{"seed": 0}], tmp_path / "sweep")
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_where_no_link_can_be_made_a_file_names_the_best(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    ranked = sweep(small(num_epochs=1), [{"seed": 0}, {"seed": 1}], tmp_path)
+    assert (tmp_path / "best.txt").read_text() == f"runs/{ranked[0]['name']}\n"
+
+
+def test_a_finished_sweep_leaves_no_data_behind(tmp_path, monkeypatch):
+    read, alive = setup.load, []
+
+    def watched(config, say):
+        dataset = read(config, say)
+        alive.append(weakref.ref(dataset))
+        return dataset
+
+    monkeypatch.setattr(setup, "load", watched)
+    sweep(small(num_epochs=1), [{"seed": 0}], tmp_path)
+    gc.collect()
+    assert [each() for each in alive] == [None]
 
 
 def test_diverged_member_is_frozen_and_the_others_are_as_without_it(tmp_path):

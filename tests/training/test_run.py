@@ -109,6 +109,14 @@ def test_resumed_run_is_the_same_bit_for_bit(finished, tmp_path, monkeypatch):
     jax.tree.map(np.testing.assert_array_equal, newest_params(tmp_path), newest_params(finished[0]))
 
 
+def test_a_kill_in_the_first_save_loses_no_weights(finished, tmp_path):
+    config = small(**{"finetune.weights": str(finished[0])})
+    (tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp").mkdir(parents=True)
+    said = []
+    train_and_evaluate(config, tmp_path, said.append)
+    assert any(line.startswith(f"weights   {finished[0]}") for line in said)
+
+
 @pytest.mark.parametrize("steps_per_call", [1, 3])
 def test_steps_per_call_does_not_matter(finished, tmp_path, steps_per_call):
     run(small(steps_per_call=steps_per_call), tmp_path)

@@ -11,17 +11,17 @@ from ml_collections import ConfigDict
 from vitjax.data.dataset import Dataset, Split
 from vitjax.data.source import NAMES
 from vitjax.errors import UserError
-from vitjax.inference.predictor import Trained, load
-from vitjax.reporting.accuracy import accuracy_numbers
-from vitjax.reporting.calibration import calibration_numbers, fit_temperature, probabilities_of
-from vitjax.reporting.predictions import Predictions
+from vitjax.inference.predictor import Predictor, load_predictor
+from vitjax.reporting.calibration import calibration, fit_temperature, softmax
+from vitjax.reporting.classification import scores
+from vitjax.reporting.examples import Predictions
 from vitjax.runs.run_folder import RunFolder
 from vitjax.training import setup
 
 Say = Callable[[str], None]
 
 
-class Source(NamedTuple):
+class DataPlace(NamedTuple):
     """Where images come from, as config.data says it; "" means as in the run."""
 
     name: str = ""  # of another data set
@@ -37,48 +37,48 @@ class Source(NamedTuple):
 
 
 def evaluate(
-    workdir: str | Path, split: str = "test", source: Source | None = None, say: Say = print
+    workdir: str | Path, split: str = "test", place: DataPlace | None = None, say: Say = print
 ) -> dict[str, Any]:
     """Measures the best epoch of a run, writes eval.json and predictions.npz, returns the former.
 
     Those names are of the run's own test split; others have the split's or the data's name behind
     a hyphen. What training wrote in eval.json stays. Raises UserError or OSError in one line.
     """
-    source = source or Source()
-    trained, folder = load(workdir), RunFolder(Path(workdir))
-    own_test = split == "test" and not source.name
+    place = place or DataPlace()
+    predictor, folder = load_predictor(workdir), RunFolder(Path(workdir))
+    own_test = split == "test" and not place.name
     if own_test and folder.evaluation() is None:
         raise UserError(
             f"{workdir} is not trained to its end, and the test split is for what is chosen; "
             "finish it with the command in its config.json, or use --split=valid"
         )
-    if source.name:
-        dataset, own = other_data(trained, source, say), _own_data_if_there(trained, say)
+    if place.name:
+        dataset, own = other_data(predictor, place, say), _own_data_if_there(predictor, say)
     else:
-        dataset = own = own_data(trained, source, say)
+        dataset = own = own_data(predictor, place, say)
     chosen = _split(dataset, split)
-    logits = trained.logits(chosen.images)
+    logits = predictor.logits(chosen.images)
     if not np.isfinite(logits).all():
-        raise UserError(f"step {trained.step} of {workdir} gives NaN or infinity on {split}")
+        raise UserError(f"step {predictor.step} of {workdir} gives NaN or infinity on {split}")
     predictions = Predictions(
-        probabilities_of(logits).astype(np.float32), chosen.labels, chosen.ids, trained.class_names
+        softmax(logits).astype(np.float32), chosen.labels, chosen.ids, predictor.class_names
     )
     found = {
-        **accuracy_numbers(predictions.probabilities, chosen.labels, trained.class_names),
-        "calibration": calibration_numbers(logits, chosen.labels, _temperature(trained, own, say)),
+        **scores(predictions.probabilities, chosen.labels, predictor.class_names),
+        "calibration": calibration(logits, chosen.labels, _temperature(predictor, own, say)),
     }
     head: dict[str, Any] = {
         "split": split,
         "data_name": dataset.name,
-        "step": trained.step,
+        "step": predictor.step,
         "accuracy": float((predictions.predicted == chosen.labels).mean()),
         "num_examples": len(chosen),
     }
     if own_test:
         head = _as_trained(folder, head["accuracy"], say)
     elif own is not None:
-        head["loss"] = _loss(trained.config, own, logits, chosen.labels)
-    label = "-".join(filter(None, (source.label, "" if split == "test" else split)))
+        head["loss"] = _loss(predictor.config, own, logits, chosen.labels)
+    label = "-".join(filter(None, (place.label, "" if split == "test" else split)))
     ending = f"-{label}" if label else ""
     predictions.write(folder.path / f"predictions{ending}.npz")
     folder.write(f"eval{ending}.json", head | found)
@@ -105,44 +105,46 @@ def predictions(workdir: str | Path, say: Say = print) -> Predictions:
     return Predictions.read(path)
 
 
-def own_data(trained: Trained, source: Source, say: Say) -> Dataset:
+def own_data(predictor: Predictor, place: DataPlace, say: Say) -> Dataset:
     """Reads the data that a run was trained on, wherever it lies now; UserError if it differs."""
-    config = trained.config.copy_and_resolve_references()
-    _move(config, source)
+    config = predictor.config.copy_and_resolve_references()
+    _move(config, place)
     try:
         dataset = setup.load(config, say)
-    except (ValueError, OSError) as error:
+    except UserError as error:
         raise UserError(
-            f"the data of {trained.workdir} cannot be read: {error} Where they have moved, give "
+            f"the data of {predictor.workdir} cannot be read: {error} Where they have moved, give "
             "--data_dir or --image_root of python -m vitjax.evaluate"
         ) from error
-    facts = RunFolder(trained.workdir).read("dataset.json", "num_examples")
+    described = RunFolder(predictor.workdir).read("dataset.json", "num_examples")
     sizes = {name: len(split) for name, split in dataset.splits.items()}
     now = [list(dataset.class_names), list(dataset.image_shape), sizes]
-    then = [facts["class_names"], facts["image_shape"], facts["num_examples"]]
+    names = ("class_names", "image_shape", "num_examples")
+    then = [described[name] for name in names]
     for what, new, old in zip(("classes", "image shape", "images"), now, then, strict=True):
         if new != old:
             raise UserError(
-                f"{dataset.name} is not what {trained.workdir} was trained on: {what} {new}, "
+                f"{dataset.name} is not what {predictor.workdir} was trained on: {what} {new}, "
                 f"then {old}; change --data_dir, or name other data with --data"
             )
     return dataset
 
 
-def other_data(trained: Trained, source: Source, say: Say) -> Dataset:
+def other_data(predictor: Predictor, place: DataPlace, say: Say) -> Dataset:
     """Reads another data set, images made to the run's shape and labels to its classes."""
-    config = trained.config.copy_and_resolve_references()
-    config.data.update(name=source.name, data_dir="", image_root="", max_examples=0)
-    _move(config, source)
-    height, width, channels = trained.image_shape
+    config = predictor.config.copy_and_resolve_references()
+    config.data.update(name=place.name, data_dir="", image_root="", max_examples=0)
+    _move(config, place)
+    height, width, channels = predictor.image_shape
     config.data.channels = channels
     config.data.image_size = height if height == width else 0
     dataset = setup.load(config, say)
-    if dataset.image_shape != trained.image_shape:
+    if dataset.image_shape != predictor.image_shape:
         raise UserError(
-            f"{dataset.name} has images of {dataset.image_shape}, the run of {trained.image_shape}"
+            f"{dataset.name} has images of {dataset.image_shape}, the run of "
+            f"{predictor.image_shape}"
         )
-    ours, theirs = trained.class_names, dataset.class_names
+    ours, theirs = predictor.class_names, dataset.class_names
     if set(ours) != set(theirs):
         parts = {
             "it lacks": [name for name in ours if name not in theirs],
@@ -154,24 +156,24 @@ def other_data(trained: Trained, source: Source, say: Say) -> Dataset:
             if names
         )
         raise UserError(f"the classes of {dataset.name} are not those of the run: {told}")
-    place = np.array([ours.index(name) for name in theirs], np.int32)
+    order = np.array([ours.index(name) for name in theirs], np.int32)
     splits = {
-        name: Split(split.images, place[split.labels], split.ids)
+        name: Split(split.images, order[split.labels], split.ids)
         for name, split in dataset.splits.items()
     }
     return Dataset(dataset.name, ours, splits)
 
 
-def _move(config: ConfigDict, source: Source) -> None:
-    """Reads from where `source` says."""
-    given = source._replace(name="")._asdict()
+def _move(config: ConfigDict, place: DataPlace) -> None:
+    """Reads from where `place` says."""
+    given = place._replace(name="")._asdict()
     config.data.update({option: value for option, value in given.items() if value})
 
 
-def _own_data_if_there(trained: Trained, say: Say) -> Dataset | None:
+def _own_data_if_there(predictor: Predictor, say: Say) -> Dataset | None:
     try:
-        return own_data(trained, Source(), say)
-    except (ValueError, OSError) as error:
+        return own_data(predictor, DataPlace(), say)
+    except UserError as error:
         say(str(error))
         return None
 
@@ -184,13 +186,13 @@ def _split(dataset: Dataset, name: str) -> Split:
     return dataset.splits[name]
 
 
-def _temperature(trained: Trained, own: Dataset | None, say: Say) -> float | None:
+def _temperature(predictor: Predictor, own: Dataset | None, say: Say) -> float | None:
     """Returns the temperature that fits validation; None without a validation split."""
     if own is None or "valid" not in own.splits:
         say("no validation split of the run's own data: no temperature")
         return None
     valid = own.splits["valid"]
-    return fit_temperature(trained.logits(valid.images), valid.labels)
+    return fit_temperature(predictor.logits(valid.images), valid.labels)
 
 
 def _loss(config: ConfigDict, dataset: Dataset, logits: np.ndarray, labels: np.ndarray) -> float:

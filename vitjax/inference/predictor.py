@@ -1,10 +1,10 @@
-"""A trained run as a function from images to classes."""
+"""The model of a run as a function from images to classes."""
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,8 @@ from vitjax.config import default, flatten
 from vitjax.data.augment import normalise, resize
 from vitjax.data.image_files import to_array
 from vitjax.errors import UserError
-from vitjax.runs import checkpoints, selection
 from vitjax.runs.run_folder import RunFolder
-from vitjax.training.finetune import merge
+from vitjax.runs.weights import read_variables
 from vitjax.training.setup import compute_dtype, input_shape
 from vitjax.training.sharding import make_mesh, replicated, split_batch
 
@@ -27,7 +26,7 @@ _CHANNELS = ((), (1,), (2,), (3,), (4,))  # gray, with alpha, RGB, with alpha
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Trained:
+class Predictor:
     """A model with its weights, and all that images need before it and classes after it."""
 
     model: nn.Module
@@ -118,46 +117,47 @@ class Trained:
         return found.reshape(-1, found.shape[-1])[: len(images)].astype(jnp.float32)
 
 
-def load(workdir: str | Path, step: str | int = "best") -> Trained:
+def load_predictor(workdir: str | Path, step: str | int = "best") -> Predictor:
     """Returns the model of a run's folder, at the "best" or "last" checkpoint, or at step N.
 
     Best is what training evaluates: the best epoch on validation. Needs no config file, and
     changes nothing in the folder. Raises UserError in one line.
     """
     folder = RunFolder(Path(workdir))
-    for name, what in (("", "folder"), ("config.json", "file"), ("dataset.json", "file")):
-        if not (folder.path / name).exists():
-            raise UserError(f"there is no {what} {folder.path / name}; give the --workdir of a run")
-    config = _read_config(folder)
-    facts = folder.read("dataset.json", "image_shape")
-    height, width, channels = facts["image_shape"]
-    class_names = tuple(facts["class_names"])
+    config = read_config(folder)
+    described = folder.read("dataset.json", "image_shape")
+    height, width, channels = described["image_shape"]
+    class_names = tuple(described["class_names"])
     model = models.create(
         config.model_name,
         len(class_names),
         dtype=compute_dtype(config.dtype),
         **config.model,
     )
-    number = _find_step(folder, step, config.select_by)
-    parts = checkpoints.read(folder.checkpoints, number, ("params", "ema_params", "model_state"))
-    params = merge(parts["params"], parts["ema_params"])
-    trained = Trained(
+    number, variables = read_variables(folder, step)
+    predictor = Predictor(
         model=model,
-        variables={"params": params, **parts["model_state"]},
+        variables=variables,
         class_names=class_names,
-        mean=tuple(facts["mean"]),
-        std=tuple(facts["std"]),
+        mean=tuple(described["mean"]),
+        std=tuple(described["std"]),
         image_shape=(height, width, channels),
         config=config,
         step=number,
         workdir=folder.path,
     )
-    _check_shapes(trained)
-    return trained
+    _check_shapes(predictor)
+    return predictor
 
 
-def _read_config(folder: RunFolder) -> ConfigDict:
-    """Returns the run's config; an option that it did not know yet has its default."""
+def read_config(folder: RunFolder) -> ConfigDict:
+    """Returns the config of a run; an option that the run did not know yet has its default.
+
+    Raises UserError unless the folder is that of a run.
+    """
+    for name, what in (("", "folder"), ("config.json", "file"), ("dataset.json", "file")):
+        if not (folder.path / name).exists():
+            raise UserError(f"there is no {what} {folder.path / name}; give the --workdir of a run")
     saved = folder.read("config.json", "config")["config"]
     config = default(saved["model_name"])
     unknown = sorted(set(flatten(saved)) - set(flatten(config)))
@@ -177,57 +177,29 @@ def _with_tuples(value: Any) -> Any:
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
-def _find_step(folder: RunFolder, step: str | int, select_by: str) -> int:
-    """Returns the number of the "best", the "last" or a given step that has a checkpoint."""
-    steps = checkpoints.saved_steps(folder.checkpoints)
-    if not steps:
-        raise UserError(f"{folder.path} has no checkpoint yet; train it with python -m vitjax.main")
-    if step == "last":
-        return steps[-1]
-    if step == "best":
-        kept = [line for line in folder.metrics() if line["step"] in steps]
-        return selection.best(kept, select_by).get("step", steps[-1])
-    if step not in steps:
-        raise UserError(
-            f"step {step} has no checkpoint in {folder.path}; choose best, last or one of "
-            f"{', '.join(map(str, steps))}"
-        )
-    return int(step)
-
-
-def _check_shapes(trained: Trained) -> None:
+def _check_shapes(predictor: Predictor) -> None:
     """Raises UserError unless the weights are those of the model that config.json describes."""
-    wanted = flatten(models.abstract_variables(trained.model, trained.input_shape))
-    found = flatten(trained.variables)
+    wanted = flatten(models.abstract_variables(predictor.model, predictor.input_shape))
+    found = flatten(predictor.variables)
     for path in sorted({*wanted, *found}):
         shapes = [list(tree[path].shape) if path in tree else None for tree in (wanted, found)]
         if shapes[0] != shapes[1]:
             raise UserError(
-                f"{trained.workdir}: {path} has the shape {shapes[1]} in the checkpoint and "
+                f"{predictor.workdir}: {path} has the shape {shapes[1]} in the checkpoint and "
                 f"{shapes[0]} by config.json; put back the config.json of this run"
             )
 
 
-def predict(
-    run: Trained | str | Path, images: Iterable[Any], top: int = 5
-) -> list[list[tuple[str, float]]]:
-    """Returns the `top` classes of each image with their probabilities, the most probable first.
+class Prediction(NamedTuple):
+    """A class, and how probable it is."""
 
-    `run` is a run's folder or what `load` returned; `images` are paths, PIL images or uint8 arrays
-    [H, W] or [H, W, C], each of any size. Raises OSError or UserError for what is no image.
-    """
-    trained = run if isinstance(run, Trained) else load(run)
-    fitted = [trained.fit(image) for image in images]
-    if not fitted:
-        return []
-    return [
-        most_probable(row, trained.class_names, top) for row in trained.predict(np.stack(fitted))
-    ]
+    class_name: str
+    probability: float
 
 
 def most_probable(
     probabilities: np.ndarray, class_names: Sequence[str], top: int
-) -> list[tuple[str, float]]:
+) -> list[Prediction]:
     """Returns the `top` classes of probabilities [K], the most probable first."""
     order = np.argsort(-probabilities, kind="stable")[:top]
-    return [(class_names[i], float(probabilities[i])) for i in order]
+    return [Prediction(class_names[i], float(probabilities[i])) for i in order]

@@ -1,6 +1,7 @@
 """Weights for a model: what config.finetune.weights names, converted and fitted."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from flax import linen as nn
 
@@ -9,8 +10,16 @@ from vitjax.pretrained import files, locate, run
 from vitjax.pretrained.catalog import Entry
 from vitjax.pretrained.fit import fit
 from vitjax.pretrained.origins import to_ours
-from vitjax.training.initial import Inputs
-from vitjax.training.progress import Say
+
+Say = Callable[[str], None]
+
+
+class Inputs(NamedTuple):
+    """The images that a model sees."""
+
+    shape: tuple[int, int, int]  # H, W, C
+    mean: tuple[float, ...]  # per channel, subtracted from pixels in [0, 1]
+    std: tuple[float, ...]  # that they are divided by then
 
 
 def load_weights(

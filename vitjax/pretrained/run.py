@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from vitjax.inference import predictor
 from vitjax.pretrained.convert import Arrays
+from vitjax.runs.run_folder import RunFolder
+from vitjax.runs.weights import is_run, read_variables
 
-
-def is_run(path: Path) -> bool:
-    """Whether a folder is that of a run."""
-    return (path / "checkpoints").is_dir()
+__all__ = ["is_run", "read"]
 
 
 def read(path: Path) -> Arrays:
@@ -19,5 +17,5 @@ def read(path: Path) -> Arrays:
 
     Raises UserError where there is nothing to read.
     """
-    variables = flatten_dict(dict(predictor.load(path).variables), sep="/")
-    return {name: np.asarray(x) for name, x in variables.items()}
+    _, variables = read_variables(RunFolder(path))
+    return {name: np.asarray(x) for name, x in flatten_dict(variables, sep="/").items()}

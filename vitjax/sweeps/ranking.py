@@ -5,10 +5,14 @@ import io
 import json
 import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from vitjax.config import flatten
 from vitjax.runs import selection
+from vitjax.runs.run_folder import RunFolder
 from vitjax.sweeps.plan import short_names
+from vitjax.text import table as text_table
 
 Entry = Mapping[str, Any]  # of sweep.json
 
@@ -72,10 +76,10 @@ def table(ranked: Sequence[Entry], select_by: str) -> str:
         ]
         for entry in ranked
     ]
-    text = f"ranked by {select_by} on validation\n{_aligned([heads, *members])}"
+    ranking = f"ranked by {select_by} on validation\n{text_table([heads, *members])}"
     rows = over_seeds(ranked, select_by)
     if not any(row["num_seeds"] > 1 for row in rows):
-        return text
+        return ranking
     heads = ["over seeds", "seeds", "valid", "test", "deviation", *heads[5:]]
     means = [
         [
@@ -88,19 +92,31 @@ def table(ranked: Sequence[Entry], select_by: str) -> str:
         ]
         for row in rows
     ]
-    return f"{text}\n\n{_aligned([heads, *means])}"
+    return f"{ranking}\n\n{text_table([heads, *means])}"
 
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f} %"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
+def pictured(ranked: Sequence[Entry], workdir: Path) -> list[dict[str, Any]]:
+    """Returns what pictures of a sweep show of each member, from its folder in `workdir`/runs."""
+    keys = dict.fromkeys(key for entry in ranked for key in entry["overrides"])
+    found = []
+    for entry, group in zip(ranked, without_seed(ranked), strict=True):
+        folder = RunFolder(workdir / "runs" / entry["name"])
+        options = flatten(folder.read("config.json", "config")["config"])
+        found.append(
+            {
+                "group": group,
+                "options": {key: options.get(key) for key in keys},
+                "status": entry["status"],
+                "lines": folder.metrics(),
+                "valid_accuracy": entry.get("valid_accuracy"),
+                "accuracy": entry.get("accuracy"),
+            }
+        )
+    return found
 
 
 def as_csv(ranked: Sequence[Entry]) -> str:

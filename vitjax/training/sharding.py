@@ -1,5 +1,6 @@
 """Where arrays lie: batches, or members of a sweep, are split over the devices; the rest is not."""
 
+import contextlib
 import os
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vitjax.errors import UserError
+from vitjax.host import num_cores
 
 
 def make_mesh(devices: list[jax.Device] | None = None, axis: str = "data") -> Mesh:
@@ -47,7 +49,8 @@ def check_batch_size(batch_size: int, accumulation_steps: int, mesh: Mesh) -> No
 
 
 def device_per_core() -> None:
-    """Takes a CPU as one device per core, unless told otherwise; before JAX is first used."""
+    """Takes a CPU as one device per core, unless told otherwise or JAX has begun already."""
     given = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if not given and "JAX_NUM_CPU_DEVICES" not in os.environ:
-        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+        with contextlib.suppress(RuntimeError):  # JAX has its devices
+            jax.config.update("jax_num_cpu_devices", num_cores())

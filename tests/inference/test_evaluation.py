@@ -8,7 +8,7 @@ import pytest
 from sklearn import datasets, metrics
 
 from vitjax.errors import UserError
-from vitjax.inference.evaluation import Source, evaluate
+from vitjax.inference.evaluation import DataPlace, evaluate
 
 
 def quiet(text):
@@ -52,13 +52,13 @@ def other(path, names):
     images = (digits.images[:400] * 15.9).astype(np.uint8)
     order = [names.index(str(label)) if str(label) in names else 0 for label in labels]
     np.savez(path, train_images=images, train_labels=order, class_names=names)
-    return Source("npz", str(path))
+    return DataPlace("npz", str(path))
 
 
 def test_other_data_with_the_classes_in_another_order(own_run, tmp_path):
     names = [str(i) for i in range(10)]
-    found = evaluate(own_run, source=other(tmp_path / "a.npz", names), say=quiet)
-    turned = evaluate(own_run, source=other(tmp_path / "b.npz", names[::-1]), say=quiet)
+    found = evaluate(own_run, place=other(tmp_path / "a.npz", names), say=quiet)
+    turned = evaluate(own_run, place=other(tmp_path / "b.npz", names[::-1]), say=quiet)
     assert (own_run / "eval-npz-a.json").exists()
     assert 0 < found["loss"] < 10
     assert turned["accuracy"] == pytest.approx(found["accuracy"], abs=0.2)
@@ -68,7 +68,7 @@ def test_other_data_with_the_classes_in_another_order(own_run, tmp_path):
 def test_other_classes_are_named(own_run, tmp_path):
     names = [*(str(i) for i in range(9)), "cat"]
     with pytest.raises(UserError, match="it lacks 9; the run lacks cat"):
-        evaluate(own_run, source=other(tmp_path / "a.npz", names), say=quiet)
+        evaluate(own_run, place=other(tmp_path / "a.npz", names), say=quiet)
 
 
 def test_changed_data_are_refused(own_run):

@@ -1,0 +1,61 @@
+"""What a report is made of: a run's files, its model, and the images of its test split."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from vitjax.config import default, flatten, to_json
+from vitjax.errors import UserError
+from vitjax.inference.evaluation import DataPlace, Say, evaluate, own_data
+from vitjax.inference.predictor import load_predictor
+from vitjax.reporting.predictions import Predictions
+from vitjax.reporting.report_page import ReportData
+from vitjax.runs.run_folder import RunFolder
+
+
+def report_data(workdir: Path, place: DataPlace, say: Say) -> ReportData:
+    """Reads a run, wherever `place` says that its images lie now, evaluated if it was not yet."""
+    folder, predictor = RunFolder(workdir), load_predictor(workdir)
+    evaluation = _evaluation(folder, place, say)
+    predictions = Predictions.read(workdir / "predictions.npz")
+    split = own_data(predictor, place, say).splits["test"]
+    if not np.array_equal(split.labels, predictions.labels):
+        raise UserError(
+            f"{workdir / 'predictions.npz'} is not of the images in the run's test split; run "
+            f"python -m vitjax.evaluate --workdir={workdir} again"
+        )
+    return ReportData(
+        run=folder.read("config.json", "config"),
+        changes=changes(predictor.config),
+        dataset=folder.read("dataset.json", "name"),
+        lines=folder.metrics(),
+        evaluation=evaluation,
+        predictions=predictions,
+        images=split.images,
+        model=predictor.model,
+        variables=predictor.variables,
+        preprocess=predictor.preprocess,
+    )
+
+
+def _evaluation(folder: RunFolder, place: DataPlace, say: Say) -> dict[str, Any]:
+    """Returns eval.json; evaluates the run where only training has written it so far."""
+    evaluation = folder.evaluation() or {}
+    if "confusion_matrix" in evaluation and (folder.path / "predictions.npz").exists():
+        return evaluation
+    say(f"evaluating {folder.path}")
+    return evaluate(folder.path, place=place, say=say)
+
+
+def changes(config: ConfigDict) -> list[tuple[str, str, str]]:
+    """Returns (option, default, value) of what differs from the model's defaults, as JSON."""
+    defaults = flatten(to_json(default(config.model_name)))
+    chosen = flatten(to_json(config))
+    return [
+        (key, json.dumps(defaults.get(key)), json.dumps(value))
+        for key, value in chosen.items()
+        if value != defaults.get(key)
+    ]

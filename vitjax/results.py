@@ -1,0 +1,75 @@
+"""What runs return to Python: typed, as text in a terminal and as tables in a notebook."""
+
+import dataclasses
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """A line of metrics.jsonl; validation is None where there is no such split."""
+
+    epoch: int  # from 1
+    step: int  # optimiser steps done
+    train_loss: float
+    train_accuracy: float
+    lr: float  # learning rate of the last step
+    images_per_second: float
+    seconds: float  # with its validation
+    valid_loss: float | None = None
+    valid_accuracy: float | None = None
+
+
+class History(tuple[Epoch, ...]):
+    """The epochs of a run, in order."""
+
+    def _repr_html_(self) -> str:
+        names = [field.name for field in dataclasses.fields(Epoch)]
+        return html_table(names, [[_short(getattr(e, name)) for name in names] for e in self])
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How good a run is on a split: eval.json. Accuracies are shares of the images."""
+
+    split: str
+    accuracy: float
+    num_examples: int
+    accuracy_interval: Sequence[float]  # 95 %, Wilson
+    top5_accuracy: float
+    per_class: Mapping[str, Mapping[str, float]]  # name -> precision, recall, f1, support
+    macro_mean: Mapping[str, float]
+    weighted_mean: Mapping[str, float]
+    confusion_matrix: Sequence[Sequence[int]]  # [K, K], rows are truths
+    calibration: Mapping[str, Any]  # ece, nll, bins, temperature and both scaled by it
+    step: int
+    loss: float | None = None  # of training, with its smoothing and weights
+    json: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)  # the whole file
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Evaluation":
+        """Returns what eval.json holds."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{k: v for k, v in content.items() if k in names}, json=content)
+
+    def __str__(self) -> str:
+        from vitjax.reporting.accuracy import evaluation_table
+
+        return evaluation_table(self.json)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns an HTML table."""
+    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in row) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else f"{value:,}"

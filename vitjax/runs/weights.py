@@ -1,0 +1,51 @@
+"""The weights of a run, read from its folder."""
+
+from pathlib import Path
+from typing import Any
+
+from vitjax.errors import UserError
+from vitjax.runs import checkpoints, selection
+from vitjax.runs.run_folder import RunFolder, saved_steps
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is that of a run."""
+    return (path / "checkpoints").is_dir()
+
+
+def read_variables(folder: RunFolder, step: str | int = "best") -> tuple[int, dict[str, Any]]:
+    """Returns the step and the variables, {"params": ..., ...} of NumPy arrays, of a checkpoint.
+
+    It is that of the "best" epoch on validation, of the "last" step or of step N. Parameters are
+    averaged where the run kept averages. Raises UserError where there is no such checkpoint.
+    """
+    number = _find_step(folder, step)
+    parts = checkpoints.read(folder.checkpoints, number, ("params", "ema_params", "model_state"))
+    params = merge(parts["params"], parts["ema_params"])
+    return number, {"params": params, **parts["model_state"]}
+
+
+def merge(params: Any, newer: Any) -> Any:
+    """Returns `params` with the values of the nested dict `newer` in their places."""
+    if not isinstance(newer, dict):
+        return newer
+    return params | {name: merge(params.get(name, {}), value) for name, value in newer.items()}
+
+
+def _find_step(folder: RunFolder, step: str | int) -> int:
+    """Returns the number of the "best", the "last" or a given step that has a checkpoint."""
+    steps = saved_steps(folder.checkpoints)
+    if not steps:
+        raise UserError(f"{folder.path} has no checkpoint yet; train it with python -m vitjax.main")
+    if step == "last":
+        return steps[-1]
+    if step == "best":
+        kept = [line for line in folder.metrics() if line["step"] in steps]
+        select_by = folder.read("config.json", "config")["config"]["select_by"]
+        return selection.best(kept, select_by).get("step", steps[-1])
+    if step not in steps:
+        raise UserError(
+            f"step {step} has no checkpoint in {folder.path}; choose best, last or one of "
+            f"{', '.join(map(str, steps))}"
+        )
+    return int(step)
