@@ -1,5 +1,7 @@
 """Attention weights against what the layers put out, and what follows from them by hand."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,14 +22,15 @@ SMALL = dict(num_layers=2, hidden_dim=16, mlp_dim=8, num_heads=2)
 
 def built(name, **options):
     model = models.create(name, 5, **SMALL, **options)
-    return model, model.init(jax.random.key(1), jnp.asarray(IMAGES))
+    return model, jax.jit(model.init)(jax.random.key(1), jnp.asarray(IMAGES))
 
 
-def inside(model, variables, layer):
-    """What the token mixer of a layer is given and gives, [B, N, D] each."""
-    _, state = model.apply(variables, jnp.asarray(IMAGES), capture_intermediates=True)
-    block = state["intermediates"]["encoder"][f"block_{layer}"]
-    return block["mixer_norm"]["__call__"][0], block["mixer"]["__call__"][0]
+def inside(model, variables):
+    """What the token mixer of each layer is given and gives, [B, N, D] each."""
+    apply = functools.partial(model.apply, capture_intermediates=True)
+    _, state = jax.jit(apply)(variables, jnp.asarray(IMAGES))
+    blocks = (state["intermediates"]["encoder"][f"block_{layer}"] for layer in range(2))
+    return [(b["mixer_norm"]["__call__"][0], b["mixer"]["__call__"][0]) for b in blocks]
 
 
 @pytest.mark.parametrize("options", [{}, {"head_dim": 5}, {"pool": "mean"}])
@@ -35,8 +38,7 @@ def test_weights_times_values_are_the_layers_output(options):
     model, variables = built("vit", **options)
     weights = attention_weights(model, variables, IMAGES)
     assert weights.shape == (2, 3, 2, *2 * [6 + (model.pool == "cls")])
-    for layer in range(2):
-        tokens, expected = inside(model, variables, layer)
+    for layer, (tokens, expected) in enumerate(inside(model, variables)):
         params = variables["params"]["encoder"][f"block_{layer}"]["mixer"]
         qkv = tokens @ params["qkv"]["kernel"] + params["qkv"]["bias"]
         _, _, values = np.split(qkv, 3, axis=-1)
@@ -48,15 +50,17 @@ def test_weights_times_values_are_the_layers_output(options):
 
 def test_watching_changes_no_logits():
     model, variables = built("vit")
-    before = model.apply(variables, jnp.asarray(IMAGES))
+    apply = jax.jit(model.apply)
+    before = apply(variables, jnp.asarray(IMAGES))
     attention_weights(model, variables, IMAGES)
-    np.testing.assert_array_equal(before, model.apply(variables, jnp.asarray(IMAGES)))
+    apply.clear_cache()  # traced anew
+    np.testing.assert_array_equal(before, apply(variables, jnp.asarray(IMAGES)))
 
 
 @pytest.mark.parametrize("share_kv", [False, True])
 def test_linformer_shares_each_sum_out_among_its_tokens(share_kv):
     model, variables = built("linformer", k_dim=4, share_kv=share_kv)
-    tokens, _ = inside(model, variables, 0)
+    tokens, _ = inside(model, variables)[0]
     params = variables["params"]["encoder"]["block_0"]["mixer"]
     query, key, *_ = np.split(tokens @ params["qkv"]["kernel"], 2 if share_kv else 3, axis=-1)
     projection = np.asarray(params["key_projection"])  # [N, k]
@@ -107,6 +111,6 @@ def test_maps_are_made_from_the_weights(name):
 
 def test_mixer_is_refused():
     model = models.create("mixer", 5, num_layers=1)
-    variables = model.init(jax.random.key(0), jnp.asarray(IMAGES))
+    variables = models.abstract_variables(model, IMAGES.shape[1:])
     with pytest.raises(UserError, match=r"Mixer has no attention.*ViT and Linformer"):
         attention_weights(model, variables, IMAGES)

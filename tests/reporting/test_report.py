@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from commands import REPO, main
 
+SHORT = ("--num_mistakes=0", "--num_maps=0")
+
 
 def report(*args, code=0):
     """Runs vitjax.report and returns (stdout, stderr); its exit code must be `code`."""
@@ -73,20 +75,11 @@ def test_predictions_of_other_images_are_refused(run, tmp_path):
 
 def test_run_is_evaluated_once(run, tmp_path):
     workdir = copied(run, tmp_path)
-    out, _ = report(f"--workdir={workdir}")
+    out, _ = report(f"--workdir={workdir}", *SHORT)
     assert "evaluating" not in out
     (workdir / "predictions.npz").unlink()
-    out, _ = report(f"--workdir={workdir}")
+    out, _ = report(f"--workdir={workdir}", *SHORT)
     assert f"evaluating {workdir}" in out
-
-
-def test_a_run_of_before_hardware_was_recorded_is_shown(run, tmp_path):
-    workdir = copied(run, tmp_path)
-    facts = json.loads((workdir / "config.json").read_text())
-    del facts["hardware"]
-    (workdir / "config.json").write_text(json.dumps(facts))
-    report(f"--workdir={workdir}")
-    assert "<td>not recorded</td>" in (workdir / "report" / "index.html").read_text()
 
 
 def test_data_that_have_moved_are_found_again(tmp_path):
@@ -98,10 +91,10 @@ def test_data_that_have_moved_are_found_again(tmp_path):
          "--config.data.image_size=8", "--config.data.augment.crop_padding=1",
          "--config.num_epochs=1")  # fmt: skip
     (tmp_path / "there.npz").rename(tmp_path / "here.npz")
-    _, error = report(f"--workdir={workdir}", code=1)
+    _, error = report(f"--workdir={workdir}", *SHORT, code=1)
     assert "cannot be read" in error
     assert "Where they have moved, give --data_dir" in error
-    report(f"--workdir={workdir}", f"--data_dir={tmp_path / 'here.npz'}")
+    report(f"--workdir={workdir}", f"--data_dir={tmp_path / 'here.npz'}", *SHORT)
     assert (workdir / "report" / "index.html").exists()
 
 

@@ -154,6 +154,7 @@ def test_a_run_that_no_command_began_is_shown():
         {"num_epochs_run": 1, "epoch": 1}, [],
     )  # fmt: skip
     assert "<code>vitjax.train(config)</code>" in section.items[2]
+    assert ">hardware</th><td>not recorded</td>" in section.items[0]  # as in older runs
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from vitjax.errors import UserError
 from vitjax.reporting.drawing import svg, write_png
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from vitjax.reporting.drawing import Figure
 
 _WIDE = 6  # inches, beyond which a figure takes the page's width and scrolls on a phone
 _CSS = Path(__file__).with_name("page.css")

@@ -22,7 +22,7 @@ from vitjax.reporting.page import Picture
 from vitjax.reporting.training_curves import Lines, epoch_axes, mark
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from vitjax.reporting.drawing import Figure
 
 _MOST_COLORS = 10
 _MOST_COLUMNS, _MOST_ROWS = 14, 20  # of a map, beyond which cells are too small for numbers

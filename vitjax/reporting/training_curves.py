@@ -7,7 +7,7 @@ from vitjax.reporting.drawing import BLUE, GRAY, GREEN, ORANGE, new_axes, new_fi
 from vitjax.reporting.page import Picture, Section, note
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from vitjax.reporting.drawing import Figure
 
 Lines = Sequence[Mapping[str, Any]]  # of metrics.jsonl
 
