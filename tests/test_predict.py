@@ -82,6 +82,9 @@ def test_a_folder_on_standard_input_stands_for_its_images(digits_run, images):
 def test_a_name_that_is_no_text_is_predicted(digits_run, images):
     odd = os.fsdecode(bytes(images) + b"/\xff.png")
     shutil.copy(images / "a.png", odd)
-    out, _ = predict(digits_run, odd, images / "a.png", PYTHONIOENCODING="utf-8:strict")
+    words = (f"--workdir={digits_run}", odd, images / "a.png")
+    out, _ = commands.main_in_process_of_its_own(
+        *words, module="vitjax.predict", PYTHONIOENCODING="utf-8:strict"
+    )
     assert "\\udcff.png  " in out.splitlines()[0]
     assert len(out.splitlines()) == 2

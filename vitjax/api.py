@@ -12,9 +12,9 @@ from ml_collections import ConfigDict
 
 from vitjax import config_file, models
 from vitjax.compile_cache import use_compile_cache
-from vitjax.config import to_json, use_model
+from vitjax.config import check_keys, to_json, use_model
 from vitjax.errors import UserError
-from vitjax.inference.compare_runs import Column, Comparison, compare_sides
+from vitjax.inference.compare_runs import Column, compare_sides
 from vitjax.inference.evaluation import DataPlace, evaluate
 from vitjax.inference.predictor import (
     Prediction,
@@ -23,7 +23,9 @@ from vitjax.inference.predictor import (
     most_probable,
     read_config,
 )
-from vitjax.results import Epoch, Evaluation, History, html_table
+from vitjax.reporting.comparison import Comparison
+from vitjax.reporting.page import html_table
+from vitjax.results import Epoch, Evaluation, History
 from vitjax.runs.run_folder import RunFolder
 
 Say = Callable[[str], None]
@@ -41,7 +43,7 @@ def get_config(name: str = "vit_digits", **options: Any) -> ConfigDict:
     config = config_file.load_config(name)
     if "model_name" in options:
         use_model(config, options.pop("model_name"))
-    config_file.check_keys(options, config, "option ")
+    check_keys(options, config)
     for key, value in options.items():
         try:
             config.update_from_flattened_dict({key: value})
@@ -150,7 +152,7 @@ class Run:
         shown["epochs"] = f"{len(self.history)} of {self.config.num_epochs}"
         if found:
             shown["test accuracy"] = f"{found['accuracy']:.2%} (epoch {found['epoch']})"
-        return html_table(list(shown), [list(shown.values())])
+        return html_table("Run", (), list(shown.items()), kind="words")
 
     @property
     def history(self) -> History:
@@ -309,10 +311,11 @@ class Runs(Sequence[Run]):
 
     def pictures(self) -> list[Any]:
         """Returns the sweep's pictures, which show in a notebook: curves, heatmap, seeds."""
-        from vitjax.reporting.sweep_figures import Member, sweep_pictures
+        from vitjax.reporting.sweep_figures import MemberResult, sweep_pictures
         from vitjax.sweeps.ranking import pictured
 
-        return sweep_pictures([Member(**member) for member in pictured(self.ranked, self.workdir)])
+        members = pictured(self.ranked, self.workdir)
+        return sweep_pictures([MemberResult(**member) for member in members])
 
     def write_pictures(self) -> list[Path]:
         """Writes the pictures beside sweep.json; returns their paths."""

@@ -137,7 +137,7 @@ class Command:
         from ml_collections import config_flags
 
         from vitjax import config_file
-        from vitjax.config import use_model
+        from vitjax.config import check_keys, use_model
 
         given, argv = _take(argv, "config")
         self._config_source = given or self._default_config
@@ -147,7 +147,7 @@ class Command:
             use_model(config, model_name)
         words = (word.partition("=")[0].lstrip("-").removeprefix("no") for word in argv)
         keys = (w.removeprefix("config.") for w in words if w.startswith("config."))
-        config_file.check_keys(keys, config, "option --config.")
+        check_keys(keys, config, prefix="--config.")
         config_flags.DEFINE_config_dict(
             "config", config, flag_values=self._flags, sys_argv=argv, lock_config=True
         )

@@ -32,8 +32,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         if (metadata.value is None) != (column.value is None):
             raise UserError("--metadata and --column belong together; give both")
         from vitjax.compile_cache import use_compile_cache
-        from vitjax.inference.compare_runs import Column, compare_sides, comparison_picture
-        from vitjax.reporting.comparison import side_line
+        from vitjax.inference.compare_runs import Column, compare_sides
+        from vitjax.reporting.comparison import comparison_picture, side_line
 
         use_compile_cache()
         by = Column(Path(metadata.value), column.value, key.value) if metadata.value else None

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flax.traverse_util import flatten_dict
@@ -239,6 +239,19 @@ def _at_least_1(value: Any) -> bool:
     """Whether a number, or each of the numbers of a tuple that has any, is at least 1."""
     values = value if isinstance(value, tuple | list) else (value,)
     return bool(values) and all(isinstance(v, int | float) and v >= 1 for v in values)
+
+
+def check_keys(keys: Iterable[str], config: ConfigDict, prefix: str = "", where: str = "") -> None:
+    """Raises UserError for a key that the config lacks, with the nearest ones behind `prefix`.
+
+    `where` says where it was given.
+    """
+    known = flatten(config)
+    for key in keys:
+        if key not in known:
+            near = " or ".join(f"{prefix}{k}" for k in nearest_keys(key, config))
+            hint = f"; did you mean {near}?" if near else ""
+            raise UserError(f"unknown option {prefix}{key}{where}{hint}")
 
 
 def nearest_keys(key: str, config: ConfigDict) -> Sequence[str]:

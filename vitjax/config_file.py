@@ -4,13 +4,12 @@ import difflib
 import importlib.util
 import traceback
 import types
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from vitjax.config import debug, flatten, nearest_keys
+from vitjax.config import debug
 from vitjax.errors import UserError
 
 
@@ -89,13 +88,3 @@ def _find(file: str) -> Path:
     raise UserError(
         f"no config file {file}; there are {', '.join(f'configs/{n}.py' for n in near)}"
     )
-
-
-def check_keys(keys: Iterable[str], config: ConfigDict, what: str) -> None:
-    """Raises UserError for a key that the config lacks, with the nearest ones behind `what`."""
-    known = flatten(config)
-    for key in keys:
-        if key not in known:
-            near = " or ".join(f"{what.split()[-1]}{k}" for k in nearest_keys(key, config))
-            hint = f"; did you mean {near}?" if near else ""
-            raise UserError(f"unknown {what}{key}{hint}")

@@ -127,12 +127,13 @@ def _text(path: str, found: list["Prediction"], as_json: bool) -> str:
 def _draw(predictor: "Predictor", image: "np.ndarray", file: str) -> None:
     import numpy as np
 
-    from vitjax.reporting.attention_maps import attention_figure, attention_maps
+    from vitjax.reporting.attention_maps import attention_on, attention_picture
     from vitjax.reporting.drawing import write_png
 
     inputs = np.asarray(predictor.preprocess(image[None]))
-    maps = attention_maps(predictor.model, predictor.variables, inputs)
-    write_png(Path(file), attention_figure(image, maps.heads[0], maps.rollout[0]))
+    maps = attention_on(predictor.model, predictor.variables, inputs)
+    picture = attention_picture("attention", "First image", image, maps.heads[0], maps.rollout[0])
+    write_png(Path(file), picture.figure)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,12 @@ class History(tuple[Epoch, ...]):
     """The epochs of a run, in order."""
 
     def _repr_html_(self) -> str:
+        from vitjax.reporting.page import html_table
+
         names = [field.name for field in dataclasses.fields(Epoch)]
-        return html_table(names, [[_short(getattr(e, name)) for name in names] for e in self])
+        return html_table(
+            "Epochs", names, [[_short(getattr(e, name)) for name in names] for e in self]
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,15 +64,6 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
-
-
-def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Returns an HTML table."""
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in row) + "</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _short(value: float | None) -> str:

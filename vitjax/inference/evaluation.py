@@ -12,9 +12,9 @@ from vitjax.data.dataset import Dataset, Split
 from vitjax.data.source import NAMES
 from vitjax.errors import UserError
 from vitjax.inference.predictor import Predictor, load_predictor
-from vitjax.reporting.calibration import calibration, fit_temperature, softmax
-from vitjax.reporting.classification import scores
-from vitjax.reporting.examples import Predictions
+from vitjax.reporting.accuracy import accuracy_numbers
+from vitjax.reporting.calibration import calibration_numbers, fit_temperature, probabilities_of
+from vitjax.reporting.predictions import Predictions
 from vitjax.runs.run_folder import RunFolder
 from vitjax.training import setup
 
@@ -61,11 +61,16 @@ def evaluate(
     if not np.isfinite(logits).all():
         raise UserError(f"step {predictor.step} of {workdir} gives NaN or infinity on {split}")
     predictions = Predictions(
-        softmax(logits).astype(np.float32), chosen.labels, chosen.ids, predictor.class_names
+        probabilities_of(logits).astype(np.float32),
+        chosen.labels,
+        chosen.ids,
+        predictor.class_names,
     )
     found = {
-        **scores(predictions.probabilities, chosen.labels, predictor.class_names),
-        "calibration": calibration(logits, chosen.labels, _temperature(predictor, own, say)),
+        **accuracy_numbers(predictions.probabilities, chosen.labels, predictor.class_names),
+        "calibration": calibration_numbers(
+            logits, chosen.labels, _temperature(predictor, own, say)
+        ),
     }
     head: dict[str, Any] = {
         "split": split,

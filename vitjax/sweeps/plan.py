@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vitjax.config import flatten, nearest_keys, use_model
+from vitjax.config import check_keys, flatten, use_model
 from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
 from vitjax.training import losses
@@ -79,19 +79,12 @@ def _override(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
     if "model_name" in changes:
         use_model(own, changes["model_name"])
     for key, value in changes.items():
-        _check_key(key, own, "sweep")
+        check_keys([key], own, where=" in sweep")
         try:
             own.update_from_flattened_dict({key: value})
         except (TypeError, ValueError) as error:
             raise UserError(f"the sweep sets config.{key}={value!r}: {error}") from error
     return own
-
-
-def _check_key(key: str, config: ConfigDict, where: str) -> None:
-    if key not in flatten(config):
-        near = " or ".join(nearest_keys(key, config))
-        hint = f"; did you mean {near}?" if near else ""
-        raise UserError(f"unknown option {key!r} in {where}{hint}")
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
@@ -118,7 +111,7 @@ def parse_grid(text: str, config: ConfigDict) -> list[dict[str, Any]]:
             raise UserError(f"--grid has {axis!r}, expected KEY=VALUE,VALUE,...;KEY=...")
         if key in axes:
             raise UserError(f"--grid has {key} twice; put its values behind one {key}=")
-        _check_key(key, config, "--grid")
+        check_keys([key], config, where=" in --grid")
         # Commas within brackets belong to a value.
         words = re.split(r",(?![^(\[]*[)\]])", given)
         axes[key] = [_parse(key, word.strip(), config) for word in words]

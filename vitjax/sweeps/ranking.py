@@ -103,12 +103,12 @@ def pictured(ranked: Sequence[Entry], workdir: Path) -> list[dict[str, Any]]:
     """Returns what pictures of a sweep show of each member, from its folder in `workdir`/runs."""
     keys = dict.fromkeys(key for entry in ranked for key in entry["overrides"])
     found = []
-    for entry, group in zip(ranked, without_seed(ranked), strict=True):
+    for entry, combination in zip(ranked, without_seed(ranked), strict=True):
         folder = RunFolder(workdir / "runs" / entry["name"])
         options = flatten(folder.read("config.json", "config")["config"])
         found.append(
             {
-                "group": group,
+                "combination": combination,
                 "options": {key: options.get(key) for key in keys},
                 "status": entry["status"],
                 "lines": folder.metrics(),
