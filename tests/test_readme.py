@@ -92,7 +92,7 @@ def test_commands_run(start, place):
     )
     module, words = words_of(line.replace("IMAGE", "digit.png").replace("DIR", "images"))
     if module == "vitjax.main":  # long enough to be shown, too long to be tested
-        words += ["--config.num_epochs=1", "--config.data.max_examples=64"]
+        words += ["--config=configs/vit_digits.py:debug", "--config.num_epochs=1"]
         words = [word.replace("runs/digits", "runs/trained") for word in words]
     out, _ = main(*words, module=module, cwd=place)
     assert RUN[start] in out
