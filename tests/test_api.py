@@ -135,7 +135,7 @@ def test_a_grid_is_also_text_or_a_list(grid, tmp_path):
 
 
 def test_a_wrong_grid_is_the_users_mistake(tmp_path):
-    with pytest.raises(vitjax.UserError, match=r"unknown option optim\.lr'"):
+    with pytest.raises(vitjax.UserError, match=r"unknown option optim\.lr in sweep"):
         vitjax.train_grid(small(), {"optim.lr": [1]}, tmp_path, say=quiet)
 
 

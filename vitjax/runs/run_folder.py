@@ -1,4 +1,4 @@
-"""The files of a run besides its checkpoints: config, data set facts, metrics, evaluation."""
+"""The files of a run besides its checkpoints: config, data set, metrics, evaluation."""
 
 import contextlib
 import json
@@ -55,12 +55,12 @@ class RunFolder:
                 "Use another --workdir, or the options it began with"
             )
 
-    def check_dataset(self, facts: Mapping[str, Any]) -> None:
+    def check_dataset(self, description: Mapping[str, Any]) -> None:
         """Raises UserError if the run began on other data; else writes dataset.json once."""
         if not (self.path / "dataset.json").exists():
-            self.write("dataset.json", facts)
+            self.write("dataset.json", description)
             return
-        found = json.loads(json.dumps(facts))  # tuples become lists
+        found = json.loads(json.dumps(description))  # tuples become lists
         changes = differences(flatten(self.read("dataset.json", "name")), flatten(found))
         if changes:
             raise UserError(
@@ -69,16 +69,17 @@ class RunFolder:
             )
 
     def create(
-        self, config: Mapping[str, Any], facts: Mapping[str, Any], command: str = ""
+        self, config: Mapping[str, Any], provenance: Mapping[str, Any], command: str = ""
     ) -> None:
-        """Makes the folder and writes config.json with `facts`, unless a run began here before.
+        """Makes the folder and writes config.json with `provenance`, unless a run began here.
 
-        `command` is what would begin such a run; "": none, it began in Python.
+        `command` is what would begin such a run; "": it began in Python.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not (self.path / "config.json").exists():
-                self.write("config.json", {"config": config, "command": command, **facts})
+                command = command or "vitjax.train(config, workdir)"
+                self.write("config.json", {"config": config, "command": command, **provenance})
         except OSError as error:
             raise UserError(
                 f"cannot write to --workdir={self.path}: {error.strerror}; choose another"

@@ -13,6 +13,7 @@ from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
 from vitjax.runs import selection
 from vitjax.runs.logs import check_installed
+from vitjax.runs.provenance import provenance
 from vitjax.sweeps import segment
 from vitjax.sweeps.group import Group, memory_for_members, split_for_memory
 from vitjax.sweeps.plan import Member, groups, members
@@ -22,7 +23,6 @@ from vitjax.sweeps.sweep_folder import PartFolder, SweepFolder, link_best
 from vitjax.training import setup
 from vitjax.training.interrupt import SignalWatch
 from vitjax.training.progress import Say
-from vitjax.training.run_json import provenance
 from vitjax.training.sharding import make_mesh
 
 _STATUS = ("finished", "dropped", "diverged")  # how a member ends, the best first
@@ -57,7 +57,7 @@ def train_grid(
     sweep.check()
     plan = {
         "config": to_json(config),
-        "command": shlex.join(["python", "-m", "vitjax.sweep", *words]) if words else "",
+        "command": _command(words),
         "members": {member.name: member.overrides for member in found},
         "halve": list(halve),
         **provenance(sweep.context.mesh),
@@ -69,6 +69,13 @@ def train_grid(
             if until is not None:
                 sweep.halve(number, until)
         return sweep.rank(published)
+
+
+def _command(words: Sequence[str]) -> str:
+    """Returns what began a sweep, of a command line or without one in Python."""
+    if not words:
+        return "vitjax.train_grid(config, grid, workdir)"
+    return shlex.join(["python", "-m", "vitjax.sweep", *words])
 
 
 def _check_halve(halve: Sequence[int], members: Sequence[Member]) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 from vitjax.config import to_json
 from vitjax.runs.checkpoints import Checkpoints
+from vitjax.runs.provenance import provenance
 from vitjax.runs.run_folder import RunFolder, option_words
 from vitjax.sweeps.plan import Member
-from vitjax.training.run_json import dataset_json, provenance
-from vitjax.training.setup import Setup
+from vitjax.training.setup import Setup, dataset_json
 
 
 def begin(folder: RunFolder, member: Member, setup: Setup, words: Sequence[str]) -> None:

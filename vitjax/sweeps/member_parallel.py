@@ -10,7 +10,7 @@ import numpy as np
 from vitjax.errors import UserError
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.sweeps.group import Group
-from vitjax.training import processes
+from vitjax.training import sharding
 from vitjax.training.diagnose import first_bad_layer
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import Say, timed
@@ -59,7 +59,7 @@ class MemberParallel:
     def _gather(self, tree: Any) -> Any:
         """Returns arrays of the group's size as NumPy's of [K]."""
         num_members = len(self._group.members)
-        return jax.tree.map(lambda x: np.array(x[:num_members]), processes.gather(tree))
+        return jax.tree.map(lambda x: np.array(x[:num_members]), sharding.gather(tree))
 
     def resume(self) -> tuple[int, np.ndarray]:
         """Restores the newest checkpoint; without one, begins."""
@@ -152,7 +152,7 @@ class MemberParallel:
 
     def own_states(self) -> dict[int, tuple[Any, Any]]:
         """Returns place -> best and last state, as NumPy, of the members of this process."""
-        best, last = processes.local_members(self._best), processes.local_members(self._states)
+        best, last = sharding.local_members(self._best), sharding.local_members(self._states)
         return {place: (best[place], last[place]) for place in self._group.own_places()}
 
 
@@ -197,7 +197,7 @@ def survivors(group: Group, before: Group, checkpoints: Path, say: Say) -> Progr
     names = [member.name for member in before.members]
     kept = np.asarray([names.index(member.name) for member in group.members], np.int32)
     places, take = group.padded(kept), group.programs.take
-    active = np.array(processes.gather(saved.active))[places]
+    active = np.array(sharding.gather(saved.active))[places]
     active[len(kept) :] = False
     placed = jax.device_put(active, group.programs.sharding)
     return Progress(saved.step, take(saved.states, places), take(saved.best, places), placed)

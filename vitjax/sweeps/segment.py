@@ -19,11 +19,11 @@ from vitjax.sweeps.group import Group
 from vitjax.sweeps.member_parallel import MemberParallel, Progress, fresh, survivors
 from vitjax.sweeps.plan import Member
 from vitjax.sweeps.sweep_folder import PartFolder, SweepFolder
-from vitjax.training import processes
+from vitjax.training import sharding
 from vitjax.training.interrupt import SignalWatch
 from vitjax.training.loop import Training
 from vitjax.training.progress import Say
-from vitjax.training.run_json import eval_json
+from vitjax.training.setup import eval_json
 
 
 class Context(NamedTuple):
@@ -114,7 +114,7 @@ class Segment(NamedTuple):
             if place in states:
                 record, (best, last) = self.records[place], states[place]
                 member_folder.end(record.folder, record.best.get("step"), best, last, result)
-        processes.wait_for_all("written")
+        sharding.wait_for_all("written")
 
 
 def train(

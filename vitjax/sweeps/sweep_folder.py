@@ -15,7 +15,7 @@ from vitjax.config import flatten
 from vitjax.errors import UserError
 from vitjax.runs.run_folder import RunFolder, differences
 from vitjax.sweeps.plan import Member
-from vitjax.training import processes
+from vitjax.training import sharding
 
 
 class SweepFolder:
@@ -36,7 +36,7 @@ class SweepFolder:
         if (self.path / "plan.json").exists():
             self._check(self._files.read("plan.json", "members"), plan)
             return
-        processes.wait_for_all("plan")
+        sharding.wait_for_all("plan")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.write("plan.json", plan)
@@ -67,13 +67,13 @@ class SweepFolder:
         """Writes a JSON file from the first process; then all go on."""
         if jax.process_index() == 0:
             self._files.write(name, value)
-        processes.wait_for_all(name)
+        sharding.wait_for_all(name)
 
     def write_text(self, name: str, text: str) -> None:
         """Writes a text file from the first process; then all go on."""
         if jax.process_index() == 0:
             files.write(self.path / name, text)
-        processes.wait_for_all(name)
+        sharding.wait_for_all(name)
 
     def parts(self, number: int) -> list[list[str]] | None:
         """Returns how group `number` was split for memory, as names; None: not yet."""
@@ -105,8 +105,8 @@ class PartFolder:
         file = self.path / "done.json"
         if not file.exists():
             return 0, {}
-        facts = json.loads(file.read_text())
-        return facts["segments"], facts["outcomes"]
+        found = json.loads(file.read_text())
+        return found["segments"], found["outcomes"]
 
     def write_done(self, segments: int, outcomes: Mapping[str, Mapping[str, Any]]) -> None:
         """Records what `done` returns."""
@@ -119,7 +119,7 @@ class PartFolder:
             for folder in self.path.iterdir():
                 if folder.is_dir():
                     shutil.rmtree(folder)
-        processes.wait_for_all("dropped")
+        sharding.wait_for_all("dropped")
 
 
 def link_best(workdir: Path, name: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from vitjax.errors import Interrupted
 from vitjax.runs.record import Record
-from vitjax.training import processes
+from vitjax.training import sharding
 from vitjax.training.interrupt import SignalWatch
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import EpochBar, Pace, Say, epoch_line, members_line, timed
@@ -93,7 +93,7 @@ class Training:
     def _resume_records(self) -> None:
         for record in self._records:
             record.truncate(self.step)
-        processes.wait_for_all("truncated")
+        sharding.wait_for_all("truncated")
         kept, done = self._engine.kept_steps(), self.step >= self._engine.steps_per_epoch
         for place, record in enumerate(self._records):
             if said := record.resume(self.step, kept[place], done and bool(self.active[place])):
@@ -136,7 +136,7 @@ class Training:
             while self.step < end and self.active.any():
                 self._leave_if_asked(signals)
                 called, before = time.perf_counter(), self.active
-                stop = min(self.step + min(processes.all_of(pace.steps)), end)
+                stop = min(self.step + min(sharding.all_of(pace.steps)), end)
                 self.active = engine.train(before, self.step, stop)
                 seconds, count = time.perf_counter() - called, stop - self.step
                 self.step = stop
@@ -206,7 +206,7 @@ class Training:
                 self._say(f"stopping: {called}no better validation in {record.patience} epochs")
 
     def _leave_if_asked(self, signals: SignalWatch) -> None:
-        received = max(processes.all_of(signals.received))
+        received = max(sharding.all_of(signals.received))
         if received:
             self._engine.save(self.step, self.active)
             self._engine.wait()

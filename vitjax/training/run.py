@@ -14,14 +14,14 @@ from vitjax.host import unused_accelerator
 from vitjax.pretrained.load import Inputs, load_weights
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.runs.logs import Logs, check_installed
+from vitjax.runs.provenance import provenance
 from vitjax.runs.record import Record
 from vitjax.runs.run_folder import RunFolder
-from vitjax.training import run_json
 from vitjax.training.batch_parallel import BatchParallel
 from vitjax.training.interrupt import SignalWatch
 from vitjax.training.loop import Training
 from vitjax.training.progress import Say, result_table, timed
-from vitjax.training.setup import Setup, prepare
+from vitjax.training.setup import Setup, dataset_json, eval_json, prepare
 from vitjax.training.sharding import replicated
 from vitjax.training.state import TrainState, with_variables
 from vitjax.training.step import Programs, Recipe
@@ -47,9 +47,9 @@ def train_and_evaluate(
     setup = prepare(config, say)
     programs = Programs(setup.recipe, setup.mesh)
     fresh = None if folder.has_checkpoints() else _fresh_state(config, programs, say)
-    folder.create(to_json(config), run_json.provenance(setup.mesh), command)
+    folder.create(to_json(config), provenance(setup.mesh), command)
     with folder.lock():
-        folder.check_dataset(run_json.dataset_json(setup))
+        folder.check_dataset(dataset_json(setup))
         for line in _description(config, setup, workdir):
             say(line)
         result = _train_and_test(config, setup, programs, folder, fresh, say)
@@ -112,7 +112,7 @@ def _train_and_test(
         metrics = engine.test(best["step"])
         measured = {f"test_{name}": value for name, value in metrics.compute().items()}
         record.log(record.lines[-1]["step"], measured)
-    return run_json.eval_json(metrics, best, record.lines, setup, config)
+    return eval_json(metrics, best, record.lines, setup, config)
 
 
 def _advice(where: str, checkpoints: Checkpoints) -> str:

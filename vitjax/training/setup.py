@@ -1,6 +1,6 @@
-"""From a config to plain values: the data set, the recipe and the devices."""
+"""From a config to plain values (the data set, the recipe, the devices), and to a run's files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,9 +16,14 @@ from vitjax.data.dataset import Dataset
 from vitjax.data.on_device import channel_statistics
 from vitjax.errors import UserError
 from vitjax.training import finetune, losses, optim, schedule
+from vitjax.training.metrics import Metrics
 from vitjax.training.progress import Say
 from vitjax.training.sharding import check_batch_size, make_mesh
 from vitjax.training.step import Recipe
+
+_OF_THE_EPOCH = (
+    "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "step", "epoch",
+)  # fmt: skip
 
 
 class Setup(NamedTuple):
@@ -211,3 +216,40 @@ def normalisation(
             "each, std above 0; or leave both empty for the train split's own"
         )
     return mean, std
+
+
+def dataset_json(setup: Setup) -> dict[str, Any]:
+    """Returns what dataset.json holds."""
+    dataset, recipe = setup.dataset, setup.recipe
+    return {
+        "name": dataset.name,
+        "class_names": dataset.class_names,
+        "mean": recipe.mean,
+        "std": recipe.std,
+        "image_shape": dataset.image_shape,
+        "num_examples": {name: len(split.labels) for name, split in dataset.splits.items()},
+    }
+
+
+def eval_json(
+    metrics: Metrics,
+    best: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    setup: Setup,
+    config: ConfigDict,
+) -> dict[str, Any]:
+    """Returns what eval.json holds: `metrics` on test, after the epoch `best` of the run."""
+    return {
+        "split": "test",
+        **metrics.compute(),
+        "num_examples": int(metrics.count),
+        "num_params": setup.num_params,
+        "num_trained_params": setup.num_trained_params,
+        "num_macs": setup.num_macs,
+        **{name: best[name] for name in _OF_THE_EPOCH if name in best},
+        "num_epochs_run": history[-1]["epoch"],
+        "seconds": sum(line["seconds"] for line in history),
+        "model_name": config.model_name,
+        "data_name": config.data.name,
+        "seed": config.seed,
+    }

@@ -42,13 +42,13 @@ def init_state(
     """Returns the state before the first step, for images [H, W, C]."""
     model_state = dict(model.init(order.init_key(seed), jnp.zeros((1, *image_shape))))
     params = model_state.pop("params")
-    trained, _ = split(params, train_only)
+    learning, _ = split(params, train_only)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         model_state=model_state,
-        opt_state=tx.init(trained),
-        ema_params=jax.tree.map(jnp.copy, trained) if ema else None,
+        opt_state=tx.init(learning),
+        ema_params=jax.tree.map(jnp.copy, learning) if ema else None,
         metrics=Metrics.zero(),
     )
 

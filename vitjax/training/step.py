@@ -96,16 +96,16 @@ def gradients(recipe: Recipe, mesh: Mesh, variables: Any, batch: Batch, key: jax
 
     The gradient is that of the parameters that learn; for the others none is computed.
     """
-    trained, frozen = split(variables["params"], recipe.train_only)
+    learning, frozen = split(variables["params"], recipe.train_only)
     model_state = {name: state for name, state in variables.items() if name != "params"}
 
-    def loss(trained: Any, model_state: Any, batch: Batch, key: jax.Array):
-        return summed_loss(recipe, {"params": merge(frozen, trained), **model_state}, batch, key)
+    def loss(learning: Any, model_state: Any, batch: Batch, key: jax.Array):
+        return summed_loss(recipe, {"params": merge(frozen, learning), **model_state}, batch, key)
 
     grad = jax.grad(loss, has_aux=True)
     parts = recipe.accumulation_steps
     if parts == 1:
-        grads, (metrics, model_state) = grad(trained, model_state, batch, key)
+        grads, (metrics, model_state) = grad(learning, model_state, batch, key)
     else:
         # Micro-batch i takes every parts-th example, so that each device keeps its own.
         cut = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
@@ -113,11 +113,11 @@ def gradients(recipe: Recipe, mesh: Mesh, variables: Any, batch: Batch, key: jax
         def add(carry: Any, part: Any) -> tuple[Any, None]:
             (total, model_state), (micro, micro_key) = carry, part
             grads, (metrics, model_state) = grad(
-                trained, model_state, split_batch(mesh, micro), micro_key
+                learning, model_state, split_batch(mesh, micro), micro_key
             )
             return (jax.tree.map(jnp.add, total, (grads, metrics)), model_state), None
 
-        zero = jax.tree.map(jnp.zeros_like, trained), Metrics.zero()
+        zero = jax.tree.map(jnp.zeros_like, learning), Metrics.zero()
         ((grads, metrics), model_state), _ = jax.lax.scan(
             add, (zero, model_state), (cut, jax.random.split(key, parts))
         )
