@@ -7,7 +7,7 @@ import pytest
 
 from vitjax.errors import UserError
 from vitjax.reporting.confusion import confusion_picture
-from vitjax.reporting.drawing import new_axes, new_figure, shortened, svg
+from vitjax.reporting.drawing import new_axes, new_figure, shortened, svg, write_png
 from vitjax.reporting.page import Html, html_table, tag, void, write_page
 
 MATRIX = np.array([[8, 2, 0], [0, 5, 0], [3, 0, 3]])
@@ -51,6 +51,12 @@ def test_markup_escapes_what_is_not_html():
     assert tag("p", "<b> & c", Html("<i>d</i>")) == "<p>&lt;b&gt; &amp; c<i>d</i></p>"
     assert void("img", src='"', alt=None, data_x=1) == '<img src="&quot;" data-x="1">'
     assert "<td>&lt;3</td>" in html_table("A & B", ("x", "y"), [("1", "<3")])
+
+
+def test_a_picture_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot make the folder of .*file/a\.png: File exists"):
+        write_png(tmp_path / "file" / "a.png", new_figure(1, 1))
 
 
 def test_a_file_in_the_way_is_named(tmp_path):
