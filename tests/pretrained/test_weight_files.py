@@ -217,7 +217,7 @@ def test_a_file_with_another_sha256_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "model.npz"
     path.write_bytes(npz())
     right = hashlib.sha256(npz()).hexdigest()
-    monkeypatch.setattr(locate, "_fetch", lambda repo, file: path)
+    monkeypatch.setattr(locate, "fetch", lambda repo, file: path)
     for known in (None, right):
         monkeypatch.setitem(CATALOG, "swin_t_in1k", dataclasses.replace(ENTRY, sha256=known))
         assert locate.find("swin_t_in1k").path == path

@@ -13,9 +13,8 @@ from vitjax import models
 from vitjax.config import debug, default
 from vitjax.errors import UserError
 from vitjax.pretrained import catalog, files, locate
-from vitjax.pretrained.load import load_weights
-from vitjax.training.initial import Inputs
-from vitjax.training.loop import train_and_evaluate
+from vitjax.pretrained.load import Inputs, load_weights
+from vitjax.training.run import train_and_evaluate
 
 SHAPE = (12, 8, 3)
 HALF = (0.5, 0.5, 0.5)
@@ -52,7 +51,7 @@ def test_a_run_begins_with_the_weights_of_another(tmp_path):
     train_and_evaluate(config, tmp_path / "run", lambda _: None)
     config.finetune.weights = str(tmp_path / "run")
     said = []
-    train_and_evaluate(config, tmp_path / "next", said.append, load_weights)
+    train_and_evaluate(config, tmp_path / "next", said.append)
     assert any(line.endswith("arrays of vitjax") for line in said)
 
 
@@ -73,7 +72,7 @@ def test_a_file_of_the_hub_is_taken_from_its_cache_without_a_network(tmp_path):
 def test_a_model_that_computes_otherwise_than_the_weights_expect_is_warned_of(file, monkeypatch):
     entry = dataclasses.replace(catalog.CATALOG["vit_ti_augreg"], options={"activation": "relu"})
     monkeypatch.setitem(catalog.CATALOG, "vit_ti_augreg", entry)
-    monkeypatch.setattr(locate, "_fetch", lambda repo, name: file)
+    monkeypatch.setattr(locate, "fetch", lambda repo, name: file)
     assert [line.strip() for line in said_of("vit_ti_augreg")[1:]] == [
         "warning: trained with config.model.activation='relu', here 'gelu'",
         "warning: trained with config.model.norm_epsilon=1e-06, here 1e-05",
@@ -92,7 +91,7 @@ def test_a_model_that_computes_otherwise_than_the_weights_expect_is_warned_of(fi
 def test_inputs_normalised_otherwise_than_the_weights_expect_are_warned_of(
     given, warning, file, monkeypatch
 ):
-    monkeypatch.setattr(locate, "_fetch", lambda repo, name: file)
+    monkeypatch.setattr(locate, "fetch", lambda repo, name: file)
     new = {line.strip() for line in said_of("vit_ti_augreg", **given)}
     assert new - {line.strip() for line in said_of("vit_ti_augreg")} == {
         f"warning: trained with config.data.{warning}"

@@ -1,5 +1,7 @@
 """Which parameters learn, how fast, and where they come from."""
 
+import dataclasses
+
 import commands
 import jax
 import jax.numpy as jnp
@@ -7,13 +9,17 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
+from flax.traverse_util import flatten_dict
 from tiny import CLASSES, MESH, SEED, data, recipe
 
 from vitjax.config import debug, default
 from vitjax.errors import UserError
-from vitjax.models import abstract_params, create
+from vitjax.models import MODELS, abstract_params, abstract_variables, create
+from vitjax.pretrained import locate
+from vitjax.pretrained.catalog import CATALOG
+from vitjax.runs.weights import merge
 from vitjax.training import finetune
-from vitjax.training.loop import train_and_evaluate
+from vitjax.training.run import train_and_evaluate
 from vitjax.training.step import Programs, evaluate, train_step
 
 PARAMS = {"stem": {"kernel": 1}, "block_0": {"bias": 2}, "head": {"logits": {"kernel": 3}}}
@@ -30,7 +36,7 @@ PARAMS = {"stem": {"kernel": 1}, "block_0": {"bias": 2}, "head": {"logits": {"ke
 def test_split_by_path_and_merge(train_only, trained):
     learn, stay = finetune.split(PARAMS, train_only)
     assert learn == trained
-    assert finetune.merge(stay, learn) == PARAMS
+    assert merge(stay, learn) == PARAMS
 
 
 @pytest.mark.parametrize(
@@ -53,6 +59,48 @@ def test_rates_fall_with_depth():
     assert factors["encoder"]["block_1"]["mlp"]["in"]["bias"] == 0.5
     assert factors["encoder"]["block_0"]["mixer"]["qkv"]["kernel"] == 0.25
     assert factors["stem"]["kernel"] == factors["class_token"] == 0.125
+
+
+def test_swins_merging_learns_as_the_block_before_it():
+    model = create("swin", 10, hidden_dim=8, stage_sizes=(1, 2), num_heads=(1, 2))
+    factors = finetune.rate_factors(abstract_params(model, (16, 16, 1)), 0.5, 10.0)
+    assert factors["stage_1"]["block_0"]["mlp"]["in"]["bias"] == 0.25
+    assert factors["stage_1"]["merging"]["reduction"]["kernel"] == 0.125
+    assert factors["stage_0"]["block_0"]["mlp"]["in"]["bias"] == 0.125
+    assert factors["stem"]["kernel"] == 0.0625
+
+
+def test_resnets_shortcut_learns_as_its_block():
+    model = create("resnet", 10, width=4, stage_sizes=(1, 1))
+    factors = finetune.rate_factors(abstract_params(model, (16, 16, 1)), 0.5, 10.0)
+    assert factors["stage_1"]["block_0"]["shortcut"]["norm"]["scale"] == 0.5
+    assert factors["stage_0"]["block_0"]["conv_0"]["kernel"] == 0.25
+    assert factors["stem"]["norm"]["scale"] == 0.125
+
+
+def paths_in_order(model, image_shape):
+    """The parameters' paths, in the order in which the model first computes with them."""
+    paths = []
+
+    def trace():
+        variables = model.init(jax.random.key(0), jnp.zeros((1, *image_shape)))
+        paths.extend(flatten_dict(variables["params"], sep="/"))
+
+    jax.eval_shape(trace)
+    return paths
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_layer_learns_faster_than_one_after_it(name):
+    model, shape = create(name, 10), (32, 32, 3)
+    factors = finetune.rate_factors(abstract_params(model, shape), 0.5, 10.0)
+    flat = flatten_dict(factors, sep="/")
+    in_order = [flat[path] for path in paths_in_order(model, shape)]
+    assert in_order == sorted(in_order)
+    assert {path.split("/")[0] for path, factor in flat.items() if factor >= 1} <= {
+        "final_norm",
+        "head",
+    }
 
 
 class Normed(nn.Module):
@@ -103,34 +151,51 @@ def debug_config(**finetuning):
     return config
 
 
-def halves(source, variables, model, inputs, say):
-    """Weights that are 0.5 everywhere."""
-    say(f"{source} for {type(model).__name__} on {inputs.shape}, normalised by {inputs.mean}")
-    return jax.tree.map(lambda x: jnp.full_like(x, 0.5), variables)
+@pytest.fixture
+def halves(tmp_path):
+    """A file of weights for that model, all of them 0.5."""
+    model = create("vit", 10, **debug_config().model)
+    flat = flatten_dict(abstract_variables(model, (8, 8, 1)), sep="/")
+    np.savez(tmp_path / "halves.npz", **{k: np.full(x.shape, 0.5, "f") for k, x in flat.items()})
+    return tmp_path / "halves.npz"
 
 
-def test_a_run_begins_with_the_weights_it_is_given(tmp_path):
+def test_a_run_begins_with_the_weights_it_is_given(halves, tmp_path):
     said = []
-    config = debug_config(weights="somewhere", train_only="head")
-    config.data.update(mean=(0.25,), std=(0.5,))
-    result = train_and_evaluate(config, tmp_path / "run", said.append, halves)
-    assert "somewhere for ViT on (8, 8, 1), normalised by (0.25,)" in said
+    config = debug_config(weights=str(halves), train_only="head")
+    result = train_and_evaluate(config, tmp_path / "run", said.append)
+    assert f"weights   {halves}: 32 arrays of vitjax" in said
     params = commands.newest_params(tmp_path / "run")
     assert (params["encoder"]["block_0"]["mlp"]["in"]["kernel"] == 0.5).all()
     assert not (params["head"]["logits"]["kernel"] == 0.5).all()
     assert result["num_trained_params"] == 16 * 10 + 10
 
 
-def test_weights_are_not_asked_for_again_on_resume(tmp_path):
-    config = debug_config(weights="somewhere")
-    train_and_evaluate(config, tmp_path, lambda _: None, halves)
-    (tmp_path / "eval.json").unlink()
-    train_and_evaluate(config, tmp_path, lambda _: None, None)
-    assert (tmp_path / "eval.json").exists()
+def test_a_run_says_where_its_images_are_not_those_of_the_weights(halves, tmp_path, monkeypatch):
+    entry = dataclasses.replace(CATALOG["vit_ti_augreg"], mean=(0.5,), std=(0.5,))
+    monkeypatch.setitem(CATALOG, "vit_ti_augreg", entry)
+    monkeypatch.setattr(locate, "fetch", lambda repo, file: halves)
+    said = []
+    config = debug_config(weights="vit_ti_augreg")
+    config.data.update(mean=(0.25,), std=(0.5,))
+    train_and_evaluate(config, tmp_path / "run", said.append)
+    notes = [line.strip() for line in said]
+    assert "warning: trained with config.data.mean=(0.5,), here (0.25,)" in notes
+    assert "trained on images of 224 pixels, here 8x8" in notes
+    assert not any("config.data.std" in line for line in notes)
 
 
-def test_weights_that_nobody_loads_leave_no_folder(tmp_path):
-    with pytest.raises(UserError, match=r"finetune\.weights='x' needs someone to load it"):
+def test_weights_are_not_asked_for_again_on_resume(halves, tmp_path):
+    config = debug_config(weights=str(halves))
+    train_and_evaluate(config, tmp_path / "run", lambda _: None)
+    (tmp_path / "run" / "eval.json").unlink()
+    halves.unlink()
+    train_and_evaluate(config, tmp_path / "run", lambda _: None)
+    assert (tmp_path / "run" / "eval.json").exists()
+
+
+def test_weights_that_are_not_found_leave_no_folder(tmp_path):
+    with pytest.raises(UserError, match=r"finetune\.weights='x' is neither a file, nor a folder"):
         train_and_evaluate(debug_config(weights="x"), tmp_path / "run", lambda _: None)
     assert not (tmp_path / "run").exists()
 

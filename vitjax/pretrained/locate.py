@@ -16,7 +16,6 @@ from vitjax.pretrained.run import is_run
 
 HUB = "hub:"
 _DEFAULT_FILE = "model.safetensors"
-_HASH_BYTES = 1 << 20
 _OTHERWISE = (
     "give a file with --config.finetune.weights=FILE, or --config.finetune.weights='' for random "
     "weights"
@@ -36,7 +35,7 @@ def find(source: str) -> Found:
     Raises UserError where there are none, or where they cannot be fetched.
     """
     if source.startswith(HUB):
-        return Found(_fetch(*_hub_place(source)), None)
+        return Found(fetch(*_hub_place(source)), None)
     path = Path(source).expanduser()
     if path.exists():
         return Found(_in_folder(path) if path.is_dir() and not is_run(path) else path, None)
@@ -47,7 +46,7 @@ def find(source: str) -> Found:
             f"or name a file of the hub as {HUB}OWNER/REPO/FILE"
         )
     entry = CATALOG[source]
-    path = _fetch(entry.repo, entry.file)
+    path = fetch(entry.repo, entry.file)
     _check_sha256(path, entry)
     return Found(path, entry)
 
@@ -84,7 +83,7 @@ def _in_folder(folder: Path) -> Path:
     )
 
 
-def _fetch(repo: str, file: str) -> Path:
+def fetch(repo: str, file: str) -> Path:
     """Returns a file of the hub from the cache, or downloads it."""
     try:
         import huggingface_hub
@@ -126,18 +125,10 @@ def _check_sha256(path: Path, entry: Entry) -> None:
     """Raises UserError unless the file has the sum that the catalogue knows, if any."""
     if entry.sha256 is None:
         return
-    found = sha256(path)
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != entry.sha256:
         raise UserError(
             f"{path} has the sha256 {found}, expected {entry.sha256} for {entry.name}; delete it, "
             "so that it is fetched again"
         )
-
-
-def sha256(path: Path) -> str:
-    """Returns the sha256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_HASH_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

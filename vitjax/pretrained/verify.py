@@ -84,9 +84,8 @@ def _compute(
     from flax.traverse_util import flatten_dict
 
     from vitjax import models
-    from vitjax.pretrained.load import load_weights
+    from vitjax.pretrained.load import Inputs, load_weights
     from vitjax.pretrained.reference import NUM_CLASSES
-    from vitjax.training.initial import Inputs
 
     # transformers builds ViT with this epsilon, everything else as vitjax does
     is_vit = library == "transformers" and name.startswith("vit")
@@ -123,9 +122,8 @@ def finetune(name: str, folder: Path) -> None:
     from vitjax import models
     from vitjax.config import default
     from vitjax.pretrained import files, run
-    from vitjax.pretrained.load import load_weights
-    from vitjax.training.initial import Inputs
-    from vitjax.training.loop import train_and_evaluate
+    from vitjax.pretrained.load import Inputs, load_weights
+    from vitjax.training.run import train_and_evaluate
 
     random = np.random.RandomState(0)
     splits: dict[str, Any] = {
@@ -140,7 +138,7 @@ def finetune(name: str, folder: Path) -> None:
     config.data.update(name="npz", data_dir=str(folder / "data.npz"), batch_size=BATCH)
     config.optim.update(name="sgd", learning_rate=1e-3)
     config.finetune.weights = str(folder / "model.safetensors")
-    train_and_evaluate(config, folder / "run", print, load_weights)
+    train_and_evaluate(config, folder / "run")
 
     trained = run.read(folder / "run")
     files.write(folder / "export.safetensors", trained, {})

@@ -1,13 +1,14 @@
 """Fine-tuning: which parameters learn, and how fast each."""
 
 import re
+from bisect import bisect_right
 from typing import Any
 
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vitjax.errors import UserError
 
-_BLOCK = re.compile(r"(?:stage_(\d+)/)?block_(\d+)/")
+_BLOCK = re.compile(r"(?:stage_(\d+)/)?(?:block_(\d+)|merging)/")
 _STEM = ("stem/", "class_token", "position_embedding")
 
 
@@ -36,32 +37,27 @@ def split(params: Any, train_only: str) -> tuple[Any, Any]:
     return trained, frozen
 
 
-def merge(params: Any, newer: Any) -> Any:
-    """Returns `params` with the values of the nested dict `newer` in their places."""
-    if not isinstance(newer, dict):
-        return newer
-    return params | {name: merge(params.get(name, {}), value) for name, value in newer.items()}
-
-
 def rate_factors(params: Any, layer_decay: float, head_factor: float) -> Any:
     """Returns each parameter's factor of the learning rate, a tree of floats.
 
     The head has `head_factor`; what lies n blocks below it `layer_decay` ** n, as BEiT
-    (https://arxiv.org/abs/2106.08254) fine-tunes: stem and positions lie below the first block.
+    (https://arxiv.org/abs/2106.08254) fine-tunes: stem and positions lie below the first block. A
+    Swin's merging of patches goes with the block before it, as in SimMIM
+    (https://arxiv.org/abs/2111.09886); a ResNet's shortcut with the block that it is in.
     """
     flat = flatten_dict(params, sep="/")
-    blocks = sorted({place for path in flat if (place := _place(path)) is not None})
+    places = {path: _place(path) for path in flat}
+    blocks = sorted({place for place in places.values() if place and place[1] >= 0})
     factors = {}
-    for path in flat:
-        place = _place(path)
-        above = len(blocks) + 1 if path.startswith(_STEM) else 0
-        if place is not None:
-            above = len(blocks) - blocks.index(place)
+    for path, place in places.items():
+        above = 0 if place is None else 1 + len(blocks) - bisect_right(blocks, place)
         factors[path] = head_factor if path.startswith("head/") else layer_decay**above
     return unflatten_dict(factors, sep="/")
 
 
 def _place(path: str) -> tuple[int, int] | None:
-    """Returns (stage, block) of a parameter in a block, else None."""
+    """Returns (stage, block) of a parameter; block -1 lies below all; None above all blocks."""
+    if path.startswith(_STEM):
+        return 0, -1
     found = _BLOCK.search(path)
-    return (int(found[1] or 0), int(found[2])) if found else None
+    return (int(found[1] or 0), int(found[2] or -1)) if found else None

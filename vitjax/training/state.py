@@ -9,7 +9,8 @@ import optax
 from flax import linen as nn
 
 from vitjax.data import order
-from vitjax.training.finetune import merge, split
+from vitjax.runs.weights import merge
+from vitjax.training.finetune import split
 from vitjax.training.metrics import Metrics
 
 

@@ -19,7 +19,8 @@ from vitjax.data.augment import Augmentation, normalise, resize
 from vitjax.data.on_device import Resident
 from vitjax.data.order import Order
 from vitjax.models.attention import FEW_TOKENS
-from vitjax.training.finetune import merge, split
+from vitjax.runs.weights import merge
+from vitjax.training.finetune import split
 from vitjax.training.losses import Loss
 from vitjax.training.metrics import Metrics, batch_metrics
 from vitjax.training.sharding import data_shards, replicated, split_batch
