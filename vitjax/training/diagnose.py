@@ -1,10 +1,12 @@
 """Where a run went wrong: the first layer whose numbers are not finite."""
 
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 
 from vitjax.data import order
@@ -18,6 +20,7 @@ def first_bad_layer(
     recipe: Recipe, mesh: Mesh, seed: Any, data: Resident, epoch_order: Order, state: TrainState
 ) -> str:
     """Repeats the step that stopped `state` and names where it stops being finite."""
+    recipe = _in_the_open(recipe)
     epoch, i = divmod(int(state.step), recipe.steps_per_epoch)
     at = jax.tree.map(lambda x: x[i], epoch_order)
     batch = train_batch(recipe, mesh, seed, data, at, epoch)
@@ -44,6 +47,13 @@ def first_bad_layer(
     return f"in the gradient of {bad[-1]}" if bad else "in the optimiser's update"
 
 
+def _in_the_open(recipe: Recipe) -> Recipe:
+    """Returns the recipe without remat, which shows a layer's outputs to its trace alone."""
+    if not hasattr(recipe.model, "remat"):
+        return recipe
+    return dataclasses.replace(recipe, model=recipe.model.clone(remat=False))
+
+
 def _paths_not_finite(tree: Any) -> list[str]:
-    leaves = jax.tree.leaves_with_path(tree)
-    return ["/".join(k.key for k in path) for path, x in leaves if not jnp.isfinite(x).all()]
+    flat = flatten_dict(tree, sep="/")
+    return [path for path, x in flat.items() if not jnp.isfinite(x).all()]
