@@ -45,14 +45,44 @@ def test_micro_batches_lower_the_peak():
     assert memory.peak_bytes(compiled_step(parts=4)) < 0.6 * whole
 
 
-def test_too_little_memory_is_refused(monkeypatch):
-    monkeypatch.setattr(memory, "limit_bytes", lambda device: 2**20)
+class Device:
+    """One with a megabyte."""
+
+    def __init__(self, platform):
+        self.platform = self.device_kind = platform
+
+    def memory_stats(self):
+        return {"bytes_limit": 2**20}
+
+
+@pytest.mark.parametrize(
+    ("platform", "can_remat", "remat"),
+    [
+        ("gpu", True, r"set config\.model\.remat=true, "),
+        ("gpu", False, ""),  # the model has no such option, or it is set
+        ("cpu", True, ""),
+    ],
+)
+def test_too_little_memory_is_refused(platform, can_remat, remat):
     message = (
-        r"a step on 16 images needs .* GiB, cpu has 0\.000977; raise "
-        r"config\.optim\.accumulation_steps above 1, or lower config\.data\.batch_size"
+        rf"a step on 16 images needs .* GiB, {platform} has 0\.000977; raise "
+        rf"config\.optim\.accumulation_steps above 1, {remat}or lower config\.data\.batch_size"
     )
     with pytest.raises(UserError, match=message):
-        memory.check_fits(compiled_step(), jax.devices()[0], 16, 1)
+        memory.check_fits(compiled_step(), Device(platform), 16, 1, can_remat=can_remat)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("vit", {}, True),
+        ("vit", {"remat": True}, False),
+        ("swin", {}, False),
+        ("resnet", {}, False),
+    ],
+)
+def test_only_a_model_with_remat_off_can_use_it(name, options, expected):
+    assert memory.can_remat(create(name, 3, **options)) == expected
 
 
 def test_a_run_that_does_not_fit_ends_in_one_line(tmp_path):

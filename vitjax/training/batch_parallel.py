@@ -75,7 +75,13 @@ class BatchParallel:
         self._train_steps, *rest = aot(recipe, *calls)
         self._validate = rest[0] if rest else None
         device = self._setup.mesh.local_devices[0]
-        memory.check_fits(self._train_steps, device, recipe.batch_size, recipe.accumulation_steps)
+        memory.check_fits(
+            self._train_steps,
+            device,
+            recipe.batch_size,
+            recipe.accumulation_steps,
+            can_remat=memory.can_remat(recipe.model),
+        )
 
     def begin_epoch(self, epoch: int) -> None:
         """Draws the order of the epoch."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+from flax import linen as nn
 
 from vitjax.errors import UserError
 from vitjax.host import available_memory
@@ -36,16 +37,23 @@ def limit_bytes(device: jax.Device) -> int | None:
     return available and available // device.client.local_device_count()
 
 
-def check_fits(compiled: Any, device: jax.Device, batch_size: int, parts: int) -> None:
+def can_remat(model: nn.Module) -> bool:
+    """Whether a model has the option `remat`, and does not use it."""
+    return not getattr(model, "remat", True)
+
+
+def check_fits(
+    compiled: Any, device: jax.Device, batch_size: int, parts: int, *, can_remat: bool
+) -> None:
     """Raises UserError if a training step needs more memory than `device` has.
 
-    `batch_size` images go through in `parts` micro-batches.
+    `batch_size` images go through in `parts` micro-batches; `can_remat`: the model could do so.
     """
     needed, limit = peak_bytes(compiled), limit_bytes(device)
     if limit is None or needed <= limit:
         return
     # XLA's CPU backend drops the barriers that keep what remat computes again from being kept.
-    remat = "" if device.platform == "cpu" else "set config.model.remat=true, "
+    remat = "set config.model.remat=true, " if can_remat and device.platform != "cpu" else ""
     raise UserError(
         f"a step on {batch_size} images needs {gib(needed)} GiB, {device.device_kind} has "
         f"{gib(limit)}; raise config.optim.accumulation_steps above {parts}, {remat}or lower "
