@@ -59,7 +59,7 @@ def class_weights(
 ) -> np.ndarray | jax.Array:
     """Returns a weight for each class, float32 [K].
 
-    "uniform": ones; "balanced": N / (K * examples of the class), as scikit-learn's; or numbers, or
+    "uniform": ones; "balanced": N / (K * examples of the class), by scikit-learn; or numbers, or
     what this function returned. Raises UserError for other names, a wrong length or a weight
     below 0.
     """
@@ -69,13 +69,7 @@ def class_weights(
         if weights == "uniform":
             return np.ones(num_classes, np.float32)
         if weights == "balanced":
-            counts = np.bincount(labels, minlength=num_classes)
-            if not counts.all():
-                raise UserError(
-                    f"config.loss.class_weights='balanced' needs examples of every class; train "
-                    f"has none of class {int(np.argmin(counts))}"
-                )
-            return (len(labels) / (num_classes * counts)).astype(np.float32)
+            return _balanced(labels, num_classes)
         raise UserError(
             f"config.loss.class_weights={weights!r} is unknown; choose uniform, balanced or "
             f"{num_classes} numbers"
@@ -90,3 +84,16 @@ def class_weights(
             "below 0 and one above"
         )
     return values
+
+
+def _balanced(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    classes = np.arange(num_classes)
+    missing = np.setdiff1d(classes, labels)
+    if missing.size:
+        raise UserError(
+            f"config.loss.class_weights='balanced' needs examples of every class; train has none "
+            f"of class {missing[0]}"
+        )
+    from sklearn.utils.class_weight import compute_class_weight  # a second to import
+
+    return compute_class_weight("balanced", classes=classes, y=labels).astype(np.float32)
