@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vitjax.data import order
-from vitjax.data.on_device import channel_statistics
+from vitjax.data.statistics import channel_statistics
 
 
 def epoch(seed=0, index=0, examples=13, batch=5, drop=False):

@@ -7,7 +7,7 @@ import optax
 from flax import linen as nn
 
 from vitjax.data.augment import Augmentation
-from vitjax.data.on_device import Resident
+from vitjax.data.on_device import DeviceSplit
 from vitjax.training import losses
 from vitjax.training.sharding import make_mesh
 from vitjax.training.step import Recipe
@@ -30,7 +30,9 @@ class Softmax(nn.Module):
 def data(count=13):
     random = np.random.RandomState(0)
     images = random.randint(0, 256, (count, 2, 2, 1), np.uint8)
-    return Resident(jnp.asarray(images), jnp.asarray(random.randint(0, CLASSES, count), jnp.int32))
+    return DeviceSplit(
+        jnp.asarray(images), jnp.asarray(random.randint(0, CLASSES, count), jnp.int32)
+    )
 
 
 def recipe(model=None, **changes):

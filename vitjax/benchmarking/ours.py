@@ -21,7 +21,7 @@ from vitjax.benchmarking.random_data import random_split
 from vitjax.data import on_device
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Split
-from vitjax.data.on_device import Resident
+from vitjax.data.on_device import DeviceSplit
 from vitjax.training import losses, memory, optim
 from vitjax.training.sharding import make_mesh, replicated
 from vitjax.training.step import Programs, Recipe, aot
@@ -62,7 +62,7 @@ def random_splits(case: Case) -> tuple[Split, Split]:
 class Ours:
     """The compiled programs of one recipe, ready to be timed."""
 
-    def __init__(self, recipe: Recipe, mesh: Mesh, train: Resident, test: Resident):
+    def __init__(self, recipe: Recipe, mesh: Mesh, train: DeviceSplit, test: DeviceSplit):
         self.recipe, self._mesh = recipe, mesh
         self._programs = Programs(recipe, self._mesh)
         self._train_data, self._test_data = train, test

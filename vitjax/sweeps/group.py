@@ -72,7 +72,7 @@ class Group:
         return make_recipe(config, dataset, recipe.mean, recipe.std, rate), rate
 
     @functools.cached_property
-    def data(self) -> dict[str, on_device.Resident]:
+    def data(self) -> dict[str, on_device.DeviceSplit]:
         """The splits, whole on each device."""
         on_each = replicated(self.programs.mesh)
         splits = self.setup.dataset.splits

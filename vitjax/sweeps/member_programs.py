@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from vitjax.data.on_device import Resident
+from vitjax.data.on_device import DeviceSplit
 from vitjax.data.order import Order
 from vitjax.training.metrics import Metrics
 from vitjax.training.schedule import Schedule
@@ -113,7 +113,7 @@ class MemberPrograms:
         values: Values,
         states: TrainState,
         active: jax.Array,
-        data: Resident,
+        data: DeviceSplit,
         orders: Order,
         first: jax.Array,
         stop: jax.Array,
@@ -147,7 +147,7 @@ class MemberPrograms:
 
         return self._each(one, values, states, active, *([orders] if self.seeded else []))
 
-    def _evaluate(self, values: Values, states: TrainState, data: Resident) -> Metrics:
+    def _evaluate(self, values: Values, states: TrainState, data: DeviceSplit) -> Metrics:
         def one(values: Values, variables: Any) -> Metrics:
             return evaluate(self._build(values)[0], self.mesh, variables, data)
 

@@ -10,14 +10,14 @@ from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 
 from vitjax.data import order
-from vitjax.data.on_device import Resident
+from vitjax.data.on_device import DeviceSplit
 from vitjax.data.order import Order
 from vitjax.training.state import TrainState
 from vitjax.training.step import Recipe, gradients, summed_loss, train_batch
 
 
 def first_bad_layer(
-    recipe: Recipe, mesh: Mesh, seed: Any, data: Resident, epoch_order: Order, state: TrainState
+    recipe: Recipe, mesh: Mesh, seed: Any, data: DeviceSplit, epoch_order: Order, state: TrainState
 ) -> str:
     """Repeats the step that stopped `state` and names where it stops being finite."""
     recipe = _in_the_open(recipe)

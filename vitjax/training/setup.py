@@ -13,7 +13,7 @@ from vitjax.config import check
 from vitjax.data import order
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Dataset
-from vitjax.data.on_device import channel_statistics
+from vitjax.data.statistics import channel_statistics
 from vitjax.errors import UserError
 from vitjax.training import finetune, losses, optim, schedule
 from vitjax.training.metrics import Metrics

@@ -30,7 +30,7 @@ def data_shards(mesh: Mesh) -> int:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of parameters and resident data: whole on each device."""
+    """Returns the sharding of parameters and data: whole on each device."""
     return NamedSharding(mesh, PartitionSpec())
 
 

@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 
 from vitjax.data import order
 from vitjax.data.augment import Augmentation, normalise, resize
-from vitjax.data.on_device import Resident
+from vitjax.data.on_device import DeviceSplit
 from vitjax.data.order import Order
 from vitjax.models.attention import FEW_TOKENS
 from vitjax.runs.weights import merge
@@ -65,7 +65,7 @@ class Batch(NamedTuple):
     mask: jax.Array  # bool [B], False for padding
 
 
-def train_batch(recipe: Recipe, mesh: Mesh, seed: Any, data: Resident, at: Order, epoch: Any):
+def train_batch(recipe: Recipe, mesh: Mesh, seed: Any, data: DeviceSplit, at: Order, epoch: Any):
     """Gathers and augments the examples `at` ([B]) of `epoch`."""
     indices, mask = split_batch(mesh, at)
     keys = order.example_keys(seed, epoch, indices)
@@ -127,7 +127,7 @@ def gradients(recipe: Recipe, mesh: Mesh, variables: Any, batch: Batch, key: jax
 
 
 def train_step(
-    recipe: Recipe, mesh: Mesh, seed: Any, data: Resident, epoch_order: Order, state: TrainState
+    recipe: Recipe, mesh: Mesh, seed: Any, data: DeviceSplit, epoch_order: Order, state: TrainState
 ) -> tuple[TrainState, jax.Array]:
     """Returns the next state and True; or, where a number is not finite, `state` and False."""
     epoch, i = jnp.divmod(state.step, recipe.steps_per_epoch)
@@ -157,7 +157,7 @@ def train_step(
     return jax.tree.map(functools.partial(jnp.where, finite), after, state), finite
 
 
-def evaluate(recipe: Recipe, mesh: Mesh, variables: Any, data: Resident) -> Metrics:
+def evaluate(recipe: Recipe, mesh: Mesh, variables: Any, data: DeviceSplit) -> Metrics:
     """Returns the metrics over all of `data`, every example counted once."""
     total = len(data.labels)
     shards = data_shards(mesh)
@@ -219,7 +219,7 @@ class Programs:
         self,
         state: TrainState,
         seed: jax.Array,
-        data: Resident,
+        data: DeviceSplit,
         epoch_order: Order,
         stop: jax.Array,
     ) -> TrainState:
@@ -234,7 +234,7 @@ class Programs:
 
         return jax.lax.while_loop(unfinished, body, (state, jnp.bool_(True)))[0]
 
-    def _evaluate(self, variables: Any, data: Resident) -> Metrics:
+    def _evaluate(self, variables: Any, data: DeviceSplit) -> Metrics:
         return evaluate(self.recipe, self.mesh, variables, data)
 
 
