@@ -1,38 +1,67 @@
 """Which part may import which, and what an import may cost."""
 
 import ast
+import collections
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "vitjax"
-ALLOWED = {  # folder: the parts of vitjax that it may import besides itself
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "vitjax"
+LEAVES = {"errors", "files", "host", "text"}  # import nothing of vitjax but each other
+COMMANDS = {"benchmark", "compare", "evaluate", "main", "predict", "report", "sweep"}
+ALLOWED = {  # folder or module: the parts of vitjax that it may import besides itself and the leaves
+    **{leaf: set() for leaf in LEAVES},
     "models": set(),
     "data": set(),
-    "training": {"config", "data", "models"},
-    "pretrained": {"cli", "config", "data", "models", "trained", "training"},
+    "config": {"data", "models"},
+    "config_file": {"config"},
+    "compile_cache": set(),
+    "cli": {"config", "config_file"},
+    "runs": {"__version__", "config"},
+    "pretrained": {"cli", "config", "data", "models", "runs"},  # cli: its commands
+    "training": {"config", "data", "models", "pretrained", "runs"},
     "reporting": {"models"},
-    "published": {"cli", "config", "data", "models", "training"},
-    "benchmarking": {"data", "models", "training"},
+    "sweeps": {"config", "data", "runs", "training"},
+    "inference": {"config", "data", "models", "reporting", "runs", "training"},
+    "published": {"cli", "config", "config_file", "models", "runs", "training"},
+    "recipes": {"published"},
+    "benchmarking": {"data", "models", "sweeps", "training"},
+    "docs": set(),
+    "results": {"reporting"},
+    "api": {
+        *("compile_cache", "config", "config_file", "inference", "models", "published"),
+        *("reporting", "results", "runs", "sweeps"),
+        "training",
+    },
+    "__init__": {"api"},
+    # A command is its flags and a call of the API, or of a room that the API does not open.
+    "main": {"cli", "vitjax"},
+    "evaluate": {"cli", "vitjax"},
+    "report": {"cli", "vitjax"},
+    "sweep": {"cli", "config_file", "training", "vitjax"},
+    "predict": {"cli", "compile_cache", "data", "inference", "reporting", "vitjax"},
+    "compare": {"cli", "compile_cache", "inference", "reporting"},
+    "benchmark": {"benchmarking", "cli", "reporting", "training"},
 }
 ONLY_IN = {  # library: the only files that import it
     "tensorflow_datasets": {"data/tfds.py"},
     "matplotlib": {"reporting/drawing.py"},
-    "orbax": {"training/checkpoint.py"},
-    "huggingface_hub": {"pretrained/source.py"},
-    "safetensors": {"pretrained/files.py"},
-    "timm": {"pretrained/reference.py"},
-    "torch": {"benchmarking/peers.py", "pretrained/reference.py"},
-    "tensorboardX": {"training/logs.py"},
-    "wandb": {"training/logs.py"},
+    "orbax": {"runs/checkpoints.py"},
+    "huggingface_hub": {"pretrained/locate.py"},
+    "safetensors": {"pretrained/weight_files.py"},
+    "torch": {"benchmarking/peers.py"},
+    "tensorboardX": {"runs/logs.py"},
+    "wandb": {"runs/logs.py"},
     "tqdm": {"training/progress.py"},
-    "transformers": {"pretrained/reference.py"},
 }
+FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def imports(path):
+    """What a file imports, wherever in it, also what only type checkers read."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -40,31 +69,85 @@ def imports(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("folder", ALLOWED)
-def test_imports_point_one_way(folder):
-    for path in (PACKAGE / folder).glob("*.py"):
-        parts = {name.split(".")[1] for name in imports(path) if name.startswith("vitjax.")}
-        assert parts - {folder} <= ALLOWED[folder], path
+def room(path):
+    """The folder of a file in the package, or the name of a module that stands in none."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_the_table_knows_every_room():
+    assert {room(path) for path in FILES} == set(ALLOWED)
+    assert set(ALLOWED) > COMMANDS
+
+
+@pytest.mark.parametrize("part", ALLOWED)
+def test_imports_point_one_way(part):
+    allowed = ALLOWED[part] | LEAVES | {part}
+    for path in FILES:
+        if room(path) == part:
+            names = [name for name in imports(path) if name.partition(".")[0] == "vitjax"]
+            assert {name.split(".")[1] if "." in name else name for name in names} <= allowed, path
+
+
+def test_no_two_files_have_one_name():
+    names = collections.Counter(path.name for path in FILES)
+    twice = {name for name, count in names.items() if count > 1}
+    assert twice <= {"__init__.py", "__main__.py"}
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_library_is_imported_in_one_place(library):
     users = {
         path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
+        for path in FILES
         if any(name.split(".")[0] == library for name in imports(path))
     }
     assert users == ONLY_IN[library]
+
+
+def private_names(path):
+    """The names of vitjax that begin with _ and that a test imports or reads of a module."""
+    tree = ast.parse(path.read_text())
+    modules = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vitjax"):
+            modules |= {alias.asname or alias.name for alias in node.names}
+            yield from (a.name for a in node.names if a.name.startswith("_"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id in modules and node.attr.startswith("_"):
+                yield f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if node.value.startswith("vitjax.") and "._" in node.value.replace(".__", ""):
+                yield node.value
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("setattr"):
+            target, name = [*map(ast.unparse, node.args), "", ""][:2]
+            if target in modules and name.strip("'").startswith("_"):
+                yield f"{target}.{name}"
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda path: path.stem)
+def test_tests_use_public_names(path):
+    assert list(private_names(path)) == []
+
+
+def in_a_process(code):
+    return subprocess.check_output([sys.executable, "-c", code], text=True).strip()
 
 
 @pytest.mark.parametrize("module", ["vitjax", "vitjax.models", "vitjax.data", "vitjax.main"])
 def test_import_is_light(module):
     heavy = ("tensorflow_datasets", "orbax", "tensorflow", "sklearn", "matplotlib")
     code = f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+    assert in_a_process(code) == "[]"
 
 
-@pytest.mark.parametrize("module", ["vitjax.main", "vitjax.report"])
-def test_the_command_line_does_not_import_jax_for_help(module):
-    code = f"import sys, {module}; print('jax' in sys.modules)"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+def test_commands_live_in_one_process_and_help_does_not_import_jax():
+    """Their flags are defined when they are called, so that they never meet."""
+    code = (
+        f"import importlib, sys\n"
+        f"for name in {sorted(COMMANDS)}:\n"
+        f"    command = importlib.import_module(f'vitjax.{{name}}')\n"
+        f"    assert [command.run(['--help']) for _ in range(2)] == [0, 0]\n"
+        f"print([name for name in ('jax', 'matplotlib') if name in sys.modules])"
+    )
+    assert in_a_process(code).splitlines()[-1] == "[]"

@@ -24,3 +24,6 @@ def replacing(path: Path) -> Iterator[IO[Any]]:
         partial.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

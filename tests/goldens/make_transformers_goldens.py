@@ -4,7 +4,7 @@ Weights keep the names and layouts of the library's files; blocks have vitjax's 
 make_goldens.py, and in its environment with `pip install transformers==5.23.0 timm==1.0.31
 safetensors==0.8.0` besides:
 
-    python tests/goldens/make_transformers_goldens.py
+    PYTHONPATH=tests/pretrained python tests/goldens/make_transformers_goldens.py
 """
 
 import copy
@@ -15,11 +15,10 @@ import numpy as np
 import torch
 import transformers
 from make_goldens import HERE, draw, save, versions
+from reference import block_path, import_timm
 from safetensors.numpy import load_file
 from torch import nn
 from torch.nn import functional
-
-from vitjax.pretrained.reference import block_path, import_timm
 
 NUM_CLASSES, BATCH = 5, 2
 LABELS = torch.tensor([1, 4])

@@ -12,7 +12,7 @@ from flax.traverse_util import flatten_dict
 from golden import GOLDENS, assert_all_near, assert_near, convert, fresh, load
 
 from vitjax import models
-from vitjax.pretrained import files
+from vitjax.pretrained import weight_files
 
 CASES = {  # golden file: (model, its options)
     "timm_vit": ("vit", dict(
@@ -62,7 +62,7 @@ def test_blocks_and_logits(case):
 
 
 def test_a_file_that_torch_saved_is_read_without_torch():
-    tensors = files.read(GOLDENS / "torchvision_resnet.pth", allow_pickle=True)
+    tensors = weight_files.read(GOLDENS / "torchvision_resnet.pth", allow_pickle=True)
     assert tensors["bn1.num_batches_tracked"].dtype == np.int64
     (note,) = check("torchvision_resnet", tensors)
     assert note == "left out, as nothing here needs it: *.num_batches_tracked"
@@ -179,14 +179,15 @@ class GoogleMixerBlock(nn.Module):
 )
 def test_googles_files(reference, name, options, tmp_path):
     images = np.random.RandomState(0).randn(2, 12, 8, 3).astype(np.float32)
-    params = reference.init(jax.random.key(0), images)
+    params = jax.jit(reference.init)(jax.random.key(0), images)
     np.savez(tmp_path / "weights.npz", **flatten_dict(params["params"], sep="/"))
     common = dict(patch_size=4, hidden_dim=16, num_layers=2, norm_epsilon=1e-6)
     model = models.create(name, 5, **common, **options)
-    variables, notes = convert(files.read(tmp_path / "weights.npz"), model, (12, 8, 3))
+    variables, notes = convert(weight_files.read(tmp_path / "weights.npz"), model, (12, 8, 3))
     assert notes == []
     with jax.default_matmul_precision("float32"):
-        assert_near(model.apply(variables, images), reference.apply(params, images))
+        ours, theirs = jax.jit(model.apply), jax.jit(reference.apply)
+        assert_near(ours(variables, images), theirs(params, images))
 
 
 @pytest.mark.parametrize("name", ["vit", "resnet", "linformer"])
@@ -196,7 +197,7 @@ def test_ours_come_back_exactly(name, tmp_path):
     random = np.random.RandomState(0)
     variables = jax.tree.map(lambda x: random.randn(*x.shape).astype(np.float32), variables)
     path = tmp_path / "ours.safetensors"
-    files.write(path, flatten_dict(variables, sep="/"), {})
-    loaded, notes = convert(files.read(path), model, (32, 32, 3))
+    weight_files.write(path, flatten_dict(variables, sep="/"), {})
+    loaded, notes = convert(weight_files.read(path), model, (32, 32, 3))
     assert notes == []
     jax.tree.map(np.testing.assert_array_equal, loaded, variables)

@@ -1,11 +1,13 @@
 """Files of weights: what is wrong with one is said in a line; what is right loads exactly."""
 
 import dataclasses
+import errno
 import hashlib
 import io
 import json
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +15,9 @@ from commands import main
 from golden import GOLDENS
 
 from vitjax.errors import UserError
-from vitjax.pretrained import files, locate
+from vitjax.pretrained import locate, weight_files
 from vitjax.pretrained.catalog import CATALOG
-from vitjax.pretrained.run import read
+from vitjax.pretrained.load import read
 
 ENTRY = CATALOG["swin_t_in1k"]
 ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3)}
@@ -64,7 +66,7 @@ class Harm:
 @pytest.mark.parametrize(("name", "content"), [("a.safetensors", safetensors), ("a.npz", npz)])
 def test_whole_files_are_read(tmp_path, name, content):
     (tmp_path / name).write_bytes(content())
-    (array,) = files.read(tmp_path / name).values()
+    (array,) = weight_files.read(tmp_path / name).values()
     np.testing.assert_array_equal(array, ARRAYS["a"])
 
 
@@ -89,7 +91,7 @@ def test_whole_files_are_read(tmp_path, name, content):
 def test_damaged_files_and_pickles_are_refused(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
-        files.read(tmp_path / name)
+        weight_files.read(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -104,14 +106,14 @@ def test_damaged_files_and_pickles_are_refused(tmp_path, name, content, message)
 def test_an_allowed_pickle_gives_arrays_or_an_error(tmp_path, content, message):
     (tmp_path / "model.pth").write_bytes(content)
     with pytest.raises(UserError, match=message):
-        files.read(tmp_path / "model.pth", allow_pickle=True)
+        weight_files.read(tmp_path / "model.pth", allow_pickle=True)
 
 
 def test_what_is_written_is_read_exactly(tmp_path):
     path = tmp_path / "a.safetensors"
     arrays = {"a": np.random.RandomState(0).randn(3, 4).astype(np.float32).T, "b": np.int64(3)}
-    files.write(path, arrays, {})
-    for name, array in files.read(path).items():
+    weight_files.write(path, arrays, {})
+    for name, array in weight_files.read(path).items():
         np.testing.assert_array_equal(array, arrays[name])
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
@@ -119,17 +121,23 @@ def test_what_is_written_is_read_exactly(tmp_path):
 def test_what_cannot_be_written_leaves_nothing_behind(tmp_path):
     path = tmp_path / "a.safetensors"
     path.mkdir()
-    with pytest.raises(UserError, match=r"cannot write .*a\.safetensors \("):
-        files.write(path, ARRAYS, {})
+    with pytest.raises(UserError, match=r"cannot write .*a\.safetensors: Is a directory"):
+        weight_files.write(path, ARRAYS, {})
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_failed_write_keeps_the_file_that_was_there(tmp_path):
+def test_a_failed_write_keeps_the_file_that_was_there(tmp_path, monkeypatch):
     path = tmp_path / "a.safetensors"
-    files.write(path, ARRAYS, {})
-    with pytest.raises(UserError, match="cannot write"):
-        files.write(path, {"a": np.array(["text"])}, {})
-    np.testing.assert_array_equal(files.read(path)["a"], ARRAYS["a"])
+    weight_files.write(path, ARRAYS, {})
+
+    def refuse(*paths):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(UserError, match=r"cannot write .*a\.safetensors: No space left on device"):
+        weight_files.write(path, {"a": ARRAYS["a"] + 1}, {})
+    np.testing.assert_array_equal(weight_files.read(path)["a"], ARRAYS["a"])
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_exporting_into_no_folder_is_one_line(digits_run, tmp_path):
@@ -148,6 +156,8 @@ def test_exporting_into_no_folder_is_one_line(digits_run, tmp_path):
         ("no/such/file.npz", "neither a file, nor a folder, nor a name of the catalogue"),
         ("resnet18_in1", "resnet18_in1k"),
         ("hub:nobody", "should be hub:OWNER/REPO or hub:OWNER/REPO/FILE"),
+        ("~nobody/file.npz", "neither a file, nor a folder, nor a name of the catalogue"),
+        ("a" * 300, "cannot be read: File name too long; change it"),
     ],
 )
 def test_a_source_that_is_none(given, message):
@@ -167,12 +177,29 @@ def test_a_folder_gives_its_one_file_of_weights(tmp_path):
     assert locate.find(str(tmp_path)).path == tmp_path / "model.safetensors"
 
 
-def test_no_way_to_the_hub_is_one_line(tmp_path):
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch):
+    """The hub's cache, in a folder of its own; the hub itself is out of reach."""
     pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+def test_a_file_of_the_hub_is_taken_from_its_cache_without_a_network(hub_cache):
+    repository = hub_cache / "models--own--repo"
+    snapshot = repository / "snapshots" / "0"
+    for folder in (snapshot, repository / "refs"):
+        folder.mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0")
+    (snapshot / "model.safetensors").touch()
+    assert locate.find("hub:own/repo").path == snapshot / "model.safetensors"
+
+
+def test_no_way_to_the_hub_is_one_line(hub_cache, tmp_path):
     _, error = main(
         "--config=configs/vit_digits.py:debug", f"--workdir={tmp_path / 'run'}",
-        "--config.finetune.weights=hub:owner/repo/model.npz",
-        code=1, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path),
+        "--config.finetune.weights=hub:owner/repo/model.npz", code=1,
     )  # fmt: skip
     assert error.count("\n") == 1
     assert "cannot fetch owner/repo/model.npz" in error
@@ -185,7 +212,7 @@ def test_a_run_begins_with_the_exported_weights_of_another(digits_run, tmp_path)
     out, _ = main(f"--workdir={digits_run}", f"--output={file}", module=export)
     assert f"{file}: " in out
     before = read(digits_run)
-    exported = files.read(file)
+    exported = weight_files.read(file)
     assert exported.keys() == before.keys()
     for name, array in before.items():
         np.testing.assert_array_equal(exported[name], array)
@@ -211,6 +238,13 @@ def test_weights_of_another_architecture_end_a_run_before_it_begins(tmp_path):
     )  # fmt: skip
     assert error.count("\n") == 1
     assert "ResNet" in error
+    assert not workdir.exists()
+
+
+def test_a_folder_with_checkpoints_that_is_no_run_is_said(tmp_path):
+    (tmp_path / "checkpoints" / "4").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"has no file of weights .* and is no run of vitjax"):
+        locate.find(str(tmp_path))
 
 
 def test_a_file_with_another_sha256_is_refused(tmp_path, monkeypatch):

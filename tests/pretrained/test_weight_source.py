@@ -5,14 +5,13 @@ import subprocess
 import sys
 
 import pytest
-from commands import REPO, environment
 from golden import GOLDENS, fresh, load
 from safetensors.numpy import save_file
 
 from vitjax import models
 from vitjax.config import debug, default
 from vitjax.errors import UserError
-from vitjax.pretrained import catalog, files, locate
+from vitjax.pretrained import catalog, locate, weight_files
 from vitjax.pretrained.load import Inputs, load_weights
 from vitjax.training.run import train_and_evaluate
 
@@ -53,20 +52,6 @@ def test_a_run_begins_with_the_weights_of_another(tmp_path):
     said = []
     train_and_evaluate(config, tmp_path / "next", said.append)
     assert any(line.endswith("arrays of vitjax") for line in said)
-
-
-def test_a_file_of_the_hub_is_taken_from_its_cache_without_a_network(tmp_path):
-    repository = tmp_path / "hub" / "models--own--repo"
-    snapshot = repository / "snapshots" / "0"
-    for folder in (snapshot, repository / "refs"):
-        folder.mkdir(parents=True)
-    (repository / "refs" / "main").write_text("0")
-    (snapshot / "model.safetensors").touch()
-    code = "from vitjax.pretrained.locate import find; print(find('hub:own/repo').path)"
-    env = environment(HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1")
-    command = [sys.executable, "-c", code]
-    found = subprocess.check_output(command, cwd=REPO, env=env, text=True).strip()
-    assert found == str(snapshot / "model.safetensors")
 
 
 def test_a_model_that_computes_otherwise_than_the_weights_expect_is_warned_of(file, monkeypatch):
@@ -129,4 +114,4 @@ def test_a_truncated_file_of_torch(length, tmp_path):
     path = tmp_path / "file.pth"
     path.write_bytes((GOLDENS / "torchvision_resnet.pth").read_bytes()[:length])
     with pytest.raises(UserError, match=r"is damaged, or no file of torch\.save since 1\.6"):
-        files.read(path, allow_pickle=True)
+        weight_files.read(path, allow_pickle=True)

@@ -11,6 +11,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from vitjax import text
+
 _HALF = (0.5, 0.5, 0.5)
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _VIT_PAPER = "https://arxiv.org/abs/2010.11929"
@@ -106,20 +108,18 @@ _ENTRIES = (
 CATALOG = {entry.name: entry for entry in _ENTRIES}
 
 
+_TEXTS = (0, 1, 5, 6, 7, 8, 9)  # columns of no numbers
+
+
 def table() -> str:
     """Returns the catalogue as text, an entry a line, and what the columns leave out below it."""
     header = ("name", "model", "classes", "top-1 %", "pixels", "mean", "std", "images resized",
               "licence", "hub repository")  # fmt: skip
-    lines = [header, *map(_cells, CATALOG.values())]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rows = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
+    rows = [header, *map(_cells, CATALOG.values())]
     papers = [f"{entry.name}: {entry.paper}{_options(entry)}" for entry in CATALOG.values()]
     return "\n".join(
         [
-            *rows,
+            text.table(rows, left=_TEXTS),
             "",
             "Papers, and model options besides those of the model's name:",
             *papers,

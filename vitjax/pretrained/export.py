@@ -6,6 +6,7 @@ The file is a value of --config.finetune.weights, and loads exactly. It has the 
 validation; where parameters were averaged, the averages.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,22 +32,25 @@ def export(workdir: str | None, output_file: str | None) -> None:
     """Writes the weights of a run; raises UserError where there are none, or no place for them."""
     if not workdir or not output_file:
         raise UserError("--workdir=RUN and --output=NAME.safetensors are needed")
-    output = Path(output_file).expanduser()
+    output = Path(os.path.expanduser(output_file))
     if output.suffix != ".safetensors":
         raise UserError(f"--output={output} should end with .safetensors")
     if not output.parent.is_dir():
         raise UserError(
             f"--output={output}: {output.parent} is no folder; make it, or change --output"
         )
-    from vitjax.pretrained import files, run
+    from vitjax.pretrained import weight_files
+    from vitjax.pretrained.load import read
     from vitjax.runs.run_folder import RunFolder
+    from vitjax.runs.weights import is_run
 
     folder = Path(workdir)
-    if not run.is_run(folder):
+    if not is_run(folder):
         raise UserError(f"--workdir={folder} is no folder of a run with checkpoints")
-    arrays = run.read(folder)
+    arrays = read(folder)
     config = RunFolder(folder).read("config.json", "config")["config"]
-    files.write(output, arrays, {"model_name": config["model_name"], "model": config["model"]})
+    described = {"model_name": config["model_name"], "model": config["model"]}
+    weight_files.write(output, arrays, described)
     print(f"{output}: {len(arrays)} arrays, {sum(x.size for x in arrays.values()):,} numbers")
 
 

@@ -1,15 +1,20 @@
 """Weights for a model: what config.finetune.weights names, converted and fitted."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from flax import linen as nn
+from flax.traverse_util import flatten_dict
 
 from vitjax import models
-from vitjax.pretrained import files, locate, run
+from vitjax.pretrained import locate, weight_files
 from vitjax.pretrained.catalog import Entry
+from vitjax.pretrained.convert import Arrays
 from vitjax.pretrained.fit import fit
 from vitjax.pretrained.origins import to_ours
+from vitjax.runs.run_folder import RunFolder
+from vitjax.runs.weights import is_run, read_variables
 
 Say = Callable[[str], None]
 
@@ -38,8 +43,7 @@ def load_weights(
     all that does not fit.
     """
     found = locate.find(weights)
-    is_run = run.is_run(found.path)
-    tensors = run.read(found.path) if is_run else files.read(found.path, allow_pickle)
+    tensors = read(found.path, allow_pickle)
     title, converted = to_ours(tensors, type(model).__name__, str(found.path))
     variables, notes = fit(converted, fresh, model, inputs.shape, str(found.path))
     if found.entry is not None:
@@ -49,6 +53,14 @@ def load_weights(
     for note in notes:
         say(f"          {note}")
     return variables
+
+
+def read(path: Path, allow_pickle: bool = False) -> Arrays:
+    """Returns the arrays of a file by name, or of a run's best epoch by path; or UserError."""
+    if not is_run(path):
+        return weight_files.read(path, allow_pickle)
+    _, variables = read_variables(RunFolder(path))
+    return flatten_dict(variables, sep="/")
 
 
 # Options that change what is computed, but no array's shape.

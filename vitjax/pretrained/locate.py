@@ -4,15 +4,16 @@ The only importer of huggingface_hub.
 """
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vitjax.data.downloads import unreachable
 from vitjax.errors import UserError
 from vitjax.models.names import nearest
-from vitjax.pretrained import files
+from vitjax.pretrained import weight_files
 from vitjax.pretrained.catalog import CATALOG, Entry
-from vitjax.pretrained.run import is_run
+from vitjax.runs.weights import is_run
 
 HUB = "hub:"
 _DEFAULT_FILE = "model.safetensors"
@@ -36,9 +37,8 @@ def find(source: str) -> Found:
     """
     if source.startswith(HUB):
         return Found(fetch(*_hub_place(source)), None)
-    path = Path(source).expanduser()
-    if path.exists():
-        return Found(_in_folder(path) if path.is_dir() and not is_run(path) else path, None)
+    if path := _on_disk(source):
+        return Found(path, None)
     if source not in CATALOG:
         raise UserError(
             f"config.finetune.weights={source!r} is neither a file, nor a folder, nor a name of "
@@ -49,6 +49,19 @@ def find(source: str) -> Found:
     path = fetch(entry.repo, entry.file)
     _check_sha256(path, entry)
     return Found(path, entry)
+
+
+def _on_disk(source: str) -> Path | None:
+    """Returns a run's folder, a file, or the one file of weights in a folder; None without any."""
+    path = Path(os.path.expanduser(source))  # Path's own raises for an unknown user
+    try:
+        if not path.exists():
+            return None
+        return _in_folder(path) if path.is_dir() and not is_run(path) else path
+    except OSError as error:  # such as a name that is too long
+        raise UserError(
+            f"config.finetune.weights={source!r} cannot be read: {error.strerror}; change it"
+        ) from error
 
 
 def _hub_place(source: str) -> tuple[str, str]:
@@ -67,7 +80,7 @@ def _in_folder(folder: Path) -> Path:
     preferred = folder / _DEFAULT_FILE
     if preferred.is_file():
         return preferred
-    for suffixes in (files.SAFE, files.PICKLES):
+    for suffixes in (weight_files.SAFE, weight_files.PICKLES):
         found = sorted(path for path in folder.iterdir() if path.suffix in suffixes)
         if len(found) == 1:
             return found[0]
@@ -77,9 +90,10 @@ def _in_folder(folder: Path) -> Path:
                 f"{folder} has {len(found)} files of weights ({names}), expected one; name it in "
                 "config.finetune.weights"
             )
+    kinds = ", ".join(weight_files.SAFE + weight_files.PICKLES)
     raise UserError(
-        f"{folder} has no file of weights ({', '.join(files.SAFE + files.PICKLES)}) and is no run "
-        "of vitjax; change config.finetune.weights"
+        f"{folder} has no file of weights ({kinds}) and is no run of vitjax; change "
+        "config.finetune.weights"
     )
 
 

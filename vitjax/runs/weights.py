@@ -10,7 +10,7 @@ from vitjax.runs.run_folder import RunFolder, saved_steps
 
 def is_run(path: Path) -> bool:
     """Whether a folder is that of a run."""
-    return (path / "checkpoints").is_dir()
+    return (path / "checkpoints").is_dir() and (path / "config.json").is_file()
 
 
 def read_variables(folder: RunFolder, step: str | int = "best") -> tuple[int, dict[str, Any]]:

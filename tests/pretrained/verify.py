@@ -1,6 +1,6 @@
 """Compares vitjax with transformers or timm at full size, block by block.
 
-python -m vitjax.pretrained.verify vit_b --library=timm --finetune
+python tests/pretrained/verify.py swin_t --library=timm --finetune
 
 Builds the library's network with random numbers, saves it as the library does, converts the file,
 and computes random images with both. The exit code is 1 where a block's output or the logits differ
@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import reference
 
-from vitjax import cli
+from vitjax import cli, text
 from vitjax.compile_cache import use_compile_cache
 from vitjax.errors import UserError
 
@@ -33,8 +34,6 @@ def run(argv: Sequence[str] | None = None) -> int:
     finetune_too = command.switch("finetune", "Also train a step, save and load again.")
 
     def main() -> int:
-        from vitjax.pretrained import reference
-
         if len(command.words) != 1:
             raise UserError(f"expected one NAME, of {', '.join(reference.NAMES)}")
         use_compile_cache()
@@ -54,8 +53,6 @@ def compare(name: str, library: str, folder: Path) -> float:
 
     Leaves the library's file, model.safetensors, in `folder`.
     """
-    from vitjax.pretrained import reference
-
     network = reference.build(name, library)
     images = np.random.RandomState(0).randn(BATCH, IMAGE_SIZE, IMAGE_SIZE, 3).astype(np.float32)
     logits, blocks = reference.compute(network, images)
@@ -66,13 +63,13 @@ def compare(name: str, library: str, folder: Path) -> float:
         raise UserError(f"{library} has the blocks {sorted(blocks)}, vitjax {sorted(our_blocks)}")
     pairs = {block: (our_blocks[block], output) for block, output in blocks.items()}
     pairs["logits"] = our_logits, logits
-    print(f"{'output':<22}{'largest value':>14}{'largest error':>15}{'relative':>10}")
-    worst = 0.0
+    worst, rows = 0.0, [("output", "largest value", "largest error", "relative")]
     for output, (ours, theirs) in pairs.items():
         size = np.abs(theirs).max()
         error = np.abs(ours.reshape(theirs.shape) - theirs).max()
         worst = float(np.fmax(worst, error / size)) if np.isfinite(error) else float("inf")
-        print(f"{output:<22}{size:>14.3f}{error:>15.1e}{error / size:>10.1e}")
+        rows.append((output, f"{size:.3f}", f"{error:.1e}", f"{error / size:.1e}"))
+    print(text.table(rows))
     return worst
 
 
@@ -85,12 +82,11 @@ def _compute(
 
     from vitjax import models
     from vitjax.pretrained.load import Inputs, load_weights
-    from vitjax.pretrained.reference import NUM_CLASSES
 
     # transformers builds ViT with this epsilon, everything else as vitjax does
     is_vit = library == "transformers" and name.startswith("vit")
     options: dict[str, Any] = {"norm_epsilon": 1e-12} if is_vit else {}
-    model = models.create(name, NUM_CLASSES, **options)
+    model = models.create(name, reference.NUM_CLASSES, **options)
     inputs = Inputs(images.shape[1:], *AS_THEY_ARE)
     abstract = models.abstract_variables(model, inputs.shape)
     fresh = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), abstract)
@@ -121,8 +117,8 @@ def finetune(name: str, folder: Path) -> None:
 
     from vitjax import models
     from vitjax.config import default
-    from vitjax.pretrained import files, run
-    from vitjax.pretrained.load import Inputs, load_weights
+    from vitjax.pretrained import weight_files
+    from vitjax.pretrained.load import Inputs, load_weights, read
     from vitjax.training.run import train_and_evaluate
 
     random = np.random.RandomState(0)
@@ -140,8 +136,8 @@ def finetune(name: str, folder: Path) -> None:
     config.finetune.weights = str(folder / "model.safetensors")
     train_and_evaluate(config, folder / "run")
 
-    trained = run.read(folder / "run")
-    files.write(folder / "export.safetensors", trained, {})
+    trained = read(folder / "run")
+    weight_files.write(folder / "export.safetensors", trained, {})
     model = models.create(name, BATCH, **config.model)
     fresh = unflatten_dict({path: np.zeros_like(x) for path, x in trained.items()}, sep="/")
     inputs = Inputs((IMAGE_SIZE, IMAGE_SIZE, 3), *AS_THEY_ARE)

@@ -3,13 +3,13 @@
 The only importer of safetensors.
 """
 
-import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vitjax import files
 from vitjax.errors import UserError
 from vitjax.pretrained import torch_pickle
 from vitjax.pretrained.convert import Arrays
@@ -68,17 +68,9 @@ def write(path: Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
 
     Raises UserError where the file cannot be written.
     """
-    partial = path.with_name(path.name + ".tmp")
     header = {"format": "vitjax", "vitjax": json.dumps(metadata)}
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    to_file = _safetensors()
-    try:
-        to_file.save_file(contiguous, partial, header)
-        partial.replace(path)
-    except Exception as error:  # SafetensorError, a plain Exception, or OSError
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise UserError(f"cannot write {path} ({error}); choose another file") from error
+    files.write(path, _safetensors().save(contiguous, header))
 
 
 def _safetensors() -> Any:

@@ -1,6 +1,6 @@
-"""Networks of transformers and timm, built at random: what `verify` compares with.
+"""Networks of transformers and timm, built at random: what verify.py compares with.
 
-With benchmarking/peers.py the only importer of torch; needs the extra [bench].
+Needs the extra [bench].
 """
 
 import enum
@@ -16,7 +16,7 @@ import numpy as np
 
 from vitjax.errors import UserError
 from vitjax.models.names import choose
-from vitjax.pretrained import files
+from vitjax.pretrained import weight_files
 
 NUM_CLASSES = 100
 _VITS = {
@@ -163,7 +163,7 @@ def save(model: Any, library: str, folder: Path) -> Path:
         model.save_pretrained(folder)
     else:
         arrays = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-        files.write(path, arrays, {})
+        weight_files.write(path, arrays, {})
     return path
 
 
