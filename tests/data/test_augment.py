@@ -310,4 +310,4 @@ def test_wrong_options_are_named(name, value, expected):
 
 
 def test_every_option_is_checked():
-    assert sorted(Augmentation.__dataclass_fields__) == sorted(augment._EXPECTED)
+    assert sorted(Augmentation.__dataclass_fields__) == sorted(augment.EXPECTED)

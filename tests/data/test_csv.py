@@ -77,9 +77,7 @@ def test_bad_files(root, lines, message):
 
 def test_names_missing_images_with_their_lines(root):
     file = write(root / "all.csv", "path,label", "0.png,a", "x.png,b", "y.png,a")
-    with pytest.raises(
-        FileNotFoundError, match=r"2 listed .*x\.png \(.*all\.csv line 3\), .*y\.png"
-    ):
+    with pytest.raises(UserError, match=r"2 listed .*x\.png \(.*all\.csv line 3\), .*y\.png"):
         read(file)
 
 
@@ -87,7 +85,7 @@ def test_label_unknown_to_train(root):
     write(root / "train.csv", "path,label", "0.png,a", "1.png,b")
     write(root / "valid.csv", "path,label", "2.png,a", "3.png,c")
     with pytest.raises(
-        ValueError, match=r"valid\.csv line 3 has the label 'c', which train does not"
+        UserError, match=r"valid\.csv line 3 has the label 'c', which train does not"
     ):
         read(root)
 

@@ -113,9 +113,7 @@ def test_names_all_damaged_files(pets, options):
         (pets / "cat" / f"bad{i:02}.png").write_bytes(b"no image")
     whole = (pets / "dog" / "0.png").read_bytes()
     (pets / "dog" / "cut.png").write_bytes(whole[:45])
-    with pytest.raises(
-        ValueError, match=r"cannot read 13 .*bad00\.png.*bad09.*and 3 more"
-    ) as error:
+    with pytest.raises(UserError, match=r"cannot read 13 .*bad00\.png.*bad09.*and 3 more") as error:
         read(pets, **options)
     assert "\n" not in str(error.value)
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from vitjax.data.randaugment import OPERATIONS, apply_operation, magnitudes, rand_augment
+from vitjax.errors import UserError
 
 HEIGHT, WIDTH = 24, 33
 GEOMETRIC = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
@@ -160,7 +161,5 @@ def test_rand_augment_rounds_first_and_refuses_other_channels():
     image = jnp.full((12, 12, 3), 3.7)
     result = rand_augment(jax.random.key(0), image)
     np.testing.assert_array_equal(result, jnp.round(result))
-    with pytest.raises(
-        ValueError, match=r"1 or 3 channels, not 4; set config\.data\.augment\.rand"
-    ):
+    with pytest.raises(UserError, match=r"1 or 3 channels, not 4; set config\.data\.augment\.rand"):
         rand_augment(jax.random.key(0), jnp.zeros((8, 8, 4)))

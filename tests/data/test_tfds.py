@@ -146,7 +146,7 @@ def test_cut_array_record(tmp_path, any_checksum):
 
 
 def test_decodes_plain_files_all_at_once(tfrecord, monkeypatch):
-    monkeypatch.delattr("vitjax.data.tfds._decode_one_by_one")
+    monkeypatch.delattr("vitjax.data.tfds.decode_one_by_one")
     assert len(load("mnist", tfrecord[0]).splits["train"]) > 0
 
 
@@ -317,7 +317,7 @@ def test_a_silent_host_takes_no_longer_than_promised(monkeypatch):
 
     released = threading.Event()
     monkeypatch.setattr(requests, "head", lambda url, **options: released.wait())
-    monkeypatch.setattr(downloads, "_PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(downloads, "PROBE_SECONDS", 0.2)
     start = time.monotonic()
     reason = downloads.unreachable(["http://a.test/x", "http://a.test/y", "http://b.test/z"])
     released.set()

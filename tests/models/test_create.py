@@ -74,15 +74,13 @@ def test_a_variant_takes_other_options_besides_its_own():
 
 
 def test_unknown_model():
-    with pytest.raises(
-        ValueError, match=r"config.model_name='vitt' is unknown.*did you mean 'vit'"
-    ):
+    with pytest.raises(UserError, match=r"config.model_name='vitt' is unknown.*did you mean 'vit'"):
         models.create("vitt", 3)
 
 
 def test_unknown_option():
     with pytest.raises(
-        ValueError, match=r"vit has no option 'num_layer'; did you mean 'num_layers'"
+        UserError, match=r"vit has no option 'num_layer'; did you mean 'num_layers'"
     ):
         models.create("vit", 3, num_layer=3)
 

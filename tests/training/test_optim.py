@@ -144,15 +144,13 @@ def test_clipping_bounds_the_global_norm():
 
 def test_unknown_optimizer():
     with pytest.raises(
-        ValueError, match=r"config\.optim\.name='adamx' is unknown; choose from adam"
+        UserError, match=r"config\.optim\.name='adamx' is unknown; choose from adam"
     ):
         optim.make_optimizer("adamx", lambda step: 1.0)
 
 
 def test_option_of_another_optimizer():
-    with pytest.raises(
-        ValueError, match=r"config\.optim\.momentum is not an option of adam, which"
-    ):
+    with pytest.raises(UserError, match=r"config\.optim\.momentum is not an option of adam, which"):
         optim.make_optimizer("adam", lambda step: 1.0, momentum=0.9)
 
 

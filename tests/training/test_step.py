@@ -119,7 +119,7 @@ def test_batch_must_split_evenly(batch, parts):
 
 
 def test_a_jaxlib_without_the_compile_option_does_without(monkeypatch):
-    monkeypatch.setattr(step, "_CPU_OPTIONS", {"xla_cpu_no_such_option": "1"})
+    monkeypatch.setattr(step, "CPU_OPTIONS", {"xla_cpu_no_such_option": "1"})
     many_tokens = recipe(image_shape=(8, 8, 1))
     (double,) = step.aot(many_tokens, (jax.jit(lambda x: 2 * x), (1.0,)))
     assert double(3.0) == 6.0

@@ -177,7 +177,7 @@ def _is_range(value: Any, high: float = math.inf) -> bool:
 _BOOL = ("True or False", lambda v: isinstance(v, bool))
 _COUNT = ("a whole number, 0 or more", lambda v: _is_integer(v, 0))
 _ALPHA = ("a number, 0 or more", lambda v: _is_number(v, 0))
-_EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "crop_padding": _COUNT,
     "horizontal_flip": _BOOL,
     "vertical_flip": _BOOL,
@@ -222,7 +222,7 @@ class Augmentation:
         for name in ("resized_crop_scale", "resized_crop_ratio"):
             if isinstance(getattr(self, name), list):  # as read from JSON
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name, (expected, is_valid) in _EXPECTED.items():
+        for name, (expected, is_valid) in EXPECTED.items():
             value = getattr(self, name)
             if not (isinstance(value, jax.Array) or is_valid(value)):
                 raise UserError(f"config.data.augment.{name}={value!r}; expected {expected}.")

@@ -9,7 +9,7 @@ import time
 import urllib.parse
 from pathlib import Path
 
-_PROBE_SECONDS = 5.0  # for all hosts together
+PROBE_SECONDS = 5.0  # for all hosts together
 
 
 def manual_dir(downloads: Path, name: str) -> Path:
@@ -47,7 +47,7 @@ def unreachable(urls: list[str]) -> str:
         import requests  # what TFDS downloads with, so proxies and certificates count alike
 
         try:
-            requests.head(url, timeout=_PROBE_SECONDS - 1, allow_redirects=False)
+            requests.head(url, timeout=PROBE_SECONDS - 1, allow_redirects=False)
             del failures[host]
         except requests.RequestException as error:
             failures[host] = type(error).__name__
@@ -55,7 +55,7 @@ def unreachable(urls: list[str]) -> str:
     threads = [threading.Thread(target=probe, args=item, daemon=True) for item in first_of.items()]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + _PROBE_SECONDS  # a thread may hang longer in name resolution
+    deadline = time.monotonic() + PROBE_SECONDS  # a thread may hang longer in name resolution
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     return "; ".join(f"{host} cannot be reached ({failures[host]})" for host in sorted(failures))

@@ -201,7 +201,7 @@ def _decode_into(
         try:
             images[done : done + len(files)] = decode_stack(files, *images.shape[1:])
         except (ValueError, OSError, zlib.error):  # JPEG, another size, or damaged
-            _decode_one_by_one(images, done, files, options, where)
+            decode_one_by_one(images, done, files, options, where)
         done += len(batch)
     if done != len(images):
         raise UserError(
@@ -210,7 +210,7 @@ def _decode_into(
         )
 
 
-def _decode_one_by_one(
+def decode_one_by_one(
     images: np.ndarray, start: int, files: list[bytes], options: ReadOptions, where: str
 ) -> None:
     """Fills `images` from index `start` with files of any kind that PIL opens."""
