@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vitjax import data
 from vitjax.data import folder
 from vitjax.data.image_files import ReadOptions
 from vitjax.errors import UserError
@@ -172,3 +173,12 @@ def test_two_folders_for_one_split(tmp_path):
         save(tmp_path / split / "cat" / "0.png")
     with pytest.raises(UserError, match="both val and valid"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("loop", ["loop", "cat/loop.png"])
+def test_a_link_that_leads_nowhere(pets, loop):
+    (pets / loop).symlink_to((pets / loop).name)
+    with pytest.raises(
+        UserError, match=rf"cannot read .*{loop} \(.*symbolic links\); mend or remove"
+    ):
+        data.load("folder", data_dir=str(pets))

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -85,6 +87,25 @@ def test_flipped_byte(tmp_path):
         file.write(b"\xff\x00\xff")
     with pytest.raises(UserError, match=r"toy\.npz is damaged"):
         npz.read(path)
+
+
+@pytest.mark.parametrize(
+    ("local", "central", "value", "reason"),
+    [(6, 8, 1, "is encrypted"), (8, 10, 99, "compression method is not supported")],
+)
+def test_a_zip_of_another_kind(tmp_path, local, central, value, reason):
+    path = tmp_path / "toy.npz"
+    save(tmp_path, x_train=IMAGES, y_train=LABELS)
+    content = bytearray(path.read_bytes())
+    for mark, offset in (
+        (b"PK\x03\x04", local),
+        (b"PK\x01\x02", central),
+    ):  # both headers of a file
+        for found in re.finditer(mark, bytes(content)):
+            content[found.start() + offset] = value
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"toy\.npz is damaged .*{reason}"):
+        npz.read(str(path))
 
 
 @pytest.mark.parametrize("path", [None, "/nowhere/toy.npz"])

@@ -1,3 +1,6 @@
+import errno
+import io
+import os
 import subprocess
 import sys
 
@@ -26,7 +29,9 @@ def test_import_is_light():
         (dict(image_size=0), r"image_size=0 .*config\.data\.image_size"),
         (dict(channels=2), r"channels=2 .*config\.data\.channels"),
         (dict(fit="crop"), r"fit='crop' .*config\.data\.fit"),
+        (dict(max_examples=-1), r"max_examples=-1 .*config\.data\.max_examples"),
         (dict(valid_fraction=1.0), r"valid_fraction=1\.0 .*config\.data\.valid_fraction"),
+        (dict(split_seed=-1), r"split_seed=-1 .*config\.data\.split_seed"),
     ],
 )
 def test_rejects_options(options, message):
@@ -110,3 +115,42 @@ def test_max_examples_keeps_all_classes_of_each_split():
         train=50, valid=50, test=50
     )
     assert set(dataset.splits["train"].labels) == set(range(10))
+
+
+READERS = ("folder", "csv", "npz", "galaxy_zoo2", "mnist")
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_the_system_refuses_is_the_users_to_mend(name):
+    with pytest.raises(UserError, match=r"cannot read x+.* \(File name too long\).*data\.data_dir"):
+        data.load(name, data_dir="x" * 300)
+
+
+@pytest.mark.parametrize("name", READERS[:4])
+def test_an_unknown_home(name):
+    with pytest.raises(UserError, match=r"~nobody-here/x.*config\.data\.data_dir"):
+        data.load(name, data_dir="~nobody-here/x")
+
+
+@pytest.mark.parametrize("name", ["csv", "npz"])
+def test_a_file_that_may_not_be_read(name, tmp_path, monkeypatch):
+    file = tmp_path / f"toy.{name}"
+    file.write_text("path,label")
+    original = io.open
+
+    def refuse(path, *args, **kwargs):
+        if str(path) == str(file):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return original(path, *args, **kwargs)
+
+    for module in ("builtins", "io"):
+        monkeypatch.setattr(f"{module}.open", refuse)
+    with pytest.raises(UserError, match=rf"cannot read .*toy\.{name} \(Permission denied\)"):
+        data.load(name, data_dir=str(file))
+
+
+def test_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write_npz(tmp_path / "toy.npz", 200)
+    assert data.load("npz", data_dir="~/toy.npz", on_status=quiet).name == "npz"

@@ -136,6 +136,13 @@ def test_lost_file(tfrecord):
         load("mnist", tfrecord[0])
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"name": 3}'])
+def test_damaged_description(tfrecord, content):
+    (tfrecord[0] / "mnist" / "3.0.1" / "dataset_info.json").write_text(content)
+    with pytest.raises(UserError, match=r"TFDS rejects 'mnist' .*remove its folder in config"):
+        load("mnist", tfrecord[0])
+
+
 def test_cut_array_record(tmp_path, any_checksum):
     fake_cifar100(tmp_path / "downloads" / "manual" / "cifar-100-binary.tar.gz")
     load("cifar100", tmp_path)
@@ -340,6 +347,9 @@ def test_finds_earlier_downloads(tmp_path):
     for name, url in (("a.gz", "http://a.test/a"), ("b.gz", "http://a.test/b")):
         info = json.dumps({"urls": [url]})
         (tmp_path / "mnist" / f"{name}.INFO").write_text(info)  # b.gz itself is lost
+    for name, info in (("c.gz", "{"), ("d.gz", "[]")):  # damaged
+        (tmp_path / "mnist" / name).write_bytes(b"")
+        (tmp_path / "mnist" / f"{name}.INFO").write_text(info)
     archives = {"http://a.test/a": "a.gz", "http://a.test/b": "b.gz"}
     assert downloads.missing_archives(archives, tmp_path, "mnist") == {"http://a.test/b": "b.gz"}
 

@@ -31,12 +31,12 @@ def read(
 
     The header names a column `path`, relative to `image_root` (default: the file's folder) or
     absolute, and `label_column`, integers or names of classes; the classes are those of train.
-    Raises UserError in one line.
+    Raises UserError in one line, and OSError as the system does.
     """
     files = _find(data_dir)
     tables = {}
     for split, file in files.items():
-        root = Path(image_root).expanduser() if image_root else file.parent
+        root = Path(image_root) if image_root else file.parent
         rows = read_rows(file, "path", label_column)
         tables[split] = [row._replace(path=os.path.join(root, row.path)) for row in rows]
     class_names = _sorted_labels({row.label for row in tables["train"]})
@@ -50,7 +50,7 @@ def _find(data_dir: str | None) -> dict[str, Path]:
         raise UserError(
             "'csv' needs a .csv file or a folder with train.csv; set config.data.data_dir."
         )
-    path = Path(data_dir).expanduser()
+    path = Path(data_dir)
     if path.is_dir():
         splits = ("train", "valid", "test")
         files = {split: path / f"{split}.csv" for split in splits}

@@ -117,15 +117,7 @@ def carve(train: Split, fraction: float, seed: int) -> tuple[Split, Split | None
     Depends on (seed, fraction) alone. No class of the remainder is emptied. The second is None
     when no class has enough images to give one, as with fraction 0.
     """
-    if not 0 <= fraction < 1:
-        raise UserError(
-            f"valid_fraction={fraction} given, expected 0 <= valid_fraction < 1; "
-            "change config.data.valid_fraction."
-        )
-    if not 0 <= seed < 2**32:
-        raise UserError(
-            f"split_seed={seed} given, expected 0 to 2**32 - 1; change config.data.split_seed."
-        )
+    check_share(fraction, seed)
     # RandomState, since numpy promises its numbers for ever; those of default_rng may change.
     order = np.random.RandomState(seed).permutation(len(train))
     taken = np.zeros(len(train), bool)
@@ -136,3 +128,16 @@ def carve(train: Split, fraction: float, seed: int) -> tuple[Split, Split | None
     if not taken.any():
         return train, None
     return train.take(~taken), train.take(taken)
+
+
+def check_share(fraction: float, seed: int) -> None:
+    """Raises UserError unless `carve` can take this `fraction` of train with this `seed`."""
+    if not 0 <= fraction < 1:
+        raise UserError(
+            f"valid_fraction={fraction} given, expected 0 <= valid_fraction < 1; "
+            "change config.data.valid_fraction."
+        )
+    if not 0 <= seed < 2**32:
+        raise UserError(
+            f"split_seed={seed} given, expected 0 to 2**32 - 1; change config.data.split_seed."
+        )

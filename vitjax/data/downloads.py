@@ -3,6 +3,7 @@
 TFDS itself finds out that there is no network only after more than three minutes of retries.
 """
 
+import contextlib
 import json
 import threading
 import time
@@ -30,7 +31,8 @@ def missing_archives(archives: dict[str, str], downloads: Path, name: str) -> di
     for folder in (downloads, downloads / name):
         for file in folder.glob("*.INFO"):  # TFDS writes one beside each complete download
             if file.with_suffix("").exists():
-                cached.update(json.loads(file.read_text()).get("urls", []))
+                with contextlib.suppress(ValueError, AttributeError):  # a damaged one tells nothing
+                    cached.update(json.loads(file.read_text()).get("urls", []))
     return {
         url: file_name
         for url, file_name in archives.items()

@@ -21,11 +21,11 @@ def read(data_dir: str | None, options: ReadOptions, on_status: Callable[[str], 
     """Reads DIR/class/image, or DIR/train/class/image with valid and test beside train.
 
     Classes are the sorted names of the folders in train. Hidden files and files that are no images
-    by their extension are left out. Raises UserError in one line.
+    by their extension are left out. Raises UserError in one line, and OSError as the system does.
     """
     if data_dir is None:
         raise UserError("'folder' needs a folder of images; set config.data.data_dir.")
-    root = Path(data_dir).expanduser()
+    root = Path(data_dir)
     if not root.is_dir():
         raise UserError(
             f"there is no folder {root}; set config.data.data_dir to a folder that holds one "
@@ -106,17 +106,25 @@ def _list_split(
 
 
 def image_files(folder: Path) -> list[str]:
-    """Paths of the images in a folder, by name: no hidden files, nor what is none by extension."""
+    """Paths of the images in a folder, by name: no hidden files, nor what is none by extension.
+
+    Raises UserError where the folder cannot be read.
+    """
     from PIL import Image
 
     extensions = {ext for ext, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    return sorted(
-        entry.path
-        for entry in os.scandir(folder)
-        if entry.is_file()
-        and not entry.name.startswith(".")
-        and os.path.splitext(entry.name)[1].lower() in extensions
-    )
+    try:
+        return sorted(
+            entry.path
+            for entry in os.scandir(folder)
+            if entry.is_file()
+            and not entry.name.startswith(".")
+            and os.path.splitext(entry.name)[1].lower() in extensions
+        )
+    except OSError as error:
+        raise UserError(
+            f"cannot read {error.filename or folder} ({error.strerror}); mend or remove it."
+        ) from error
 
 
 def _some(names: list[str]) -> str:

@@ -48,7 +48,7 @@ def read(
         raise UserError(
             "'galaxy_zoo2' needs the folder of gz2_train.csv; set config.data.data_dir."
         )
-    root = Path(image_root or os.path.join(data_dir, "images")).expanduser()
+    root = Path(image_root or os.path.join(data_dir, "images"))
     tables = read_tables(data_dir, column)
     if not root.is_dir():
         raise UserError(
@@ -69,7 +69,7 @@ def read_tables(data_dir: str, column: str) -> dict[str, list[Row]]:
     """Lines of the label files by split; the id of each, and still its path, is its galaxyID."""
     tables = {}
     for split in ("train", "valid", "test"):
-        file = Path(data_dir).expanduser() / f"gz2_{split}.csv"
+        file = Path(data_dir) / f"gz2_{split}.csv"
         if not file.is_file():
             raise UserError(f"there is no file {file}; change config.data.data_dir.")
         tables[split] = read_rows(file, "galaxyID", column)

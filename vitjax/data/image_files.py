@@ -54,6 +54,11 @@ class ReadOptions:
                 f"fit={self.fit!r} given, expected 'resize' or 'center_crop'; "
                 "change config.data.fit."
             )
+        if self.max_examples is not None and self.max_examples < 1:
+            raise UserError(
+                f"max_examples={self.max_examples} given, expected None or a positive number; "
+                "change config.data.max_examples."
+            )
 
 
 def to_array(

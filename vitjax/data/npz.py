@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
-from vitjax.data.image_files import available_memory, one_line
+from vitjax.data.image_files import one_line
 from vitjax.errors import UserError
+from vitjax.host import available_memory
 
 _KEYS = {  # split: (images, labels), our names or those of Keras
     "train": (("train_images", "train_labels"), ("x_train", "y_train")),
@@ -21,9 +22,9 @@ def read(data_dir: str | None) -> Dataset:
     """Reads train_images/train_labels, or x_train/y_train, and the same for valid and test.
 
     Images are uint8 [N, H, W] or [N, H, W, C], labels integers [N] or [N, 1]; `class_names` may
-    hold a string per class. Raises UserError in one line.
+    hold a string per class. Raises UserError in one line, and OSError as the system does.
     """
-    path = Path(data_dir).expanduser() if data_dir is not None else None
+    path = Path(data_dir) if data_dir is not None else None
     if path is None or not path.is_file():
         raise UserError(f"there is no .npz file {path}; set config.data.data_dir to one.")
     arrays, all_names = _arrays(path)
@@ -65,7 +66,7 @@ def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in sorted(known.intersection(file.files))}, file.files
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
         raise _unreadable(path, error) from error
 
 

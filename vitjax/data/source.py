@@ -1,8 +1,9 @@
 """From the name of a data set to its images, labels and class names."""
 
+import os
 from collections.abc import Callable
 
-from vitjax.data.dataset import Dataset, Split, carve, check
+from vitjax.data.dataset import Dataset, Split, carve, check, check_share
 from vitjax.data.image_files import ReadOptions, convert
 from vitjax.errors import UserError
 
@@ -31,7 +32,8 @@ def load(
     Args:
       name: "digits" (needs no file), "folder", "csv", "npz", "galaxy_zoo2", or a name of
         TensorFlow Datasets such as "mnist", "cifar100" or "emnist/letters".
-      data_dir: Folder or file to read; for TFDS its data_dir (None: ~/tensorflow_datasets).
+      data_dir: Folder or file to read, ~ is the home; for TFDS its data_dir (None:
+        ~/tensorflow_datasets).
       image_root: Where "csv" and "galaxy_zoo2" look for images; None means beside the CSV.
       image_size: Side in pixels; None keeps the images' own, which must then be the same.
       channels: 1 (gray) or 3 (RGB); None keeps what the data has.
@@ -51,12 +53,16 @@ def load(
       UserError: In one line: what was given, expected, and what to change.
     """
     options = ReadOptions(image_size, channels, fit, max_examples)
-    if not 0 <= valid_fraction < 1:
+    check_share(valid_fraction, split_seed)
+    # Unlike Path's, this one leaves a user that is unknown as it is, for the reader to miss.
+    data_dir, image_root = (path and os.path.expanduser(path) for path in (data_dir, image_root))
+    try:
+        dataset = _read(name, data_dir, image_root, label_column, options, on_status)
+    except OSError as error:
         raise UserError(
-            f"valid_fraction={valid_fraction} given, expected 0 <= valid_fraction < 1; "
-            "change config.data.valid_fraction."
-        )
-    dataset = _read(name, data_dir, image_root, label_column, options, on_status)
+            f"cannot read {error.filename or data_dir} ({error.strerror or error}); mend or remove "
+            "it, or change config.data.data_dir."
+        ) from error
     check(dataset)
     return _complete(convert(dataset, options), valid_fraction, split_seed, on_status)
 

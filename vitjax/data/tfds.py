@@ -84,17 +84,21 @@ def _builder(name: str, data_dir: str | None, other_names: Sequence[str]) -> Any
     """TFDS's object for `name`; a UserError with the nearest names if there is none."""
     import tensorflow_datasets as tfds
 
-    directory = str(Path(data_dir).expanduser()) if data_dir is not None else None
     try:
         # A namespace ("huggingface:...") would start a download of an index: not supported.
         if re.fullmatch(r"\w+(/[\w.\-]+)?(:[\d.*]+)?", name):
-            return tfds.builder(name, data_dir=directory)
+            return tfds.builder(name, data_dir=data_dir)
     except tfds.core.registered.DatasetNotFoundError:
         pass
     except ImportError as error:
         raise _needs_tensorflow(name) from error
-    except (ValueError, AssertionError, RuntimeError) as error:  # unknown config or version
-        raise UserError(f"TFDS rejects {name!r} ({one_line(error)}); {_CHANGE_NAME}") from error
+    except OSError:
+        raise
+    except Exception as error:  # unknown config or version, damaged files: of many types
+        raise UserError(
+            f"TFDS rejects {name!r} ({one_line(error)}); change config.data.name, or remove its "
+            "folder in config.data.data_dir to prepare the set again."
+        ) from error
     # Community sets are left out: TFDS fetches their index from the network.
     known = [*other_names, *tfds.list_builders(with_community_datasets=False)]
     near = difflib.get_close_matches(name.lower(), known, n=5, cutoff=0.6)
