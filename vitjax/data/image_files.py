@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import dataclasses
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
 from vitjax.errors import UserError
-from vitjax.host import available_memory
+from vitjax.host import available_memory, num_cores
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -144,7 +143,7 @@ def read_files(
     """Decodes all files of `listing`, in its order; a UserError names the unreadable ones."""
     listing = {split: _thinned(files, options) for split, files in listing.items()}
     paths = [path for files in listing.values() for path in files.paths]
-    with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with concurrent.futures.ThreadPoolExecutor(min(8, num_cores())) as pool:
         height, width, channels = _common_shape(paths, options, pool)
         check_memory(name, len(paths), height, width, channels)
         splits, damaged = {}, []
