@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from vitjax import cli
 from vitjax.compile_cache import use_compile_cache
 from vitjax.errors import UserError
+from vitjax.text import one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,8 +107,6 @@ def _listed(name: str) -> list[str]:
 
 def _complain(path: str, error: Exception) -> int:
     from PIL import UnidentifiedImageError
-
-    from vitjax.data.image_files import one_line
 
     if isinstance(error, UnidentifiedImageError):
         reason = "no image"

@@ -14,3 +14,8 @@ def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
         for row in rows
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def one_line(error: BaseException) -> str:
+    """An error's text, or else its type, on one line of bearable length."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

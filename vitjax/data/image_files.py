@@ -10,6 +10,7 @@ import numpy as np
 from vitjax.data.dataset import Dataset, Split
 from vitjax.errors import UserError
 from vitjax.host import available_memory, num_cores
+from vitjax.text import one_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -103,11 +104,6 @@ def check_memory(what: str, count: int, height: int, width: int, channels: int) 
             f"{height}x{width}x{channels}), but {available / 1e9:.1f} GB of memory is available; "
             f"set config.data.image_size to {max(fits, 1)} or smaller."
         )
-
-
-def one_line(error: BaseException) -> str:
-    """An error's text, or else its type, on one line of bearable length."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def convert(dataset: Dataset, options: ReadOptions) -> Dataset:

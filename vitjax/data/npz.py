@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
-from vitjax.data.image_files import one_line
 from vitjax.errors import UserError
 from vitjax.host import available_memory
+from vitjax.text import one_line
 
 _KEYS = {  # split: (images, labels), our names or those of Keras
     "train": (("train_images", "train_labels"), ("x_train", "y_train")),

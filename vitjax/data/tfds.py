@@ -24,10 +24,11 @@ import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
 from vitjax.data.downloads import manual_dir, missing_archives, unreachable
-from vitjax.data.image_files import ReadOptions, check_memory, one_line, to_array
+from vitjax.data.image_files import ReadOptions, check_memory, to_array
 from vitjax.data.png import decode_stack
 from vitjax.data.tfrecord import read_records
 from vitjax.errors import UserError
+from vitjax.text import one_line
 
 WITHOUT_TENSORFLOW = ("mnist", "fashion_mnist", "cifar10", "cifar100")
 
