@@ -102,7 +102,7 @@ def test_killed_run_resumes_bit_for_bit(finished, tmp_path):
         time.sleep(0.01)
     process.kill()
     process.wait()
-    main(*SMALL, f"--workdir={tmp_path}")
+    main_in_process_of_its_own(*SMALL, f"--workdir={tmp_path}")
     assert results(tmp_path) == results(whole)
     jax.tree.map(np.testing.assert_array_equal, newest_params(tmp_path), newest_params(whole))
     a, b = (json.loads((w / "eval.json").read_text()) for w in (tmp_path, whole))
@@ -130,7 +130,7 @@ def test_signal_saves_and_leaves(tmp_path, number):
     assert lines(tmp_path)[-1]["step"] <= newest
 
 
-@pytest.mark.parametrize("devices", [2, 8])
+@pytest.mark.parametrize("devices", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_devices_do_not_matter(finished, tmp_path, devices):
     whole, _ = finished
     flags = f"--xla_force_host_platform_device_count={devices}"

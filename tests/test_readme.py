@@ -137,7 +137,13 @@ def test_the_benchmarks_command():
     assert "vit_light: 1,994 parameters" in main(*words, module=module)[0]
 
 
-@pytest.mark.parametrize("page", [page for page in TEXTS if blocks(page, "python")])
+LONG = "vitjax/docs/python.md"  # trains as README does, and more
+SCRIPTS = [page for page in TEXTS if blocks(page, "python")]
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, marks=[pytest.mark.slow] if p == LONG else []) for p in SCRIPTS]
+)
 def test_python_runs(page, tmp_path, monkeypatch):
     """The blocks of a page one after another, with fewer epochs on fewer images."""
     monkeypatch.chdir(tmp_path)

@@ -99,6 +99,7 @@ def test_where_linear_attention_begins_to_pay(seconds, expected):
     assert token_scaling.crossing(points) == expected
 
 
+@pytest.mark.slow
 def test_measures_a_model_of_the_suite(tmp_path, monkeypatch):
     fewer = dataclasses.replace(SEEDS["vit_light"], cpu_num_train=640, cpu_num_test=256)
     monkeypatch.setitem(SEEDS, "vit_light", fewer)

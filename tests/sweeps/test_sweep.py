@@ -171,12 +171,12 @@ def test_halving_drops_the_worse_half_and_says_so(tmp_path):
 
 
 def test_what_memory_does_not_hold_together_trains_one_after_another(tmp_path):
-    said = []
+    said, config = [], small(num_epochs=1)
     grid = [{"seed": seed} for seed in range(3)]
-    two, dataset = members(small(), grid[:2]), setup.load(small(), quiet)
+    two, dataset = members(config, grid[:2]), setup.load(config, quiet)
     limit = Group(two, dataset, make_mesh(axis="member")).predicted_bytes
-    sweep(small(), grid, tmp_path / "split", max_bytes=limit, say=said.append)
-    sweep(small(), grid, tmp_path / "whole")
+    sweep(config, grid, tmp_path / "split", max_bytes=limit, say=said.append)
+    sweep(config, grid, tmp_path / "whole")
     assert "group 1 is split in 2 for memory" in said
     for folder in (tmp_path / "whole/runs").iterdir():
         for line, expected in zip(

@@ -236,6 +236,7 @@ def test_bfloat16_keeps_float32_parameters(finished, tmp_path):
     assert got != exact
 
 
+@pytest.mark.slow
 def test_learns(tmp_path):
     config = small(**{"num_epochs": 40, "data.max_examples": 0, "optim.learning_rate": 3e-3})
     config.model.update(hidden_dim=16, num_layers=2, mlp_dim=32, patch_size=2)

@@ -21,29 +21,38 @@ def first_bad_layer(
 ) -> str:
     """Repeats the step that stopped `state` and names where it stops being finite."""
     recipe = _in_the_open(recipe)
-    epoch, i = divmod(int(state.step), recipe.steps_per_epoch)
-    at = jax.tree.map(lambda x: x[i], epoch_order)
-    batch = train_batch(recipe, mesh, seed, data, at, epoch)
-    key = order.dropout_key(seed, state.step)
-    bad = _paths_not_finite(state.params)
-    if bad:
-        return f"in parameter {bad[0]}"
-    found: list[str] = []
+    layers: list[str] = []  # in the order in which they return: inner ones first
 
-    def watch(call, args, kwargs, context):
-        y = call(*args, **kwargs)
-        if context.method_name == "__call__" and not jnp.isfinite(y).all():
-            found.append("/".join(context.module.path))
-        return y
+    def step(seed: Any, data: DeviceSplit, epoch_order: Order, state: TrainState):
+        epoch, i = jnp.divmod(state.step, recipe.steps_per_epoch)
+        at = jax.tree.map(lambda x: x[i], epoch_order)
+        batch = train_batch(recipe, mesh, seed, data, at, epoch)
+        key = order.dropout_key(seed, state.step)
+        variables = {"params": state.params, **state.model_state}
+        outputs: list[jax.Array] = []
 
-    variables = {"params": state.params, **state.model_state}
-    with nn.intercept_methods(watch):
-        loss, _ = summed_loss(recipe, variables, batch, key)
-    if found:
-        return f"in the output of {found[0] or 'the model'}"  # inner layers return first
-    if not jnp.isfinite(loss):
+        def watch(call, args, kwargs, context):
+            y = call(*args, **kwargs)
+            if context.method_name == "__call__":
+                layers.append("/".join(context.module.path) or "the model")
+                outputs.append(jnp.isfinite(y).all())
+            return y
+
+        with nn.intercept_methods(watch):
+            loss, _ = summed_loss(recipe, variables, batch, key)
+        grads = gradients(recipe, mesh, variables, batch, key)[0]
+        return _are_finite(state.params), outputs, jnp.isfinite(loss), _are_finite(grads)
+
+    # One program, whose compilation takes less than that of its operations one by one.
+    params, outputs, loss, grads = jax.device_get(jax.jit(step)(seed, data, epoch_order, state))
+    for path in _not_finite(state.params, params):
+        return f"in parameter {path}"
+    for layer, finite in zip(layers, outputs, strict=True):
+        if not finite:
+            return f"in the output of {layer}"
+    if not loss:
         return "in the loss"
-    bad = _paths_not_finite(gradients(recipe, mesh, variables, batch, key)[0])
+    bad = _not_finite(state.params, grads)
     return f"in the gradient of {bad[-1]}" if bad else "in the optimiser's update"
 
 
@@ -54,6 +63,11 @@ def _in_the_open(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, model=recipe.model.clone(remat=False))
 
 
-def _paths_not_finite(tree: Any) -> list[str]:
-    flat = flatten_dict(tree, sep="/")
-    return [path for path, x in flat.items() if not jnp.isfinite(x).all()]
+def _are_finite(tree: Any) -> dict[str, jax.Array]:
+    """Returns whether each array of a nested dict is finite, by its path."""
+    return {path: jnp.isfinite(x).all() for path, x in flatten_dict(tree, sep="/").items()}
+
+
+def _not_finite(params: Any, found: dict[str, Any]) -> list[str]:
+    """Returns the paths that `found` says are not finite, in the order of the parameters."""
+    return [path for path in flatten_dict(params, sep="/") if not found.get(path, True)]
