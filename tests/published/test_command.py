@@ -162,5 +162,6 @@ def test_a_result_is_taken_into_a_checkout_only(tmp_path):
         recording.checkout_results(installed)
     checkout = Path(__file__).parents[2] / "vitjax" / "published" / "results"
     assert recording.checkout_results(checkout) == checkout
-    _, err = published(f"--record={tmp_path}", code=1)
-    assert f"--record={tmp_path} is not the folder of a finished run" in err
+    with pytest.raises(UserError, match=r"--record=.* is not the folder of a finished run"):
+        recording.record(str(tmp_path), checkout)
+    assert "--record" in published(f"--record={tmp_path}", code=1)[1]  # of the two, as installed
