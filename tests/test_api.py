@@ -86,6 +86,14 @@ def test_images_of_any_kind_are_predicted(run, tmp_path):
     assert run.predict([]) == []
 
 
+@pytest.mark.parametrize("content", [None, b"no image", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_no_image_is_the_users_mistake(content, run, tmp_path):
+    if content is not None:
+        (tmp_path / "image.png").write_bytes(content)
+    with pytest.raises(vitjax.UserError, match=r"image\.png cannot be read as an image: "):
+        run.predict([tmp_path / "image.png"])
+
+
 def test_evaluation_is_typed_and_reads_as_text(run):
     found = run.evaluate(say=quiet)
     assert found.accuracy == run.accuracy

@@ -7,8 +7,8 @@ import pytest
 
 from vitjax.host import available_memory, num_cores, unused_accelerator
 
-GPU = "an NVIDIA GPU is here, but JAX computes on the CPU: pip install 'vitjax[cuda]'"
-TPU = "a TPU is here, but JAX computes on the CPU: pip install 'vitjax[tpu]'"
+GPU = "an NVIDIA GPU is here, but JAX computes on the CPU: pip install '.[cuda]' in the checkout"
+TPU = "a TPU is here, but JAX computes on the CPU: pip install '.[tpu]' in the checkout"
 
 
 def make(root, *files, **contents):

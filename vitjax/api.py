@@ -27,6 +27,7 @@ from vitjax.reporting.comparison import Comparison
 from vitjax.reporting.page import html_table
 from vitjax.results import Epoch, Evaluation, History
 from vitjax.runs.run_folder import RunFolder
+from vitjax.text import one_line
 
 Say = Callable[[str], None]
 Grid = str | Mapping[str, Sequence[Any]] | Iterable[Mapping[str, Any]]
@@ -196,11 +197,19 @@ class Run:
         Images are paths, PIL images or uint8 arrays [H, W] or [H, W, C], each of any size. Raises
         UserError for what is no image.
         """
-        fitted = [self.predictor.fit(image) for image in images]
+        fitted = [self._fitted(image) for image in images]
         if not fitted:
             return []
         probabilities = self.predictor.predict(np.stack(fitted))
         return [most_probable(row, self.class_names, top) for row in probabilities]
+
+    def _fitted(self, image: Any) -> np.ndarray:
+        try:
+            return self.predictor.fit(image)
+        except UserError:
+            raise
+        except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
+            raise UserError(f"{image} cannot be read as an image: {one_line(error)}") from error
 
     def evaluate(
         self,

@@ -42,7 +42,7 @@ def unused_accelerator(
         found, extra = "a TPU", "tpu"
     else:
         return None
-    return f"{found} is here, but JAX computes on the CPU: pip install 'vitjax[{extra}]'"
+    return f"{found} is here, but JAX computes on the CPU: pip install '.[{extra}]' in the checkout"
 
 
 def _has_nvidia_gpu(root: Path) -> bool:

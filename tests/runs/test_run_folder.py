@@ -162,3 +162,15 @@ def test_a_whole_checkpoint_of_another_shape_is_left_where_it_is(checkpoints, tm
 
 def test_flatten():
     assert flatten({"a": 1, "b": {"c": 2, "d": {"e": 3}}}) == {"a": 1, "b.c": 2, "b.d.e": 3}
+
+
+def test_a_folder_that_cannot_be_locked_is_the_users_mistake(tmp_path):
+    (tmp_path / ".lock").mkdir()
+    message = r"cannot write to --workdir=.*: Is a directory; choose another"
+    with pytest.raises(UserError, match=message), RunFolder(tmp_path).lock():
+        pass
+
+
+def test_a_lost_file_is_the_users_mistake(tmp_path):
+    with pytest.raises(UserError, match=r"dataset\.json is damaged; put it back"):
+        RunFolder(tmp_path).read("dataset.json", "name")

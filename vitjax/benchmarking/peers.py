@@ -28,7 +28,7 @@ def _module(package: str, name: str) -> ModuleType:
     """Returns one file of a package, not its `__init__`, which may want torchvision."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(f"{package} is missing; pip install 'vitjax[bench]'")
+        raise ModuleNotFoundError(f"{package} is missing; pip install '.[bench]' in the checkout")
     path = Path(spec.submodule_search_locations[0]) / f"{name}.py"
     file_spec = importlib.util.spec_from_file_location(f"{package}_{name}", path)
     assert file_spec is not None

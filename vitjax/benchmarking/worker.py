@@ -46,7 +46,7 @@ class Worker:
         except (BrokenPipeError, ValueError) as error:
             raise PeerError(
                 "the process that runs PyTorch ended; try python -m vitjax.benchmarking.peers, and "
-                "pip install 'vitjax[bench]'"
+                "pip install '.[bench]' in the checkout"
             ) from error
         if isinstance(answer, dict) and "error" in answer:
             raise PeerError(answer["error"])

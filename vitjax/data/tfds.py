@@ -344,6 +344,6 @@ def _png(pixels: np.ndarray) -> bytes:
 def _needs_tensorflow(name: str) -> UserError:
     return UserError(
         f"{name} is not prepared, and TFDS can prepare it only with TensorFlow; run pip install "
-        "'vitjax[tf]', or set config.data.data_dir to a folder where it is prepared "
+        "'.[tf]' in the checkout, or set config.data.data_dir to a folder where it is prepared "
         f"({', '.join(WITHOUT_TENSORFLOW)} need no TensorFlow)."
     )

@@ -77,5 +77,7 @@ def _safetensors() -> Any:
     try:
         import safetensors.numpy
     except ImportError as error:
-        raise UserError("safetensors files need: pip install 'vitjax[pretrained]'") from error
+        raise UserError(
+            "safetensors files need: pip install '.[pretrained]' in the checkout"
+        ) from error
     return safetensors.numpy

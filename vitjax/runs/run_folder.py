@@ -81,9 +81,7 @@ class RunFolder:
                 command = command or "vitjax.train(config, workdir)"
                 self.write("config.json", {"config": config, "command": command, **provenance})
         except OSError as error:
-            raise UserError(
-                f"cannot write to --workdir={self.path}: {error.strerror}; choose another"
-            ) from error
+            raise self._unwritable(error) from error
 
     def write(self, name: str, value: Any) -> None:
         """Writes a JSON file whole or not at all."""
@@ -92,10 +90,17 @@ class RunFolder:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keeps other processes of this machine out; raises UserError if one is in."""
-        with (self.path / ".lock").open("w") as file:
+        try:
+            file = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        with file:
             if not taken(file):
                 raise UserError(f"another process is training in {self.path}")
             yield
+
+    def _unwritable(self, error: OSError) -> UserError:
+        return UserError(f"cannot write to --workdir={self.path}: {error.strerror}; choose another")
 
     def evaluation(self) -> dict[str, Any] | None:
         """Returns eval.json of a finished run, else None."""
@@ -141,7 +146,7 @@ class RunFolder:
         try:
             value = json.loads((self.path / name).read_text())
             value[key]
-        except (KeyError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{self.path / name} is damaged; put it back, or use another --workdir"
             ) from error

@@ -1,6 +1,6 @@
 """What a run compiles: begin, order, train, evaluate.
 
-The only `jax.jit` of training, with that of together.py, which runs the same for many members.
+The only `jax.jit` of training, with that of sweeps/member_programs.py, which runs the same for many members.
 """
 
 import dataclasses
@@ -129,7 +129,12 @@ def gradients(recipe: Recipe, mesh: Mesh, variables: Any, batch: Batch, key: jax
 def train_step(
     recipe: Recipe, mesh: Mesh, seed: Any, data: DeviceSplit, epoch_order: Order, state: TrainState
 ) -> tuple[TrainState, jax.Array]:
-    """Returns the next state and True; or, where a number is not finite, `state` and False."""
+    """Returns the next state and True; or, where a number is not finite, False.
+
+    Then the step, the parameters and the model's state are those before, for who looks where it
+    went wrong, and to be kept; the optimiser's state, which nothing uses any more, is not: to keep
+    it as well costs small networks 4 % of a step.
+    """
     epoch, i = jnp.divmod(state.step, recipe.steps_per_epoch)
     at = jax.tree.map(lambda x: x[i], epoch_order)
     batch = train_batch(recipe, mesh, seed, data, at, epoch)
@@ -142,19 +147,22 @@ def train_step(
     # Both norms: an update may overflow, and Lion's sign hides a gradient that is infinite.
     norms = optax.tree.norm(grads) + optax.tree.norm(new)
     finite = jnp.isfinite(metrics.loss) & jnp.isfinite(norms)
+    kept, model_state = jax.tree.map(
+        functools.partial(jnp.where, finite), (new, model_state), (learning, state.model_state)
+    )
     ema_params = state.ema_params
     if ema_params is not None:
-        ema_params = optax.incremental_update(new, ema_params, 1 - recipe.ema_decay)
+        ema_params = optax.incremental_update(kept, ema_params, 1 - recipe.ema_decay)
     old = jax.tree.map(lambda m: jnp.where(i == 0, 0, m), state.metrics)
     after = TrainState(
-        step=state.step + 1,
-        params=merge(state.params, new),
+        step=state.step + finite,
+        params=merge(state.params, kept),
         model_state=model_state,
         opt_state=opt_state,
         ema_params=ema_params,
         metrics=old + metrics,
     )
-    return jax.tree.map(functools.partial(jnp.where, finite), after, state), finite
+    return after, finite
 
 
 def evaluate(recipe: Recipe, mesh: Mesh, variables: Any, data: DeviceSplit) -> Metrics:
