@@ -199,7 +199,7 @@ def test_mistakes_are_answered_in_one_line(args, message):
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is here")
 def test_a_missing_peer_is_said():
     case = SEEDS["vit_light"].on("cpu")
-    with pytest.raises(PeerError, match=r"PyTorch ended.*pip install 'vitjax\[bench\]'"):
+    with pytest.raises(PeerError, match=r"PyTorch ended.*pip install '\.\[bench\]'"):
         Worker(case, compiled=False, num_threads=1, num_workers=0)
 
 

@@ -283,7 +283,7 @@ def test_wrong_archive(tmp_path, no_tensorflow):
 
 
 def test_others_need_tensorflow(tmp_path, no_tensorflow):
-    with pytest.raises(UserError, match=r"beans is not prepared.*pip install 'vitjax\[tf\]'"):
+    with pytest.raises(UserError, match=r"beans is not prepared.*pip install '\.\[tf\]'"):
         load("beans", tmp_path)
 
 

@@ -107,7 +107,7 @@ def build(name: str, library: str) -> Any:
         make: Callable[[str], Any] = {"transformers": _transformers, "timm": _timm}[library]
         model = make(name)
     except ImportError as error:
-        raise UserError(f"verify needs: pip install 'vitjax[bench]' ({error})") from error
+        raise UserError(f"verify needs: pip install '.[bench]' ({error})") from error
     with torch.no_grad():
         for key, tensor in model.state_dict().items():  # so that no two layers are alike
             if tensor.is_floating_point():

@@ -1,6 +1,7 @@
 """What a run compiles: begin, order, train, evaluate.
 
-The only `jax.jit` of training, with that of sweeps/member_programs.py, which runs the same for many members.
+The only `jax.jit` of training, with that of sweeps/member_programs.py, which runs the same for many
+members.
 """
 
 import dataclasses
