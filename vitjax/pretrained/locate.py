@@ -104,7 +104,8 @@ def fetch(repo: str, file: str) -> Path:
         from huggingface_hub.errors import LocalEntryNotFoundError
     except ImportError as error:
         raise UserError(
-            f"{HUB}{repo}/{file} needs: pip install '.[pretrained]' in the checkout; or {_OTHERWISE}"
+            f"{HUB}{repo}/{file} needs: pip install '.[pretrained]' in the checkout; or "
+            f"{_OTHERWISE}"
         ) from error
     huggingface_hub.logging.set_verbosity_error()  # its retries, a line each
     try:
