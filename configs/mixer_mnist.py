@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from vitjax.config import default, flatten
 from vitjax.errors import UserError
-from vitjax.recipes import apply_row
+from vitjax.experiments import apply_row
 
 LOSSES = {
     "CrossEntropy": "cross_entropy",

@@ -15,7 +15,7 @@ Not run here with the real weights yet.
 from ml_collections import ConfigDict
 
 from vitjax.config import default
-from vitjax.recipes import apply_row, choose_row
+from vitjax.experiments import apply_row, choose_row
 
 
 def get_config(arg: str = "") -> ConfigDict:

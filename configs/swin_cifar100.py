@@ -14,8 +14,8 @@ Not run here with the real weights yet.
 from ml_collections import ConfigDict
 
 from vitjax.config import default
+from vitjax.experiments import apply_row
 from vitjax.published.ledger import find
-from vitjax.recipes import apply_row
 
 SIZES = {"tiny": "swin_t", "small": "swin_s"}
 

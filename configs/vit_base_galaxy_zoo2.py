@@ -18,7 +18,7 @@ Not run here on the real images and weights yet.
 from ml_collections import ConfigDict
 
 from vitjax.config import default
-from vitjax.recipes import apply_row, galaxy_zoo2
+from vitjax.experiments import apply_row, galaxy_zoo2
 
 
 def get_config(arg: str = "") -> ConfigDict:

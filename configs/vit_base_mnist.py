@@ -12,7 +12,7 @@ Not run here with the real weights yet.
 from ml_collections import ConfigDict
 
 from vitjax.config import default
-from vitjax.recipes import choose_row, fine_tuned_vit_base
+from vitjax.experiments import choose_row, fine_tuned_vit_base
 
 
 def get_config(arg: str = "") -> ConfigDict:

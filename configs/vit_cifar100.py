@@ -16,7 +16,7 @@ in 118 seconds. Nothing longer was run yet.
 from ml_collections import ConfigDict
 
 from vitjax.config import default
-from vitjax.recipes import apply_row
+from vitjax.experiments import apply_row
 
 
 def get_config(arg: str = "") -> ConfigDict:

@@ -17,7 +17,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vitjax.config import default
-from vitjax.recipes import apply_row
+from vitjax.experiments import apply_row
 
 
 def get_config(arg: str = "") -> ConfigDict:

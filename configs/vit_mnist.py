@@ -13,7 +13,7 @@ Measured on two CPU cores: 0.957 on test after one epoch, in 75 seconds, with se
 from ml_collections import ConfigDict
 
 from vitjax.config import default
-from vitjax.recipes import apply_row, choose_row
+from vitjax.experiments import apply_row, choose_row
 
 MLP_DIMS = {"mlp128": 128, "mlp256": 256, "mlp512": 512}
 

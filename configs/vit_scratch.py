@@ -13,7 +13,7 @@ Not measured here yet, but for its debug runs.
 from ml_collections import ConfigDict
 
 from vitjax.config import default
-from vitjax.recipes import apply_row
+from vitjax.experiments import apply_row
 
 
 def get_config(arg: str = "") -> ConfigDict:

@@ -28,7 +28,7 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
     "sweeps": {"config", "data", "runs", "training"},
     "inference": {"config", "data", "models", "reporting", "runs", "training"},
     "published": {"cli", "config", "config_file", "models", "runs", "training"},
-    "recipes": {"published"},
+    "experiments": {"published"},
     "benchmarking": {"data", "models", "sweeps", "training"},
     "docs": set(),
     "results": {"reporting"},
@@ -198,3 +198,12 @@ def test_commands_live_in_one_process_and_help_does_not_import_jax():
         f"print([name for name in ('jax', 'matplotlib') if name in sys.modules])"
     )
     assert in_a_process(code).splitlines()[-1] == "[]"
+
+
+def test_a_system_without_posix_locks_and_affinity_imports_all():
+    """As Windows and macOS are: nothing that they lack is asked for before it is needed."""
+    in_a_process(
+        "import os, sys; sys.modules['fcntl'] = None; del os.sched_getaffinity\n"
+        "import vitjax.api, vitjax.sweeps.grid, vitjax.host\n"
+        "assert vitjax.host.num_cores() >= 1"
+    )

@@ -13,9 +13,9 @@ from commands import REPO
 from vitjax import config_file
 from vitjax.config import check, flatten, to_json
 from vitjax.errors import UserError
+from vitjax.experiments import OPTIONS
 from vitjax.published import ledger
 from vitjax.published.ledger import find, measured, parse, rows
-from vitjax.recipes import OPTIONS
 
 NUM_ROWS = {
     ("000", "vit_light"): 10,
