@@ -136,6 +136,7 @@ def test_a_grid_of_lists_gives_runs_the_best_first(tmp_path):
     assert again.ranked == runs.ranked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", ["seed=0,1", [{"seed": 0}, {"seed": 1}]])
 def test_a_grid_is_also_text_or_a_list(grid, tmp_path):
     runs = vitjax.train_grid(small(), grid, tmp_path / "sweep", say=quiet)

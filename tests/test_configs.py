@@ -1,5 +1,7 @@
 """Every config file: its rows, their parameter counts, their errors."""
 
+import ntpath
+import os
 from pathlib import Path
 
 import jax
@@ -213,3 +215,14 @@ def test_sweeps_have_the_published_members(config, name, count):
 def test_a_wrong_sweep_is_refused():
     with pytest.raises(UserError, match="unknown sweep 'rates'; choose --sweep from"):
         config_file.load_sweep("configs/mixer_mnist.py", "rates")
+
+
+def test_a_file_on_a_drive_keeps_its_colon(monkeypatch):
+    monkeypatch.setattr(os.path, "splitdrive", ntpath.splitdrive)
+    assert config_file.split_argument("C:\\runs\\a.py:4p4l") == ("C:\\runs\\a.py", "4p4l")
+    assert config_file.split_argument("a.py:4p4l,debug") == ("a.py", "4p4l,debug")
+
+
+def test_a_name_that_is_too_long_is_no_config():
+    with pytest.raises(UserError, match="no config file xxx"):
+        config_file.load_config("x" * 300)

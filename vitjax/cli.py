@@ -1,6 +1,7 @@
 """What the commands share: their flags and config, and errors in one line."""
 
 import contextlib
+import io
 import os
 import platform
 import sys
@@ -74,7 +75,9 @@ class Command:
     @property
     def config_file(self) -> Path:
         """The file that the config is of."""
-        return Path(self._config_source.partition(":")[0])
+        from vitjax import config_file
+
+        return Path(config_file.split_argument(self._config_source)[0])
 
     def run(self, main: Callable[[], int], argv: Sequence[str] | None) -> int:
         """Runs `main()` on a command line (None: this process's); returns the exit code.
@@ -83,6 +86,9 @@ class Command:
         traceback; the environment variable VITJAX_TRACEBACK=1 shows it for all.
         """
         logging.set_verbosity(logging.ERROR)  # Orbax and TFDS chat at the levels below
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # names of files and classes may be no text
+                stream.reconfigure(errors="backslashreplace")
         self.argv = list(sys.argv[1:] if argv is None else argv)
         try:
             try:

@@ -1,5 +1,6 @@
 """Compiled programs are kept, so that a second start is quick."""
 
+import contextlib
 import os
 import platform
 import zlib
@@ -14,9 +15,10 @@ def use_compile_cache() -> None:
     import jax
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(base) / "vitjax" / "xla" / _machine()
-        jax.config.update("jax_compilation_cache_dir", str(folder))
+        with contextlib.suppress(RuntimeError):  # no home: nothing is kept
+            base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+            folder = Path(base) / "vitjax" / "xla" / _machine()
+            jax.config.update("jax_compilation_cache_dir", str(folder))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         # JAX leaves out what compiles within a second, such as a small network's evaluation.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

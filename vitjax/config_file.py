@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.util
+import os
 import traceback
 import types
 from pathlib import Path
@@ -19,7 +20,7 @@ def load_config(name: str) -> ConfigDict:
     FILE is looked for from here, then among the configs that come with vitjax, where vit_digits
     stands for configs/vit_digits.py. Raises UserError for what is no config.
     """
-    file, _, argument = name.partition(":")
+    file, argument = split_argument(name)
     module = _run_file(_find(file))
     if not hasattr(module, "get_config"):
         raise UserError(f"--config={file} defines no get_config(arg)")
@@ -37,6 +38,13 @@ def load_config(name: str) -> ConfigDict:
     if "debug" in words:
         debug(config)
     return config
+
+
+def split_argument(name: str) -> tuple[str, str]:
+    """Returns FILE and ARG of FILE[:ARG], whose FILE may begin with a drive."""
+    drive, rest = os.path.splitdrive(name)
+    file, _, argument = rest.partition(":")
+    return drive + file, argument
 
 
 def load_sweep(file: str, name: str) -> list[dict[str, Any]]:
@@ -81,7 +89,7 @@ def _find(file: str) -> Path:
     if str(Path(file).parent) in (".", "configs"):
         paths += [folder / Path(file).name for folder in shipped]
     for path in paths:
-        if path.is_file():
+        if os.path.isfile(path):  # no error for a name that is too long
             return path
     known = sorted({p.stem for folder in shipped for p in folder.glob("*.py")})
     near = difflib.get_close_matches(Path(file).stem, known, n=3) or known

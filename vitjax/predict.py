@@ -9,7 +9,6 @@ standard error, the rest is done, and the exit code is 1. --attention=OUT.png dr
 looks on the first image.
 """
 
-import io
 import itertools
 import json
 import sys
@@ -43,8 +42,6 @@ def run(argv: Sequence[str] | None = None) -> int:
         import vitjax
 
         use_compile_cache()
-        if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
-            sys.stdout.reconfigure(errors="backslashreplace")
         paths, num_bad = _paths(command.words)
         number = int(step.value) if step.value.isdigit() else step.value
         predictor = vitjax.load(workdir.value, number).predictor
@@ -93,9 +90,14 @@ def _paths(names: list[str]) -> tuple[list[str], int]:
     for name in itertools.chain.from_iterable(map(_listed, names)):
         if not Path(name).is_dir():
             paths.append(name)
-        elif found := image_files(Path(name)):
-            paths += found
-        else:
+            continue
+        try:
+            found = image_files(Path(name))
+        except UserError as error:  # a folder that cannot be read
+            num_bad += _complain(name, error)
+            continue
+        paths += found
+        if not found:
             num_bad += _complain(name, UserError("a folder without images"))
     return paths, num_bad
 

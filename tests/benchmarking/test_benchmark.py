@@ -142,6 +142,7 @@ def test_measures_a_config():
     assert f"vit: {count:,} parameters" in out
 
 
+@pytest.mark.slow
 def test_measures_attention(tmp_path):
     path = tmp_path / "out.json"
     out, _ = benchmark("--suite=attention", "--only=8", "--rounds=1", f"--json={path}")
@@ -149,6 +150,7 @@ def test_measures_attention(tmp_path):
     assert json.loads(path.read_text())["points"][0]["tokens"] == 65
 
 
+@pytest.mark.slow
 def test_measures_a_sweep(monkeypatch):
     monkeypatch.setattr(member_scaling, "STEPS", 5)
     said = []

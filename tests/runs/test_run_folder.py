@@ -1,5 +1,7 @@
 """The files of a run: checkpoints, metrics, config."""
 
+import errno
+import fcntl
 import json
 
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import pytest
 
 from vitjax.config import flatten
 from vitjax.errors import UserError
+from vitjax.runs import lock
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.runs.run_folder import RunFolder
 
@@ -132,7 +135,7 @@ def test_damaged_config(tmp_path, text):
 
 
 def test_damaged_line_in_the_middle(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text('{"step": 4}\nnull\n{"step": 12}\n')
+    (tmp_path / "metrics.jsonl").write_text('{"step": 4, "epoch": 1}\nnull\n{"step": 12, "epoch": 1}\n')
     with pytest.raises(UserError, match=r"metrics\.jsonl line 2 is damaged"):
         RunFolder(tmp_path).metrics()
 
@@ -174,3 +177,32 @@ def test_a_folder_that_cannot_be_locked_is_the_users_mistake(tmp_path):
 def test_a_lost_file_is_the_users_mistake(tmp_path):
     with pytest.raises(UserError, match=r"dataset\.json is damaged; put it back"):
         RunFolder(tmp_path).read("dataset.json", "name")
+
+
+@pytest.mark.parametrize("damaged", [b"\xff\xfe", b"[]", b"{}", b"3"])
+def test_a_line_that_is_no_epoch_is_named(damaged, tmp_path):
+    good = b'{"step": 4, "epoch": 1}\n'
+    (tmp_path / "metrics.jsonl").write_bytes(good + damaged + b"\n" + good)
+    with pytest.raises(UserError, match=r"metrics\.jsonl line 2 is damaged; mend it"):
+        RunFolder(tmp_path).metrics()
+
+
+def test_a_folder_in_place_of_metrics_is_the_users_mistake(tmp_path):
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(UserError, match=r"cannot read .*metrics\.jsonl: Is a directory"):
+        RunFolder(tmp_path).metrics()
+
+
+def test_a_name_that_is_too_long_is_the_users_mistake(tmp_path):
+    with pytest.raises(UserError, match=r"cannot write to --workdir=.*: File name too long"):
+        RunFolder(tmp_path / ("x" * 300))
+
+
+@pytest.mark.parametrize(("number", "free"), [(errno.EWOULDBLOCK, False), (errno.ENOLCK, True)])
+def test_a_file_system_without_locks_keeps_nobody_out(number, free, tmp_path, monkeypatch):
+    def refuse(*args):
+        raise OSError(number, "refused")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (tmp_path / "lock").open("w") as file:
+        assert lock.taken(file) is free

@@ -1,5 +1,6 @@
 """A trained run measured on a split of its data, or on other data of the same classes."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +34,7 @@ class DataPlace(NamedTuple):
     def label(self) -> str:
         """What files on another data set are called after."""
         folder = f"-{Path(self.data_dir).stem}" if self.name in NAMES and self.data_dir else ""
-        return self.name.replace("/", "_") + folder
+        return re.sub("[/:]", "_", self.name) + folder
 
 
 def evaluate(
@@ -42,7 +43,7 @@ def evaluate(
     """Measures the best epoch of a run, writes eval.json and predictions.npz, returns the former.
 
     Those names are of the run's own test split; others have the split's or the data's name behind
-    a hyphen. What training wrote in eval.json stays. Raises UserError or OSError in one line.
+    a hyphen. What training wrote in eval.json stays. Raises UserError in one line.
     """
     place = place or DataPlace()
     predictor, folder = load_predictor(workdir), RunFolder(Path(workdir))

@@ -1,6 +1,5 @@
 """With what a run is computed: versions and hardware."""
 
-import os
 import platform
 from typing import Any
 
@@ -9,6 +8,7 @@ import jax
 from jax.sharding import Mesh
 
 import vitjax
+from vitjax.host import num_cores
 
 
 def provenance(mesh: Mesh) -> dict[str, Any]:
@@ -23,5 +23,5 @@ def versions() -> dict[str, str]:
 
 def hardware(mesh: Mesh) -> str:
     """Returns the devices and the host, as results name them."""
-    host = f"{os.cpu_count()} {platform.machine()} cores"
+    host = f"{num_cores()} {platform.machine()} cores"
     return f"{mesh.size} x {mesh.devices.flat[0].device_kind}, host with {host}"

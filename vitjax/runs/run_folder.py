@@ -26,8 +26,13 @@ class RunFolder:
     """A folder that a run writes to, can be resumed from, and is read from later."""
 
     def __init__(self, path: Path):
+        """Raises UserError for what can be no folder's name."""
         self.path = path
         self._metrics = path / "metrics.jsonl"
+        try:
+            path.exists()
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     @property
     def checkpoints(self) -> Path:
@@ -114,11 +119,15 @@ class RunFolder:
         """
         if not self._metrics.exists():
             return []
-        texts, lines = self._metrics.read_text().splitlines(), []
+        try:
+            texts, lines = self._metrics.read_bytes().splitlines(), []
+        except OSError as error:
+            raise UserError(f"cannot read {self._metrics}: {error.strerror}") from error
         for number, text in enumerate(texts, start=1):
             try:
-                lines.append(dict(json.loads(text)))
-            except (TypeError, ValueError) as error:
+                line = dict(json.loads(text))
+                lines.append(line | {"step": line["step"], "epoch": line["epoch"]})
+            except (KeyError, TypeError, ValueError) as error:
                 if number == len(texts):  # a kill while writing can only hit the last line
                     break
                 raise UserError(f"{self._metrics} line {number} is damaged; mend it") from error

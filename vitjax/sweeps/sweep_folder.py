@@ -134,6 +134,9 @@ def link_best(workdir: Path, name: str) -> str:
         os.symlink(target, partial, target_is_directory=True)
         partial.replace(workdir / "best")
     except (OSError, NotImplementedError):
+        for link in (partial, workdir / "best"):  # an older one would mislead
+            if link.is_symlink():
+                link.unlink()
         files.write(workdir / "best.txt", f"{target.as_posix()}\n")
         return "best.txt"
     return "best"
