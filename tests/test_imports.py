@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import functools
 import graphlib
 import subprocess
 import sys
@@ -63,13 +64,16 @@ ONLY_IN = {  # library: the only files that import it
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
+@functools.cache
 def imports(path):
     """What a file imports, wherever in it, also what only type checkers read."""
+    found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
 
 
 def room(path):

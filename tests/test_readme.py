@@ -85,7 +85,10 @@ def place(tmp_path_factory, digits_run):
     return folder
 
 
-@pytest.mark.parametrize("start", RUN)
+@pytest.mark.parametrize(
+    "start",
+    [pytest.param(s, marks=[pytest.mark.slow] if s.startswith("sweep") else []) for s in RUN],
+)
 def test_commands_run(start, place):
     line = next(
         line for line in MODULE_COMMANDS if f"{line} ".startswith(f"python -m vitjax.{start} ")

@@ -135,7 +135,9 @@ def test_damaged_config(tmp_path, text):
 
 
 def test_damaged_line_in_the_middle(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text('{"step": 4, "epoch": 1}\nnull\n{"step": 12, "epoch": 1}\n')
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"step": 4, "epoch": 1}\nnull\n{"step": 12, "epoch": 1}\n'
+    )
     with pytest.raises(UserError, match=r"metrics\.jsonl line 2 is damaged"):
         RunFolder(tmp_path).metrics()
 

@@ -15,7 +15,7 @@ import weakref
 import jax
 import numpy as np
 import pytest
-from commands import REPO, environment, newest_params, results, scalars
+from commands import REPO, environment, main, newest_params, results, scalars
 
 from vitjax.config import default
 from vitjax.errors import UserError
@@ -273,11 +273,10 @@ def command(*args):
 
 
 def test_wrong_input_is_answered_by_one_line(tmp_path):
-    words = command(f"--workdir={tmp_path}", "--grid=seed=x")
-    done = subprocess.run(words, capture_output=True, text=True, env=environment(), cwd=REPO)
-    assert done.returncode != 0
-    assert "--grid has seed=x" in done.stderr
-    assert "Traceback" not in done.stderr
+    words = ("--config=configs/vit_digits.py:debug", f"--workdir={tmp_path}", "--grid=seed=x")
+    _, err = main(*words, module="vitjax.sweep", code=1)
+    assert "--grid has seed=x" in err
+    assert err.count("\n") == 1
 
 
 GRID = "--grid=optim.learning_rate=1e-3,1e-2;seed=0,1"
