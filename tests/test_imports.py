@@ -206,8 +206,9 @@ def test_commands_live_in_one_process_and_help_does_not_import_jax():
 
 def test_a_system_without_posix_locks_and_affinity_imports_all():
     """As Windows and macOS are: nothing that they lack is asked for before it is needed."""
-    in_a_process(
+    said = in_a_process(
         "import os, sys; sys.modules['fcntl'] = None; del os.sched_getaffinity\n"
         "import vitjax.api, vitjax.sweeps.grid, vitjax.host\n"
-        "assert vitjax.host.num_cores() >= 1"
+        "print(vitjax.host.num_cores() >= 1)"
     )
+    assert said == "True"

@@ -16,8 +16,8 @@ import jax
 import numpy as np
 import pytest
 from commands import REPO, environment, main, newest_params, results, scalars
+from small_runs import quiet, small
 
-from vitjax.config import default
 from vitjax.errors import UserError
 from vitjax.sweeps.grid import train_grid
 from vitjax.sweeps.group import Group
@@ -26,23 +26,6 @@ from vitjax.sweeps.ranking import as_csv, over_seeds, table
 from vitjax.training import setup
 from vitjax.training.run import train_and_evaluate
 from vitjax.training.sharding import make_mesh
-
-
-def small(**changes):
-    """A run of seconds on 120 digits, with dropout and augmentation."""
-    config = default("vit")
-    config.num_epochs = 3
-    config.model.update(patch_size=4, hidden_dim=8, num_layers=1, mlp_dim=16, num_heads=2)
-    config.model.dropout_rate = 0.1
-    config.data.update(name="digits", max_examples=120, batch_size=32)
-    config.data.augment.crop_padding = 1
-    config.optim.learning_rate = 1e-2
-    config.update_from_flattened_dict(changes)
-    return config
-
-
-def quiet(line):
-    del line
 
 
 def sweep(config, overrides, workdir, **options):
