@@ -1,0 +1,35 @@
+"""What a run shows, on a terminal, in a file and in a notebook."""
+
+import sys
+import types
+
+import pytest
+
+from vitjax.training.progress import EpochBar, in_notebook
+
+
+def pretend(monkeypatch, shell):
+    ipython = types.SimpleNamespace(get_ipython=type(shell, (), {}) if shell else lambda: None)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+
+
+@pytest.mark.parametrize(
+    ("shell", "expected"),
+    [
+        ("ZMQInteractiveShell", True),
+        ("Shell", True),
+        ("TerminalInteractiveShell", False),
+        ("", False),
+    ],
+)
+def test_notebooks_are_told_from_terminals(shell, expected, monkeypatch):
+    pretend(monkeypatch, shell)
+    assert in_notebook() is expected
+
+
+@pytest.mark.parametrize(("shell", "shown"), [("ZMQInteractiveShell", True), ("", False)])
+def test_a_bar_is_shown_in_a_notebook_and_not_in_a_file(shell, shown, monkeypatch, capsys):
+    pretend(monkeypatch, shell)
+    with EpochBar(1, 2, 4, 0, 32) as bar:
+        bar.update(2, 0.5, {"loss": 1.25, "accuracy": 0.5})
+    assert ("epoch 1/2" in capsys.readouterr().err) is shown
