@@ -111,7 +111,9 @@ def test_killed_run_resumes_bit_for_bit(finished, tmp_path):
     }
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_signal_saves_and_leaves(tmp_path, number):
     args = (*SMALL, f"--workdir={tmp_path}", "--config.num_epochs=100000")
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -253,6 +255,7 @@ def test_image_folder_and_damaged_image(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_name", ["mixer", "linformer"])
 def test_another_model_by_name(tmp_path, model_name):
     words = [word for word in SMALL if model_name != "mixer" or "num_heads" not in word]

@@ -82,6 +82,7 @@ def test_run_is_evaluated_once(run, tmp_path):
     assert f"evaluating {workdir}" in out
 
 
+@pytest.mark.slow
 def test_data_that_have_moved_are_found_again(tmp_path):
     images = np.random.RandomState(0).randint(0, 256, (60, 8, 8, 1), np.uint8)
     np.savez(tmp_path / "there.npz", train_images=images, train_labels=np.arange(60) % 3)

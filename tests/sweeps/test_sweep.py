@@ -131,6 +131,7 @@ def test_a_finished_sweep_leaves_no_data_behind(tmp_path, monkeypatch):
     assert [each() for each in alive] == [None]
 
 
+@pytest.mark.slow
 def test_diverged_member_is_frozen_and_the_others_are_as_without_it(tmp_path):
     said = []
     config = small(**{"optim.name": "sgd"})
@@ -145,6 +146,7 @@ def test_diverged_member_is_frozen_and_the_others_are_as_without_it(tmp_path):
     assert (tmp_path / "both/best").resolve().name == name
 
 
+@pytest.mark.slow
 def test_halving_drops_the_worse_half_and_says_so(tmp_path):
     said = []
     grid = [{"optim.learning_rate": rate} for rate in (1e-2, 1e-6, 3e-3, 1e-7)]

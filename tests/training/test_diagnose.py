@@ -7,7 +7,7 @@ from vitjax.errors import Diverged
 from vitjax.training.run import train_and_evaluate
 
 
-@pytest.mark.parametrize("remat", [False, True])
+@pytest.mark.parametrize("remat", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_layer_that_overflows_is_named(tmp_path, remat):
     config = debug(default("vit"))
     config.model.update(patch_size=8, hidden_dim=16, mlp_dim=16, num_layers=2, remat=remat)

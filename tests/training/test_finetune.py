@@ -200,6 +200,7 @@ def test_weights_that_are_not_found_leave_no_folder(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_images_are_enlarged_on_the_device(tmp_path):
     config = debug_config()
     config.data.input_size = 16

@@ -100,7 +100,7 @@ def test_a_kill_in_the_first_save_loses_no_weights(finished, tmp_path):
     assert any(line.startswith(f"weights   {finished[0]}") for line in said)
 
 
-@pytest.mark.parametrize("steps_per_call", [1, 3])
+@pytest.mark.parametrize("steps_per_call", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_steps_per_call_does_not_matter(finished, tmp_path, steps_per_call):
     run(small(steps_per_call=steps_per_call), tmp_path)
     assert results(tmp_path) == results(finished[0])
