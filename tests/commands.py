@@ -49,7 +49,10 @@ def main(*args, module="vitjax.main", code=0, cwd=REPO, stdin="", **env):
 
 
 def main_in_process_of_its_own(*args, module="vitjax.main", code=0, cwd=REPO, stdin="", **env):
-    """As `main`, for what depends on how a process begins or ends."""
+    """As `main`, for what depends on how a process begins or ends, and for what trains long.
+
+    The process of the tests compiles quickly, and so computes slowly.
+    """
     done = subprocess.run(
         command(*args, module=module),
         capture_output=True,

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from commands import main
+from commands import main_in_process_of_its_own as main
 
 pytestmark = pytest.mark.slow
 
