@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -65,6 +66,14 @@ def test_a_run_has_what_its_folder_holds(run):
     again = vitjax.load(run.workdir)
     assert again.accuracy == run.accuracy
     assert again.history == run.history
+
+
+def test_a_run_that_is_not_finished_counts_the_parameters_it_has(run, tmp_path):
+    unfinished = shutil.copytree(run.workdir, tmp_path / "run")
+    (unfinished / "eval.json").unlink()
+    found = vitjax.load(unfinished)
+    assert found.accuracy is None
+    assert found.num_params == run.num_params
 
 
 def test_the_model_of_a_run_computes_what_it_predicts(run):

@@ -169,7 +169,8 @@ class Run:
     @property
     def num_params(self) -> int:
         """How many parameters the model has."""
-        return models.num_params(self.variables["params"])
+        result = self._folder.evaluation()  # needs no weights to be read
+        return result["num_params"] if result else models.num_params(self.variables["params"])
 
     @functools.cached_property
     def predictor(self) -> Predictor:

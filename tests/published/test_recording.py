@@ -82,6 +82,13 @@ def test_a_sweep_is_taken_in_with_its_command_but_for_the_places(tmp_path, resul
     assert swept["command"] == "python -m vitjax.sweep --config=c.py '--grid=seed=0,1;num_epochs=1'"
 
 
+def test_a_sweep_begun_in_python_keeps_its_call(tmp_path, results):
+    call = "vitjax.train_grid(config, grid, workdir)"
+    recording.record(make_sweep(tmp_path, call, [member(seed=0)]), results)
+    (swept,) = ledger.sweeps(results)
+    assert swept["command"] == call
+
+
 def test_rows_among_a_sweeps_members_are_taken_in_with_means_over_seeds(tmp_path, results):
     members = [
         member(seed=2, accuracy=0.93),

@@ -110,6 +110,8 @@ def _write(path: Path, content: dict[str, Any]) -> Path:
 
 def _without_places(command: str) -> str:
     """Drops where one machine keeps its data and its runs."""
+    if not command.startswith("python -m "):  # a call in Python
+        return command
     start, words = shlex.split(command)[:3], shlex.split(command)[3:]
     places = ("workdir", "config.data.data_dir", "coordinator")
     return shlex.join([*start, *(word for name, word in option_words(words) if name not in places)])
