@@ -122,11 +122,10 @@ class PartFolder:
         sharding.wait_for_all("dropped")
 
 
-def link_best(workdir: Path, name: str) -> str:
+def link_best(workdir: Path, name: str) -> None:
     """Makes `workdir`/best lead to the folder of the member `name`.
 
-    Where no links can be made, as on a mounted Drive, best.txt names that folder. Returns which of
-    the two it is.
+    Where no links can be made, as on a mounted Drive, best.txt names that folder.
     """
     target, partial = Path("runs") / name, workdir / "best.tmp"
     try:
@@ -138,8 +137,6 @@ def link_best(workdir: Path, name: str) -> str:
             if link.is_symlink():
                 link.unlink()
         files.write(workdir / "best.txt", f"{target.as_posix()}\n")
-        return "best.txt"
-    return "best"
 
 
 def _parts(number: int) -> str:
