@@ -1,10 +1,10 @@
 """What vitjax counts for the rows of ResNet and Swin, and what their author's tool counted."""
 
-import flax.linen as nn
 import jax
 import pytest
 
 from vitjax import models
+from vitjax.models.layers import LayerNorm
 from vitjax.models.resnet import BatchNorm
 from vitjax.published import find, rebuild
 
@@ -16,7 +16,7 @@ def norm_elements(model):
     variables = models.abstract_variables(model, IMAGE)
 
     def is_norm(module, _):
-        return isinstance(module, nn.LayerNorm | BatchNorm)
+        return isinstance(module, LayerNorm | BatchNorm)
 
     def norms(variables, images):
         return model.apply(variables, images, capture_intermediates=is_norm)[1]

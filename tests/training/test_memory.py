@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from commands import main
-from tiny import MESH, SEED, data, recipe
+from tiny import MESH, SEED, recipe
 
+from vitjax.data.on_device import abstract_split
 from vitjax.errors import UserError
 from vitjax.models import create
 from vitjax.training import memory
@@ -26,8 +27,7 @@ def compiled_step(parts=1):
         ),
         MESH,
     )
-    images = jax.ShapeDtypeStruct((16, 64, 64, 1), jnp.uint8)
-    split = data(16)._replace(images=images)
+    split = abstract_split(16, (64, 64, 1))
     order = programs.epoch_order(SEED, np.int32(0))
     state = jax.eval_shape(programs.init, SEED)
     return aot(programs.recipe, (programs.train, (state, SEED, split, order, np.int32(0))))[0]

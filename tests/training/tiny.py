@@ -30,8 +30,9 @@ class Softmax(nn.Module):
 def data(count=13):
     random = np.random.RandomState(0)
     images = random.randint(0, 256, (count, 2, 2, 1), np.uint8)
+    labels = random.randint(0, CLASSES, count)
     return DeviceSplit(
-        jnp.asarray(images), jnp.asarray(random.randint(0, CLASSES, count), jnp.int32)
+        jnp.asarray(images.reshape(count, -1)), jnp.asarray(labels, jnp.int32), (2, 2, 1)
     )
 
 

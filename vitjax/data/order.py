@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from vitjax import prng
+
 _INIT, _ORDER, _AUGMENT, _DROPOUT = range(4)  # independent streams of one seed
 
 
@@ -47,4 +49,4 @@ def dropout_key(seed: jax.Array, step: jax.Array) -> jax.Array:
 
 
 def _stream(seed: jax.Array, stream: int, index: jax.Array | int) -> jax.Array:
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), stream), index)
+    return jax.random.fold_in(jax.random.fold_in(prng.key(seed), stream), index)

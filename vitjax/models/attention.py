@@ -7,54 +7,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vitjax import prng
 from vitjax.errors import UserError
 from vitjax.models import init
-from vitjax.models.dropout import Dropout
+from vitjax.models.attend import attend
+from vitjax.models.dropout import is_zero
 from vitjax.models.layers import Linear
 from vitjax.models.names import check_name
-
-FEW_TOKENS = 32  # up to which XLA's CPU backend multiplies otherwise than above
-
-
-@jax.custom_vjp
-def _product(a: jax.Array, b: jax.Array) -> jax.Array:
-    """a @ b for [..., n, k] and [..., k, m], float32 sums.
-
-    Of the operands of b's gradient it transposes the smaller, where jnp.matmul would transpose the
-    matrix of weights, [..., N, N].
-    """
-    return jnp.matmul(a, b, preferred_element_type=jnp.float32)
-
-
-def _product_forward(a: jax.Array, b: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _product(a, b), (a, b)
-
-
-def _product_backward(
-    operands: tuple[jax.Array, jax.Array], gradient: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    a, b = operands
-    gradient = gradient.astype(a.dtype)
-    by_a = jnp.matmul(gradient, b.swapaxes(-1, -2))
-    if a.size < gradient.size:
-        by_b = jnp.matmul(_transposed(a), gradient)
-    else:
-        by_b = jnp.matmul(_transposed(gradient), a).swapaxes(-1, -2)
-    return by_a, by_b
-
-
-def _transposed(x: jax.Array) -> jax.Array:
-    """[..., n, m] -> [..., m, n], in memory where XLA's product of few tokens on a CPU is slow."""
-    if x.shape[-2] > FEW_TOKENS:
-        return x.swapaxes(-1, -2)
-    return jax.lax.platform_dependent(
-        x,
-        cpu=lambda x: jax.lax.optimization_barrier(x.swapaxes(-1, -2)),
-        default=lambda x: x.swapaxes(-1, -2),
-    )
-
-
-_product.defvjp(_product_forward, _product_backward)
 
 
 class Attend(nn.Module):
@@ -77,11 +36,13 @@ class Attend(nn.Module):
         The bias has a shape that broadcasts to [..., H, N, M].
         """
         q, k, v = q.swapaxes(-3, -2), jnp.moveaxis(k, -3, -1), v.swapaxes(-3, -2)
-        logits = _product(q * q.shape[-1] ** -0.5, k)
-        logits = logits if bias is None else logits + bias
-        weights = jax.nn.softmax(logits).astype(v.dtype)
-        weights = Dropout(self.dropout_rate)(weights, train=train)
-        return _product(weights, v).astype(v.dtype).swapaxes(-3, -2)
+        y = attend(q, k, v, bias, **self._dropout(train))
+        return y.swapaxes(-3, -2)
+
+    def _dropout(self, train: bool) -> dict[str, Any]:
+        if not train or is_zero(self.dropout_rate):
+            return {}
+        return {"key": prng.cheap(self.make_rng("dropout")), "dropout_rate": self.dropout_rate}
 
 
 def _head_dim(width: int, num_heads: int, head_dim: int | None, out_proj: bool) -> int:
@@ -124,10 +85,9 @@ class SelfAttention(nn.Module):
                 check_name(init.INITS, getattr(self, option), f"config.model.{option}")
         linear = functools.partial(Linear, dtype=self.dtype)
         qkv_init = self.qkv_init or self.kernel_init
-        qkv = linear(3 * inner, use_bias=self.qkv_bias, kernel_init=qkv_init, name="qkv")(x)
+        qkv = linear(3 * inner, use_bias=self.qkv_bias, kernel_init=qkv_init, name="qkv")
         q, k, v = (
-            part.reshape(batch, length, self.num_heads, head_dim)
-            for part in jnp.split(qkv, 3, axis=-1)
+            part.reshape(batch, length, self.num_heads, head_dim) for part in qkv.in_parts(x, 3)
         )
         y = Attend(self.dropout_rate)(q, k, v, train=train)
         y = y.reshape(batch, length, inner)
@@ -161,9 +121,8 @@ class LinformerAttention(nn.Module):
         inner = self.num_heads * head_dim
         linear = functools.partial(Linear, kernel_init=self.kernel_init, dtype=self.dtype)
         names = ("query", "key") if self.share_kv else ("query", "key", "value")
-        query, *rest = jnp.split(
-            linear(len(names) * inner, use_bias=self.qkv_bias, name="qkv")(x), len(names), axis=-1
-        )
+        qkv = linear(len(names) * inner, use_bias=self.qkv_bias, name="qkv")
+        query, *rest = qkv.in_parts(x, len(names))
         projected = [
             jnp.einsum("bnd,nk->bkd", tokens, self._projection(f"{name}_projection", length))
             for name, tokens in zip(names[1:], rest, strict=True)

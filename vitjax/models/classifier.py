@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from vitjax.models.dropout import Dropout
-from vitjax.models.layers import Block, Encoder, Head, Layer, Mlp, PatchStem, sincos_2d
+from vitjax.models.layers import Block, Encoder, Head, Layer, LayerNorm, Mlp, PatchStem, sincos_2d
 from vitjax.models.names import check_name
 
 
@@ -87,7 +87,7 @@ class PatchClassifier(nn.Module):
         if self.pool == "cls":
             x = x[:, 0]  # before the norm, which works on each token alone
         if self.final_norm:
-            x = nn.LayerNorm(self.norm_epsilon, dtype=self.dtype, name="final_norm")(x)
+            x = LayerNorm(self.norm_epsilon, dtype=self.dtype, name="final_norm")(x)
         if self.pool == "mean":
             x = jnp.mean(x, axis=1)
         return Head(

@@ -1,6 +1,7 @@
 """The parts that the networks share."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,18 +11,33 @@ import jax.numpy as jnp
 import numpy as np
 
 from vitjax.errors import UserError
-from vitjax.models import init
+from vitjax.models import init, passes
 from vitjax.models.dropout import Dropout
 from vitjax.models.names import check_name, choose
 
 Layer = Callable[..., nn.Module]  # builds a module from a name; tokens [B, N, D] -> [B, N, D]
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "gelu": functools.partial(nn.gelu, approximate=False),  # erf, as torch's default
+    "gelu": passes.gelu,  # by erf, as torch's default
     "gelu_tanh": functools.partial(nn.gelu, approximate=True),
     "relu": nn.relu,
     "tanh": jnp.tanh,
 }
+
+
+class LayerNorm(nn.Module):
+    """Normalises each token, and scales and shifts it by learned numbers."""
+
+    epsilon: float = 1e-5
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., D] -> [..., D]."""
+        width = x.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, width)
+        bias = self.param("bias", nn.initializers.zeros, width)
+        return passes.layer_norm(x.astype(self.dtype), scale, bias, self.epsilon)
 
 
 class Linear(nn.Module):
@@ -32,18 +48,26 @@ class Linear(nn.Module):
     kernel_init: str = "xavier_uniform"
     dtype: Any = jnp.float32
 
-    @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[..., in] -> [..., features]."""
+        kernel, bias = self.parameters(x.shape[-1])
+        return passes.linear(x.astype(self.dtype), kernel) + bias
+
+    @nn.compact
+    def parameters(self, fan_in: int) -> tuple[jax.Array, jax.Array]:
+        """Returns kernel [in, features] and bias [features], in the dtype of the layer."""
         start = init.by_name(self.kernel_init)
-        fan_in = x.shape[-1]
         kernel = self.param("kernel", start.kernel, (fan_in, self.features))
-        # As one matrix: XLA's CPU backend transposes [B, N, D] for the kernel's gradient otherwise.
-        y = jnp.dot(x.reshape(-1, fan_in).astype(self.dtype), kernel.astype(self.dtype))
+        bias = jnp.zeros(self.features)
         if self.use_bias:
             bias = self.param("bias", start.bias(fan_in), (self.features,))
-            y = y + bias.astype(self.dtype)
-        return y.reshape(*x.shape[:-1], self.features)
+        return kernel.astype(self.dtype), bias.astype(self.dtype)
+
+    def in_parts(self, x: jax.Array, num_parts: int) -> list[jax.Array]:
+        """[..., in] -> parts [..., features / num_parts], each laid out as its use wants it."""
+        kernel, bias = self.parameters(x.shape[-1])
+        parts = passes.linear_in_parts(x.astype(self.dtype), kernel, num_parts)
+        return [part + b for part, b in zip(parts, jnp.split(bias, num_parts), strict=True)]
 
 
 class PatchStem(nn.Module):
@@ -66,33 +90,35 @@ class PatchStem(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         """Images [B, H, W, C] -> tokens [B, N, D], N = (H/P) * (W/P)."""
-        batch, height, width, channels = images.shape
+        _, height, width, channels = images.shape
         p = self.patch_size
         if p < 1 or height % p or width % p:
             raise UserError(
                 f"patch_size={p} does not divide an image of {height}x{width} pixels; "
                 "change config.model.patch_size or config.data.image_size"
             )
-        x = images.reshape(batch, height // p, p, width // p, p, channels)
-        x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, -1, p * p * channels)
-        layer_norm = functools.partial(nn.LayerNorm, self.norm_epsilon, dtype=self.dtype)
-        x = layer_norm(name="patch_norm")(x) if self.patch_norm else x
-        x = self._project(x, channels)
+        images = images.astype(self.dtype)
+        kernel, bias = self._parameters(channels)
+        layer_norm = functools.partial(LayerNorm, self.norm_epsilon, dtype=self.dtype)
+        if self.patch_norm:
+            x = passes.linear(layer_norm(name="patch_norm")(passes.patches(images, p)), kernel)
+        else:
+            x = passes.patch_linear(images, kernel, p)
+        x = x + bias
         return layer_norm(name="token_norm")(x) if self.token_norm else x
 
-    def _project(self, x: jax.Array, channels: int) -> jax.Array:
-        """Patches [B, N, P*P*C] -> tokens [B, N, D]."""
+    def _parameters(self, channels: int) -> tuple[jax.Array, jax.Array]:
+        """Returns kernel [P*P*C, D] and bias [D], in the dtype of the layer."""
+        shape = (self.patch_size, self.patch_size, channels)
+        fan_in = math.prod(shape)
         if self.stem == "linear":
-            return Linear(
-                self.hidden_dim, kernel_init=self.kernel_init, dtype=self.dtype, name="embedding"
-            )(x)
+            options = {"kernel_init": self.kernel_init, "dtype": self.dtype}
+            return Linear(self.hidden_dim, **options, name="embedding").parameters(fan_in)
         check_name(("linear", "conv"), self.stem, "config.model.stem")
         start = init.by_name(self.kernel_init)
-        shape = (self.patch_size, self.patch_size, channels, self.hidden_dim)
-        kernel = self.param("kernel", start.kernel, shape)
-        bias = self.param("bias", start.bias(x.shape[-1]), (self.hidden_dim,))
-        kernel = kernel.reshape(-1, self.hidden_dim).astype(self.dtype)
-        return jnp.dot(x.astype(self.dtype), kernel) + bias.astype(self.dtype)
+        kernel = self.param("kernel", start.kernel, (*shape, self.hidden_dim))
+        bias = self.param("bias", start.bias(fan_in), (self.hidden_dim,))
+        return kernel.reshape(fan_in, -1).astype(self.dtype), bias.astype(self.dtype)
 
 
 class Mlp(nn.Module):
@@ -130,7 +156,7 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Tokens [B, ..., D] -> tokens [B, ..., D]."""
         check_name(("pre", "post", "none"), self.norm, "config.model.norm")
-        layer_norm = functools.partial(nn.LayerNorm, self.norm_epsilon, dtype=self.dtype)
+        layer_norm = functools.partial(LayerNorm, self.norm_epsilon, dtype=self.dtype)
         for name, layer in (("mixer", self.mixer), ("mlp", self.mlp)):
             y = layer_norm(name=f"{name}_norm")(x) if self.norm == "pre" else x
             y = layer(name=name)(y, train=train)

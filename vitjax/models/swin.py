@@ -11,7 +11,7 @@ import numpy as np
 from vitjax.errors import UserError
 from vitjax.models import init
 from vitjax.models.attention import Attend
-from vitjax.models.layers import Block, Head, Linear, Mlp, PatchStem
+from vitjax.models.layers import Block, Head, LayerNorm, Linear, Mlp, PatchStem
 
 
 class WindowAttention(nn.Module):
@@ -98,7 +98,7 @@ class PatchMerging(nn.Module):
         x = x.reshape(batch, height // 2, 2, width // 2, 2, dim)
         # Down the columns first, as the published weights have it.
         x = x.transpose(0, 1, 3, 4, 2, 5).reshape(batch, height // 2, width // 2, 4 * dim)
-        x = nn.LayerNorm(self.norm_epsilon, dtype=self.dtype, name="norm")(x)
+        x = LayerNorm(self.norm_epsilon, dtype=self.dtype, name="norm")(x)
         return Linear(
             2 * dim,
             use_bias=False,
@@ -177,7 +177,7 @@ class Swin(nn.Module):
                 name=f"stage_{i}",
             )(x, train=train)
             rates = rates[size:]
-        x = nn.LayerNorm(self.norm_epsilon, dtype=self.dtype, name="final_norm")(x)
+        x = LayerNorm(self.norm_epsilon, dtype=self.dtype, name="final_norm")(x)
         return Head(self.num_classes, **common, name="head")(jnp.mean(x, axis=(1, 2)), train=train)
 
     def _check(self) -> None:

@@ -13,7 +13,7 @@ from vitjax.data import order
 from vitjax.data.on_device import DeviceSplit
 from vitjax.data.order import Order
 from vitjax.training.state import TrainState
-from vitjax.training.step import Recipe, gradients, summed_loss, train_batch
+from vitjax.training.step import Recipe, augment_batch, gather_batch, gradients, summed_loss
 
 
 def first_bad_layer(
@@ -26,16 +26,16 @@ def first_bad_layer(
     def step(seed: Any, data: DeviceSplit, epoch_order: Order, state: TrainState):
         epoch, i = jnp.divmod(state.step, recipe.steps_per_epoch)
         at = jax.tree.map(lambda x: x[i], epoch_order)
-        batch = train_batch(recipe, mesh, seed, data, at, epoch)
+        batch = augment_batch(recipe, mesh, seed, epoch, gather_batch(mesh, data, at))
         key = order.dropout_key(seed, state.step)
         variables = {"params": state.params, **state.model_state}
         outputs: list[jax.Array] = []
 
         def watch(call, args, kwargs, context):
             y = call(*args, **kwargs)
-            if context.method_name == "__call__":
+            if context.method_name in ("__call__", "in_parts"):
                 layers.append("/".join(context.module.path) or "the model")
-                outputs.append(jnp.isfinite(y).all())
+                outputs.append(_all_finite(y))
             return y
 
         with nn.intercept_methods(watch):
@@ -61,6 +61,11 @@ def _in_the_open(recipe: Recipe) -> Recipe:
     if not hasattr(recipe.model, "remat"):
         return recipe
     return dataclasses.replace(recipe, model=recipe.model.clone(remat=False))
+
+
+def _all_finite(outputs: Any) -> jax.Array:
+    """Returns whether all numbers of a layer's outputs are finite."""
+    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(outputs)]).all()
 
 
 def _are_finite(tree: Any) -> dict[str, jax.Array]:

@@ -19,7 +19,7 @@ from vitjax.data import order
 from vitjax.data.augment import Augmentation, normalise, resize
 from vitjax.data.on_device import DeviceSplit
 from vitjax.data.order import Order
-from vitjax.models.attention import FEW_TOKENS
+from vitjax.models.attend import FEW_TOKENS
 from vitjax.runs.weights import merge
 from vitjax.training.finetune import split
 from vitjax.training.losses import Loss
@@ -66,16 +66,29 @@ class Batch(NamedTuple):
     mask: jax.Array  # bool [B], False for padding
 
 
-def train_batch(recipe: Recipe, mesh: Mesh, seed: Any, data: DeviceSplit, at: Order, epoch: Any):
-    """Gathers and augments the examples `at` ([B]) of `epoch`."""
+class Gathered(NamedTuple):
+    """Examples as they lie in the data set."""
+
+    indices: jax.Array  # int32 [B]
+    images: jax.Array  # uint8 [B, H, W, C]
+    labels: jax.Array  # int32 [B]
+    mask: jax.Array  # bool [B], False for padding
+
+
+def gather_batch(mesh: Mesh, data: DeviceSplit, at: Order) -> Gathered:
+    """Gathers the examples `at` ([B])."""
     indices, mask = split_batch(mesh, at)
-    keys = order.example_keys(seed, epoch, indices)
-    labels = data.labels[indices]
-    images = recipe.augmentation.images(keys, data.images[indices], recipe.mean, recipe.std)
+    return Gathered(indices, data.images(indices), data.labels[indices], mask)
+
+
+def augment_batch(recipe: Recipe, mesh: Mesh, seed: Any, epoch: Any, batch: Gathered) -> Batch:
+    """Augments the examples of a batch of `epoch`."""
+    keys = order.example_keys(seed, epoch, batch.indices)
+    images = recipe.augmentation.images(keys, batch.images, recipe.mean, recipe.std)
     images = resize(images, recipe.image_shape)
-    targets = jax.nn.one_hot(labels, recipe.num_classes)
+    targets = jax.nn.one_hot(batch.labels, recipe.num_classes)
     images, targets = recipe.augmentation.batch(keys, images, targets)
-    return split_batch(mesh, Batch(images, targets, labels, mask))
+    return split_batch(mesh, Batch(images, targets, batch.labels, batch.mask))
 
 
 def summed_loss(recipe: Recipe, variables: Any, batch: Batch, key: jax.Array):
@@ -138,10 +151,17 @@ def train_step(
     """
     epoch, i = jnp.divmod(state.step, recipe.steps_per_epoch)
     at = jax.tree.map(lambda x: x[i], epoch_order)
-    batch = train_batch(recipe, mesh, seed, data, at, epoch)
+    batch = augment_batch(recipe, mesh, seed, epoch, gather_batch(mesh, data, at))
     key = order.dropout_key(seed, state.step)
     variables = {"params": state.params, **state.model_state}
     grads, metrics, model_state = gradients(recipe, mesh, variables, batch, key)
+    return update(recipe, state, grads, metrics, model_state)
+
+
+def update(
+    recipe: Recipe, state: TrainState, grads: Any, metrics: Metrics, model_state: Any
+) -> tuple[TrainState, jax.Array]:
+    """Returns what `train_step` does, from a batch's gradient, metrics and next model state."""
     learning, _ = split(state.params, recipe.train_only)
     updates, opt_state = recipe.tx.update(grads, state.opt_state, learning)
     new = optax.apply_updates(learning, updates)
@@ -154,7 +174,8 @@ def train_step(
     ema_params = state.ema_params
     if ema_params is not None:
         ema_params = optax.incremental_update(kept, ema_params, 1 - recipe.ema_decay)
-    old = jax.tree.map(lambda m: jnp.where(i == 0, 0, m), state.metrics)
+    first = state.step % recipe.steps_per_epoch == 0
+    old = jax.tree.map(lambda m: jnp.where(first, 0, m), state.metrics)
     after = TrainState(
         step=state.step + finite,
         params=merge(state.params, kept),
@@ -176,7 +197,7 @@ def evaluate(recipe: Recipe, mesh: Mesh, variables: Any, data: DeviceSplit) -> M
         indices = split_batch(mesh, i * size + jnp.arange(size))
         mask = indices < total
         labels = data.labels[indices]  # an index past the end gives the last example, masked
-        images = normalise(data.images[indices].astype(jnp.float32), recipe.mean, recipe.std)
+        images = normalise(data.images(indices), recipe.mean, recipe.std)
         images = resize(images, recipe.image_shape)
         logits: Any = recipe.model.apply(variables, split_batch(mesh, images))
         targets = jax.nn.one_hot(labels, recipe.num_classes)

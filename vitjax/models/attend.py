@@ -1,0 +1,96 @@
+"""Attention itself: the softmax of products, and its gradient by hand."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from vitjax.models.dropout import drop
+
+FEW_TOKENS = 32  # up to which XLA's CPU backend multiplies otherwise than above
+
+
+def attend(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    bias: jax.Array | None = None,
+    *,
+    key: jax.Array | None = None,
+    dropout_rate: float | jax.Array = 0.0,
+) -> jax.Array:
+    """softmax(q k^T / sqrt(d) + bias) v, with dropout on the weights where a key is given.
+
+    Queries [..., N, d], keys [..., d, M], values [..., M, d] -> [..., N, d]; the bias broadcasts to
+    [..., N, M]. Fewer passes over [..., N, M] than by jax.nn.softmax and JAX's gradient: it is
+    divided by its sums after the product, and the gradient's sums over a row come from the result,
+    as in Flash Attention (https://arxiv.org/abs/2205.14135, B.2).
+    """
+    rate = jnp.asarray(dropout_rate, jnp.float32)
+    return _attend(q * q.shape[-1] ** -0.5, k, v, bias, key, rate)
+
+
+@jax.custom_vjp
+def _attend(q: Any, k: Any, v: Any, bias: Any, key: Any, rate: Any) -> jax.Array:
+    """As `attend`, with queries that are scaled already."""
+    return _forward(q, k, v, bias, key, rate)[0]
+
+
+def _forward(q: Any, k: Any, v: Any, bias: Any, key: Any, rate: Any) -> tuple[jax.Array, tuple]:
+    logits = jnp.matmul(q, k)
+    logits = (logits if bias is None else logits + bias.astype(q.dtype)).astype(jnp.float32)
+    powers = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
+    # Divides after the product, which is smaller.
+    scale = (1 / jnp.sum(powers, axis=-1, keepdims=True)).astype(v.dtype)
+    powers = powers.astype(q.dtype)
+    out = jnp.matmul(_drop(powers, key, rate), v) * scale
+    return out, (q, k, v, bias, key, rate, powers, scale, out)
+
+
+def _drop(x: jax.Array, key: jax.Array | None, rate: jax.Array) -> jax.Array:
+    """Dropout by the same decisions each time."""
+    return x if key is None else drop(x, key, rate, x.shape)
+
+
+def _backward(kept: tuple, gradient: jax.Array) -> tuple:
+    q, k, v, bias, key, rate, powers, scale, out = kept
+    gradient = gradient * scale
+    row_sums = jnp.sum(gradient * out, axis=-1, keepdims=True)
+    by_v = _by_right(_drop(powers, key, rate), gradient)
+    by_weights = jnp.matmul(gradient, v.swapaxes(-1, -2))
+    by_logits = powers * (_drop(by_weights, key, rate) - row_sums)
+    by_q = jnp.matmul(by_logits, k.swapaxes(-1, -2))
+    by_k = _by_right(q, by_logits)
+    by_bias = None if bias is None else _sum_to(by_logits, bias)
+    return by_q, by_k, by_v, by_bias, None, None
+
+
+def _sum_to(x: jax.Array, like: jax.Array) -> jax.Array:
+    """Sums over what was broadcast from `like`'s shape."""
+    x = jnp.sum(x.astype(jnp.float32), axis=tuple(range(x.ndim - like.ndim)))
+    axes = tuple(i for i in range(like.ndim) if like.shape[i] == 1 and x.shape[i] > 1)
+    return jnp.sum(x, axis=axes, keepdims=True).astype(like.dtype)
+
+
+def _by_right(a: jax.Array, gradient: jax.Array) -> jax.Array:
+    """a^T @ gradient, [..., n, k] and [..., n, m] -> [..., k, m].
+
+    Transposes the smaller of the two, where jnp.matmul would transpose the matrix of weights.
+    """
+    if a.size < gradient.size:
+        return jnp.matmul(_transposed(a), gradient)
+    return jnp.matmul(_transposed(gradient), a).swapaxes(-1, -2)
+
+
+def _transposed(x: jax.Array) -> jax.Array:
+    """[..., n, m] -> [..., m, n], in memory where XLA's product of few tokens on a CPU is slow."""
+    if x.shape[-2] > FEW_TOKENS:
+        return x.swapaxes(-1, -2)
+    return jax.lax.platform_dependent(
+        x,
+        cpu=lambda x: jax.lax.optimization_barrier(x.swapaxes(-1, -2)),
+        default=lambda x: x.swapaxes(-1, -2),
+    )
+
+
+_attend.defvjp(_forward, _backward)
