@@ -1,16 +1,20 @@
+import dataclasses
 import functools
+import math
 import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.mlir import ir
 from PIL import Image
 
 from vitjax.data import augment, mix
 from vitjax.data.augment import Augmentation, normalise
+from vitjax.data.lines import Lines, sample
 from vitjax.data.randaugment import rand_augment
-from vitjax.data.warp import resize_box
+from vitjax.data.warp import affine_nearest, rotate, rotation_matrix
 from vitjax.errors import UserError
 
 H, W = 10, 14
@@ -58,18 +62,95 @@ def test_flip(flip, axis):
 
 
 @pytest.mark.parametrize("shape", [(24, 33, 3), (17, 16, 1)])
-def test_rotation_is_pils(shape):
-    image = rng.integers(0, 256, shape, dtype=np.uint8)
-    pil = Image.fromarray(image if shape[-1] == 3 else image[..., 0])
+def test_rotation_by_gather_is_pils(shape):
+    image = jnp.array(rng.integers(0, 256, shape, dtype=np.uint8))
+    pil = Image.fromarray(np.asarray(image if shape[-1] == 3 else image[..., 0]))
     rotate = jax.jit(
-        lambda key, degrees: augment.rotation(key, jnp.float32(image), degrees=degrees)
+        lambda key, degrees: augment.rotation(key, image, degrees=degrees, method="gather")
     )
     for seed, degrees in enumerate([5.0, 15.0, 90.0, 180.0] * 3):
         key = jax.random.key(seed)
-        angle = float(jax.random.uniform(key, minval=-degrees, maxval=degrees))
+        angle = angle_of(key, degrees)
         expected = np.asarray(pil.rotate(angle, Image.Resampling.NEAREST)).reshape(shape)
         differs = np.any(np.asarray(rotate(key, degrees)) != expected, axis=-1)
         assert differs.mean() < 0.005  # a tie of nearest pixels may fall to the other side
+
+
+def angle_of(key, degrees):
+    """The angle that `augment.rotation` draws."""
+    return float(jax.random.uniform(key, minval=-degrees, maxval=degrees))
+
+
+@functools.partial(jax.jit, static_argnames=("largest",))
+def turn(image, degrees, largest):
+    """`rotate`, with the mirroring that it leaves to others."""
+    image, mirrors = rotate(image, degrees, largest=largest)
+    rows, columns = Lines.all(image.shape[0]), Lines.all(image.shape[1])
+    if mirrors:
+        rows, columns = rows.mirrored(mirrors[0]), columns.mirrored(mirrors[1])
+    return sample(image, rows, columns)
+
+
+def assert_moved(result, degrees, *, off):
+    """Each pixel of `result`, an image of 1 + its place, is within `off` of where PIL reads it."""
+    height, width, _ = result.shape
+    centre = np.array([height / 2, width / 2])
+    place = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), -1)
+    y, x = np.moveaxis(place + 0.5 - centre, -1, 0)
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    exact = np.stack([sin * x + cos * y, cos * x - sin * y], -1) + centre - 0.5
+    filled = (result > 0).all(axis=-1)
+    np.testing.assert_array_equal(filled, (result > 0).any(axis=-1))
+    assert np.linalg.norm((result - 1 - exact)[filled], axis=-1).max() < off
+    inside = (exact >= off) & (exact <= np.array([height, width]) - 1 - off)
+    assert filled[inside.all(axis=-1)].all()
+    read = [tuple(pixel) for pixel in result[filled]]
+    assert len(read) == len(set(read))  # no pixel twice
+
+
+@pytest.mark.parametrize(
+    ("shape", "largest", "off"),
+    [((40, 40), 180, 1.12), ((41, 41), 45, 1.12), ((24, 33), 45, 1.12), ((24, 33), 180, 1.42)],
+)
+def test_shears_turn_each_pixel_to_near_its_place(shape, largest, off):
+    image = 1 + np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)
+    for degrees in (*np.linspace(-largest, largest, 41), 1.0):
+        result = np.asarray(turn(jnp.float32(image), degrees, largest))
+        assert_moved(result, degrees, off=off)
+        if abs(degrees) < 1e-6:
+            np.testing.assert_array_equal(result, image)
+        as_bytes = turn(jnp.uint8(image), degrees, largest)
+        np.testing.assert_array_equal(as_bytes, result)
+
+
+def test_shears_turn_by_multiples_of_90_degrees_exactly():
+    square = rng.integers(0, 256, (13, 13, 5), dtype=np.uint8)  # 5 channels: two words a pixel
+    for quarters in (-2, -1, 0, 1, 2):
+        result = turn(jnp.array(square), 90.0 * quarters, 180)
+        np.testing.assert_array_equal(result, np.rot90(square, quarters))
+    np.testing.assert_array_equal(turn(jnp.array(noise), 180.0, 180), np.rot90(noise, 2))
+
+
+@pytest.mark.parametrize("degrees", [20.0, 90.0])
+def test_rotation_is_by_shears_unless_gather_is_asked_for(degrees):
+    images = {
+        method: Augmentation(rotation_degrees=degrees, rotation_method=method).images(
+            batch_keys, jnp.array(batch), (0.0,) * 3, (1 / 255,) * 3
+        )
+        for method in ("shears", "gather")
+    }
+    for i, key in enumerate(batch_keys):
+        key, one = jax.random.fold_in(key, 1), jnp.array(batch[i])
+        angle = angle_of(key, degrees)
+        by_gather = affine_nearest(one, rotation_matrix(angle, H, W))
+        np.testing.assert_allclose(images["gather"][i], by_gather, atol=1e-3)
+        np.testing.assert_allclose(images["shears"][i], turn(one, angle, degrees), atol=1e-3)
+
+
+def test_a_traced_angle_may_be_any():
+    key, one = jax.random.key(3), jnp.array(noise)
+    result = jax.jit(lambda degrees: augment.rotation(key, one, degrees=degrees))(170.0)
+    np.testing.assert_array_equal(result, turn(one, angle_of(key, 170.0), 180))
 
 
 def bilinear(image, top, left, height, width):
@@ -88,9 +169,15 @@ def bilinear(image, top, left, height, width):
     return result
 
 
+@jax.jit
+def resize_box(image, top, left, height, width):
+    rows, columns = Lines.all(H).stretched(top, height), Lines.all(W).stretched(left, width)
+    return sample(image, rows, columns)
+
+
 @pytest.mark.parametrize("box", [(0, 0, H, W), (3, 5, 4, 7), (9, 13, 1, 1), (2, 0, 8, 3)])
-def test_resize_box(box):
-    ours = jax.jit(resize_box)(jnp.float32(noise), *box)
+def test_resized_box(box):
+    ours = resize_box(noise, *box)
     np.testing.assert_allclose(ours, bilinear(noise, *box), atol=1e-3)
     if box == (0, 0, H, W):
         np.testing.assert_array_equal(ours, noise)
@@ -202,7 +289,9 @@ def test_images_do_not_depend_on_their_place_in_the_batch():
     np.testing.assert_array_equal(everything(batch_keys[order], batch[order]), results[order])
 
 
-def test_images_go_through_the_documented_order():
+@pytest.mark.parametrize("left_out", ["rand_augment_ops", "resized_crop_scale"])
+def test_images_go_through_the_documented_order(left_out):
+    # One of the two: RandAugment rounds, where the last bit of a resized pixel shows.
     @jax.jit
     def by_hand(key, image):
         key = [jax.random.fold_in(key, place) for place in range(7)]
@@ -210,16 +299,52 @@ def test_images_go_through_the_documented_order():
         image = augment.rotation(key[1], image, degrees=15)
         image = augment.horizontal_flip(key[2], image)
         image = augment.vertical_flip(key[3], image)
-        image = augment.random_resized_crop(key[4], image, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3))
-        image = rand_augment(key[5], image, num_ops=2, magnitude=9)
+        if left_out != "resized_crop_scale":
+            scale, ratio = (0.5, 1.0), (3 / 4, 4 / 3)
+            image = augment.random_resized_crop(key[4], image, scale=scale, ratio=ratio)
+        if left_out != "rand_augment_ops":
+            image = rand_augment(key[5], image, num_ops=2, magnitude=9)
         value = 255 * jnp.array(MEAN)
         image = augment.random_erasing(key[6], image, probability=0.5, value=value)
         return normalise(image, MEAN, STD)
 
-    results = everything(batch_keys, batch)
+    off = getattr(Augmentation(), left_out)
+    options = dataclasses.replace(EVERYTHING, **{left_out: off})
+    results = jax.jit(lambda keys, images: options.images(keys, images, MEAN, STD))(
+        batch_keys, batch
+    )
     for i in range(len(batch)):
         expected = by_hand(batch_keys[i], jnp.float32(batch[i]))
         np.testing.assert_allclose(results[i], expected, atol=1e-5)
+
+
+def gathers(options, platform):
+    """Shapes of what a device of this platform would gather from, or scatter to, by an example."""
+
+    def both(keys, images, targets):
+        return options.batch(keys, options.images(keys, images, MEAN, STD), targets)
+
+    traced = jax.jit(both).trace(batch_keys, batch, jnp.eye(len(batch)))
+    module = traced.lower(lowering_platforms=(platform,)).compiler_ir()
+    found = []
+
+    def visit(op):
+        if "gather" in op.name or "scatter" in op.name:
+            found.append(tuple(op.operands[0].type.shape))
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(visit)
+    return found
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_no_pixel_is_gathered_but_by_the_method_gather(platform):
+    options = dataclasses.replace(EVERYTHING, mixup_alpha=0.2, cutmix_alpha=1.0)
+    shapes = gathers(options, platform)
+    assert max(map(math.prod, shapes), default=0) < batch[..., 0].size / 2
+    assert (len(batch), H * W, 3) in gathers(
+        dataclasses.replace(options, rotation_method="gather"), platform
+    )
 
 
 def test_one_option_leaves_the_draws_of_another():
@@ -288,6 +413,7 @@ WHOLE, NUMBER = "a whole number, 0 or more", "a number, 0 or more"
         ("vertical_flip", "yes", "True or False"),
         ("rotation_degrees", -5, "a number in [0, 180]"),
         ("rotation_degrees", float("nan"), "a number in [0, 180]"),
+        ("rotation_method", "bilinear", "one of shears, gather"),
         ("resized_crop_scale", (0.5,), "() or (low, high) with 0 < low <= high <= 1"),
         ("resized_crop_scale", (0.5, 1.5), "() or (low, high) with 0 < low <= high <= 1"),
         ("resized_crop_scale", (0.0, 0.5), "() or (low, high) with 0 < low <= high <= 1"),

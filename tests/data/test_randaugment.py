@@ -1,9 +1,12 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
+from vitjax.data import randaugment
 from vitjax.data.randaugment import OPERATIONS, apply_operation, magnitudes, rand_augment
 from vitjax.errors import UserError
 
@@ -12,6 +15,7 @@ GEOMETRIC = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 EXACT = ("Identity", "TranslateX", "TranslateY", "Posterize", "Solarize", "Equalize")
 UNSIGNED = ("Identity", "Posterize", "Solarize", "AutoContrast", "Equalize")
 
+by_gather = jax.jit(functools.partial(apply_operation, method="gather"))
 apply = jax.jit(apply_operation)
 apply_all = jax.jit(jax.vmap(apply_operation, in_axes=(None, 0, 0)))
 
@@ -76,7 +80,8 @@ def table(name, height, width):
 
 
 def assert_like_pil(image, name, magnitude):
-    ours = apply(jnp.float32(image), OPERATIONS.index(name), jnp.float32(magnitude))
+    operation = by_gather if name == "Rotate" else apply
+    ours = operation(jnp.float32(image), OPERATIONS.index(name), jnp.float32(magnitude))
     expected = by_pil(image, name, magnitude).astype(np.float32)
     difference = np.abs(ours - expected)
     if name in GEOMETRIC:  # a tie of nearest pixels may fall to the other side
@@ -96,6 +101,44 @@ def test_operation_is_pils(name, channels):
         assert_like_pil(noise(channels), name, magnitude)
         if name not in UNSIGNED:
             assert_like_pil(noise(channels), name, -magnitude)
+
+
+@pytest.mark.parametrize("shape", [(HEIGHT, WIDTH), (32, 32)])
+@pytest.mark.parametrize("magnitude_bin", [0, 1, 9, 30])
+def test_shears_and_gather_give_the_same_bits(magnitude_bin, shape):
+    image = jnp.float32(noise(3, shape=shape))
+    by_shears = jax.jit(functools.partial(apply_operation, largest=magnitude_bin))
+    strengths = magnitudes(magnitude_bin, *shape)
+    for op, name in enumerate(OPERATIONS):
+        for sign in (1,) if name in UNSIGNED else (1, -1):
+            if name != "Rotate":
+                args = image, op, sign * strengths[op]
+                np.testing.assert_array_equal(by_shears(*args), by_gather(*args), name)
+
+
+def test_rotation_by_shears_is_within_a_pixel_of_pils_each_way():
+    y, x = np.meshgrid(np.arange(HEIGHT), np.arange(WIDTH), indexing="ij")
+    image = np.stack([y, x, np.full_like(x, 255)], axis=-1).astype(np.uint8)
+    for degrees in (-30.0, -9.0, 0.0, 1.0, 17.0, 30.0):
+        ours = np.asarray(apply(jnp.float32(image), OPERATIONS.index("Rotate"), degrees))
+        exact = by_pil(image, "Rotate", degrees).astype(np.float32)
+        both = (ours[..., 2] == 255) & (exact[..., 2] == 255)
+        assert both.mean() > 0.95 * (exact[..., 2] == 255).mean()
+        assert np.abs(ours - exact)[both].max() <= 1
+        if degrees == 0:
+            np.testing.assert_array_equal(ours, image)
+
+
+def test_equalize_counts_and_looks_up_alike_by_products():
+    values = jnp.int32(noise(3, shape=(40, 40)))
+    counts = randaugment.count(values)
+    expected = [np.bincount(np.asarray(values[..., i]).ravel(), minlength=256) for i in range(3)]
+    np.testing.assert_array_equal(counts, expected)
+    np.testing.assert_array_equal(randaugment.count_by_products(values), expected)
+    table = jnp.float32(np.random.default_rng(1).integers(0, 256, (3, 256)))
+    looked_up = np.stack([table[i][values[..., i]] for i in range(3)], axis=-1)
+    np.testing.assert_array_equal(randaugment.look_up(values, table), looked_up)
+    np.testing.assert_array_equal(randaugment.look_up_by_products(values, table), looked_up)
 
 
 @pytest.mark.parametrize("name", ["AutoContrast", "Equalize", "Contrast"])

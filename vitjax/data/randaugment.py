@@ -1,15 +1,25 @@
 """RandAugment (https://arxiv.org/abs/1909.13719) on the device, image by image.
 
 The operations, their strengths and their rounding are those of `torchvision.transforms.RandAugment`
-on a PIL image, with nearest interpolation and fill 0. A vmapped `lax.switch` would compute all
-fourteen operations, so they share work here: one gather serves the six geometric ones and one blend
-serves the four enhancements.
+on a PIL image, with nearest interpolation and fill 0 (Rotate by the method "gather"). A vmapped
+`lax.switch` would compute all fourteen operations, so they share work here: three shears, or one
+gather, serve the six geometric ones and one blend serves the four enhancements.
 """
+
+import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from vitjax.data.warp import affine_nearest, rotation_matrix
+from vitjax.data.warp import (
+    Shear,
+    affine_nearest,
+    rotation_matrix,
+    rotation_reach,
+    rotation_shears,
+    shear,
+)
 from vitjax.errors import UserError
 
 OPERATIONS = (
@@ -29,18 +39,26 @@ OPERATIONS = (
     "Equalize",
 )
 MAX_MAGNITUDE = 30  # torchvision's num_magnitude_bins - 1
+METHODS = ("shears", "gather")  # how images are turned: `warp.rotate`, `warp.affine_nearest`
 
 _SIGNED = tuple(name in OPERATIONS[1:10] for name in OPERATIONS)  # ShearX to Sharpness
+_SHEAR, _TRANSLATE, _ROTATE = 0.3, 150 / 331, 30  # at MAX_MAGNITUDE: share, share, degrees
 _KIND = (0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 4, 5)  # which case of apply_operation holds each
 
 
 def rand_augment(
-    key: jax.Array, image: jax.Array, *, num_ops: int = 2, magnitude: int | jax.Array = 9
+    key: jax.Array,
+    image: jax.Array,
+    *,
+    num_ops: int = 2,
+    magnitude: int | jax.Array = 9,
+    method: str = "shears",
 ) -> jax.Array:
     """Applies `num_ops` operations, each drawn from all, to an image [H, W, C] in [0, 255].
 
     `magnitude` in [0, 30] is shared by all operations; a signed one is negated half of the time.
-    The result holds whole numbers; other values are rounded first.
+    The result holds whole numbers; other values are rounded first. The `method` that rotates is
+    "shears", a pixel off at most each way, or "gather", torchvision's, slow on TPUs.
     """
     height, width, channels = image.shape
     if channels not in (1, 3):
@@ -49,11 +67,13 @@ def rand_augment(
             "set config.data.augment.rand_augment_ops=0."
         )
     strengths = magnitudes(magnitude, height, width)
+    largest = MAX_MAGNITUDE if isinstance(magnitude, jax.Array) else magnitude
 
     def step(image, draw):  # two uniform draws: which operation, which sign
         op = jnp.floor(draw[0] * len(OPERATIONS)).astype(jnp.int32)
         negate = jnp.array(_SIGNED)[op] & (draw[1] < 0.5)
-        return apply_operation(image, op, jnp.where(negate, -strengths[op], strengths[op])), None
+        strength = jnp.where(negate, -strengths[op], strengths[op])
+        return apply_operation(image, op, strength, largest=largest, method=method), None
 
     return jax.lax.scan(step, jnp.round(image), jax.random.uniform(key, (num_ops, 2)))[0]
 
@@ -65,18 +85,33 @@ def magnitudes(magnitude: int | jax.Array, height: int, width: int) -> jax.Array
     less 1, posterize in bits kept, solarize as a grey level; 0 where there is no strength.
     """
     part = jnp.asarray(magnitude, jnp.float32) / MAX_MAGNITUDE
-    translate = part * jnp.array([width, height]) * (150 / 331)
-    zero, shear, enhance = 0 * part, 0.3 * part, 0.9 * part
-    geometric = [shear, shear, translate[0], translate[1], 30 * part]
+    translate = part * jnp.array([width, height]) * _TRANSLATE
+    zero, slope, enhance = 0 * part, _SHEAR * part, 0.9 * part
+    geometric = [slope, slope, translate[0], translate[1], _ROTATE * part]
     points = [8 - jnp.round(4 * part), 255 * (1 - part), zero, zero]
     return jnp.stack([zero, *geometric, *[enhance] * 4, *points])
 
 
-def apply_operation(image: jax.Array, op: jax.Array, magnitude: jax.Array) -> jax.Array:
-    """Applies OPERATIONS[op] to an image [H, W, C] of whole numbers in [0, 255] -> the same."""
+def apply_operation(
+    image: jax.Array,
+    op: jax.Array,
+    magnitude: jax.Array,
+    *,
+    largest: int = MAX_MAGNITUDE,
+    method: str = "shears",
+) -> jax.Array:
+    """Applies OPERATIONS[op] to an image [H, W, C] of whole numbers in [0, 255] -> the same.
+
+    `magnitude` is at most the strength that `magnitudes` gives for `largest`.
+    """
     height, width, _ = image.shape
+    if method == "gather":
+        moved = affine_nearest(image, _matrix(op, magnitude, height, width))
+    else:
+        shears = _shears(op, magnitude, height, width)
+        moved = shear(image.astype(jnp.uint8), shears, _reach(largest, height, width))
     cases = (
-        affine_nearest(image, _matrix(op, magnitude, height, width)),
+        moved.astype(image.dtype),
         _enhance(image, op, 1 + magnitude),
         _posterize(image, magnitude),
         jnp.where(image < magnitude, image, 255 - image),  # solarize
@@ -84,6 +119,32 @@ def apply_operation(image: jax.Array, op: jax.Array, magnitude: jax.Array) -> ja
         _equalize(image),
     )
     return jax.lax.select_n(jnp.array(_KIND)[op], *cases)
+
+
+def _shears(
+    op: jax.Array, magnitude: jax.Array, height: int, width: int
+) -> tuple[Shear, Shear, Shear]:
+    """Shears along x, y and x of a geometric operation; the identity for any other."""
+
+    def of(name: str, value: jax.Array) -> jax.Array:
+        return jnp.where(op == OPERATIONS.index(name), value, 0.0)
+
+    turn_x, turn_y = rotation_shears(of("Rotate", magnitude), height, width)
+    shift = -jnp.trunc(magnitude)
+    along_y = Shear(turn_y.slope + of("ShearY", magnitude), turn_y.offset + of("TranslateY", shift))
+    along_x = Shear(turn_x.slope + of("ShearX", magnitude), turn_x.offset + of("TranslateX", shift))
+    return turn_x, along_y, along_x
+
+
+def _reach(magnitude: int, height: int, width: int) -> tuple[int, int, int]:
+    """How far each of these shears moves a line at most."""
+    part = magnitude / MAX_MAGNITUDE
+    turn_x, turn_y = rotation_reach(_ROTATE * part, height, width)
+    along_x, along_y = (
+        max(turn, math.ceil(_SHEAR * part * across), math.ceil(_TRANSLATE * part * along))
+        for turn, across, along in ((turn_x, height, width), (turn_y, width, height))
+    )
+    return turn_x, along_y, along_x
 
 
 def _matrix(op: jax.Array, magnitude: jax.Array, height: int, width: int) -> jax.Array:
@@ -102,9 +163,9 @@ def _matrix(op: jax.Array, magnitude: jax.Array, height: int, width: int) -> jax
 def _enhance(image: jax.Array, op: jax.Array, factor: jax.Array) -> jax.Array:
     """Brightness, Color, Contrast or Sharpness: moves away from an image without that quality."""
     grey = _luminance(image)
-    count = image.shape[0] * image.shape[1]
+    num_pixels = image.shape[0] * image.shape[1]
     total = jnp.sum(grey.astype(jnp.int32))  # of integers, so that no order of summing shows
-    mean = ((2 * total + count) // (2 * count)).astype(image.dtype)
+    mean = ((2 * total + num_pixels) // (2 * num_pixels)).astype(image.dtype)
     without = jax.lax.select_n(
         jnp.clip(op - OPERATIONS.index("Brightness"), 0, 3),
         jnp.zeros_like(image),
@@ -150,15 +211,53 @@ def _autocontrast(image: jax.Array) -> jax.Array:
 
 def _equalize(image: jax.Array) -> jax.Array:
     """Flattens each channel's histogram as PIL's ImageOps.equalize; few values stay as they are."""
-    channels = image.shape[-1]
-    values = image.reshape(-1, channels).astype(jnp.int32)
-    histogram = jnp.zeros((256, channels), jnp.int32).at[values, jnp.arange(channels)].add(1)
-    below = jnp.cumsum(histogram, axis=0) - histogram  # pixels of a smaller value
-    step = jnp.take_along_axis(below, jnp.max(values, axis=0)[None], axis=0) // 255
+    values = image.astype(jnp.int32)
+    histogram = _by_platform(count, count_by_products, values)  # [C, 256]
+    below = jnp.cumsum(histogram, axis=1) - histogram  # pixels of a smaller value
+    levels = jnp.arange(256)
+    brightest = jnp.max(values, axis=(0, 1))[:, None]
+    step = jnp.sum(jnp.where(levels < brightest, histogram, 0), axis=1, keepdims=True) // 255
     table = jnp.minimum(_floor_divide(below + step // 2, jnp.maximum(step, 1)), 255)
-    table = jnp.where(step > 0, table, jnp.arange(256)[:, None])
-    equalized = jnp.take_along_axis(table, values, axis=0, mode="clip")
-    return equalized.reshape(image.shape).astype(image.dtype)
+    table = jnp.where(step > 0, table, levels).astype(image.dtype)
+    return _by_platform(look_up, look_up_by_products, values, table)
+
+
+def _by_platform(on_cpu: Callable, elsewhere: Callable, *args: jax.Array) -> jax.Array:
+    """Two ways to the same bits: other devices scatter and gather single values slowly."""
+    return jax.lax.platform_dependent(*args, cpu=on_cpu, default=elsewhere)
+
+
+def count(values: jax.Array) -> jax.Array:
+    """How often each of 256 values is in each channel: [H, W, C] -> int32 [C, 256]."""
+    channels = jnp.arange(values.shape[-1])
+    return jnp.zeros((len(channels), 256), jnp.int32).at[channels, values].add(1)
+
+
+def count_by_products(values: jax.Array) -> jax.Array:
+    """As `count`, without a scatter."""
+    high, low = _digits(values)
+    return jnp.einsum("yxci,yxcj->cij", high, low).astype(jnp.int32).reshape(-1, 256)
+
+
+def look_up(values: jax.Array, table: jax.Array) -> jax.Array:
+    """Values [H, W, C] in [0, 256), each replaced by what its channel's table [C, 256] holds."""
+    return table[jnp.arange(len(table)), values]
+
+
+def look_up_by_products(values: jax.Array, table: jax.Array) -> jax.Array:
+    """As `look_up`, without a gather."""
+    high, low = _digits(values)
+    return jnp.sum(jnp.einsum("cij,yxci->yxcj", table.reshape(-1, 16, 16), high) * low, axis=-1)
+
+
+def _digits(values: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """One-hot upper and lower 4 bits [H, W, C, 16] of values, for products of whole numbers.
+
+    Up to 256 they are exact in any precision, and so are their sums in float32.
+    """
+    levels = jnp.arange(16)
+    high, low = (digit[..., None] == levels for digit in (values // 16, values % 16))
+    return high.astype(jnp.float32), low.astype(jnp.float32)
 
 
 def _floor_divide(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -1,33 +1,189 @@
-"""Shifts, affine maps and boxes of images: where each pixel is read from, as gathers."""
+"""Rotations and shears of images: of whole lines of pixels, or exactly by a gather.
+
+Devices other than CPUs gather single pixels slowly (a TPU moves 200 times the bytes): shears move
+lines of pixels as a whole, and only `affine_nearest` looks each pixel up by its own index.
+"""
+
+import functools
+import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-_ONE = 1 << 16  # one pixel in the fixed-point coordinates of affine_nearest
+_ONE = 1 << 16  # one pixel in the fixed-point coordinates of an affine map
+_RADIX = 4  # slices that each step of a move chooses from: 2 bits of the distance
 
 
-def take_pixels(image: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """Image [H, W, C] at integer rows and columns (broadcast to [h, w]) -> [h, w, C]; 0 outside."""
+class Shear(NamedTuple):
+    """Line i (a row or a column) is read from floor(slope * (i + 1/2) + offset + 1/2) further on.
+
+    In steps of 1/65536 pixel, as in `affine_nearest`, so that ties fall alike on any device.
+    """
+
+    slope: jax.Array | float
+    offset: jax.Array | float
+
+    def distances(self, lines: jax.Array) -> jax.Array:
+        """Numbers of lines -> how many pixels further on each is read from, both int32 [N]."""
+        start = self.offset + 0.5 * (1 + self.slope)
+        fixed = jnp.floor(jnp.stack([jnp.asarray(self.slope), start]) * _ONE + 0.5)
+        by_line, origin = fixed.astype(jnp.int32)
+        return (origin + by_line * lines) >> 16
+
+
+def rotate(
+    image: jax.Array, degrees: jax.Array, *, largest: float
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    """Turns an image [H, W, C] counter-clockwise about its centre by up to `largest` degrees.
+
+    By quarter turns (half turns unless it is square), which are exact, and three shears for the
+    rest of the angle: each pixel moves as a whole to within 1.12 pixels of its place (1.42 where
+    the rest may exceed 45 degrees), and none is lost or doubled inside. 0 outside.
+
+    Returns float32 [H, W, C] and whether its rows and whether its columns are still to be mirrored,
+    which `lines.sample` does at no cost; () where neither is.
+    """
+    height, width, _ = image.shape
+    planes = _to_planes(image)
+    step = 90 if height == width else 180
+    mirrors: tuple[jax.Array, ...] = ()
+    if largest > step / 2:
+        turns = jnp.round(degrees / step).astype(jnp.int32)
+        quarters = turns * (step // 90) % 4
+        mirrors = ((quarters == 1) | (quarters == 2), quarters >= 2)
+        degrees = degrees - step * turns
+        if step == 90:  # a quarter turn transposes, then mirrors, which turns the rest about
+            degrees = jnp.where(quarters % 2 == 1, -degrees, degrees)
+            planes = jnp.where(quarters % 2 == 1, planes.swapaxes(1, 2), planes)
+    along_x, along_y = rotation_shears(degrees, height, width)
+    reach = rotation_reach(min(largest, step / 2), height, width)
+    planes = _shear(planes, (along_x, along_y, along_x), (*reach, reach[0]))
+    return _to_image(planes, image), mirrors
+
+
+def shear(
+    image: jax.Array, shears: tuple[Shear, Shear, Shear], reach: tuple[int, int, int]
+) -> jax.Array:
+    """Shears an image [H, W, C] along x, then y, then x; 0 outside.
+
+    No line may move by more than the shear's `reach`.
+    """
+    return _to_image(_shear(_to_planes(image), shears, reach), image)
+
+
+def rotation_shears(degrees: jax.Array, height: int, width: int) -> tuple[Shear, Shear]:
+    """Shears along x and y; along x, y and x again they turn counter-clockwise about the centre."""
+    angle = jnp.deg2rad(degrees)
+    by_row, by_column = -jnp.tan(angle / 2), jnp.sin(angle)
+    return Shear(by_row, -by_row * height / 2), Shear(by_column, -by_column * width / 2)
+
+
+def rotation_reach(degrees: float, height: int, width: int) -> tuple[int, int]:
+    """How far those shears move a line at most, for angles up to `degrees` (at most 90)."""
+    angle = math.radians(degrees)
+    along_x = math.ceil(math.tan(angle / 2) * height / 2)
+    return along_x, math.ceil(math.sin(angle) * (width / 2 + along_x))
+
+
+def _shear(
+    planes: jax.Array, shears: tuple[Shear, Shear, Shear], reach: tuple[int, int, int]
+) -> jax.Array:
+    """The three passes over planes [P, H, W]; between them, `reach[0]` columns more each side."""
+    _, height, width = planes.shape
+    first, second, third = shears
+    margin = reach[0]
+    rows, columns = jnp.arange(height), jnp.arange(-margin, width + margin)
+    planes = _move(planes, first.distances(rows)[:, None], reach[0], 2, margin)
+    planes = _move(planes, second.distances(columns), reach[1], 1, 0)
+    return _move(planes, third.distances(rows)[:, None], reach[2], 2, -margin)
+
+
+def _move(planes: jax.Array, distances: jax.Array, reach: int, axis: int, margin: int) -> jax.Array:
+    """Reads lines of [P, H, W] `distances` (up to `reach` either way) further on along an axis.
+
+    The result has `margin` pixels more at both ends; what is read outside the lines is 0. Digit by
+    digit of the distance, the highest first, each step chooses from slices that lie that far apart.
+    """
+    length = planes.shape[axis] + 2 * margin
+    distances = jnp.clip(distances, -reach, reach) + reach
+
+    def steps(planes: jax.Array, distances: jax.Array, *, keep: bool) -> jax.Array:
+        before, left = margin + reach, 2 * reach  # pixels to add in front; distance left
+        while left:
+            count = min(_RADIX, left + 1)
+            gap = (left + 1) // count
+            digit = jnp.minimum(distances // gap, count - 1)
+            distances, left = distances - gap * digit, left - gap * (count - 1)
+            size = length + left
+            if keep and left:
+                size = max(size, planes.shape[axis])
+            planes = _pad(planes, before, size + gap * (count - 1), axis)
+            slices = [
+                jax.lax.slice_in_dim(planes, gap * i, gap * i + size, axis=axis)
+                for i in range(count)
+            ]
+            planes = jax.lax.select_n(jnp.broadcast_to(digit, slices[0].shape), *slices)
+            before = 0
+        return planes
+
+    # XLA for a TPU reads an array once for all slices of it padded, but once for each plain slice,
+    # so there the size is kept; for a CPU it vectorises plain slices only.
+    return jax.lax.platform_dependent(
+        planes,
+        distances,
+        tpu=functools.partial(steps, keep=True),
+        default=functools.partial(steps, keep=False),
+    )
+
+
+def _pad(planes: jax.Array, before: int, size: int, axis: int) -> jax.Array:
+    """Zeros (or fewer pixels, where negative) in front and behind, to a size along the axis."""
+    padding = [(0, 0, 0)] * planes.ndim
+    padding[axis] = (before, size - before - planes.shape[axis], 0)
+    return jax.lax.pad(planes, jnp.zeros((), planes.dtype), padding)
+
+
+def _to_planes(image: jax.Array) -> jax.Array:
+    """Image [H, W, C] -> planes [P, H, W]: uint8 as words of 4 channels, else one per channel."""
     height, width, channels = image.shape
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    index = jnp.where(inside, rows * width + columns, 0)
-    pixels = jnp.take(image.reshape(-1, channels), index, axis=0, mode="clip")
-    return jnp.where(inside[..., None], pixels, 0)
+    planes = jnp.moveaxis(image, -1, 0)
+    if image.dtype != jnp.uint8:
+        return planes
+    flat = planes.reshape(-1)  # as stored: so a TPU does not lay out single bytes anew
+    parts = [
+        jax.lax.slice_in_dim(flat, i * height * width, (i + 1) * height * width)
+        for i in range(channels)
+    ]
+    words = [part.astype(jnp.uint32) << (8 * (i % 4)) for i, part in enumerate(parts)]
+    words = [functools.reduce(jnp.bitwise_or, words[i : i + 4]) for i in range(0, channels, 4)]
+    return jnp.stack(words).reshape(-1, height, width)
+
+
+def _to_image(planes: jax.Array, like: jax.Array) -> jax.Array:
+    """Planes [P, H, W] of an image `like` -> float32 [H, W, C]."""
+    if like.dtype == jnp.uint8:
+        parts = (planes[:, None] >> (8 * jnp.arange(4, dtype=jnp.uint32))[:, None, None]) & 255
+        planes = parts.reshape(-1, *planes.shape[1:])[: like.shape[-1]]
+    return jnp.moveaxis(planes, 0, -1).astype(jnp.float32)
 
 
 def affine_nearest(image: jax.Array, matrix: jax.Array) -> jax.Array:
     """Image [H, W, C] under an inverse affine map [2, 3], nearest pixel, 0 outside -> [H, W, C].
 
-    The pixel whose centre is (x, y) comes from matrix @ (x, y, 1), as in PIL's `Image.transform`.
-    Coordinates are rounded to 1/65536 pixel, as PIL does, so that ties fall alike on any device.
+    The pixel whose centre is (x, y) comes from matrix @ (x, y, 1), as in PIL's `Image.transform`,
+    by a gather. Coordinates are rounded to 1/65536 pixel, as PIL does.
     """
-    height, width, _ = image.shape
+    height, width, channels = image.shape
     start = matrix[:, 2] + 0.5 * (matrix[:, 0] + matrix[:, 1])  # source of the first pixel's centre
     fixed = jnp.floor(jnp.stack([matrix[:, 0], matrix[:, 1], start]) * _ONE + 0.5)
     by_x, by_y, origin = fixed.astype(jnp.int32)  # each [2]: (x, y)
     x, y = jnp.arange(width), jnp.arange(height)[:, None]
-    source = [(origin[i] + by_x[i] * x + by_y[i] * y) >> 16 for i in (0, 1)]
-    return take_pixels(image, rows=source[1], columns=source[0])
+    columns, rows = [(origin[i] + by_x[i] * x + by_y[i] * y) >> 16 for i in (0, 1)]
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    index = jnp.where(inside, rows * width + columns, 0)
+    pixels = jnp.take(image.reshape(-1, channels), index, axis=0, mode="clip")
+    return jnp.where(inside[..., None], pixels, 0)
 
 
 def rotation_matrix(degrees: jax.Array, height: int, width: int) -> jax.Array:
@@ -36,40 +192,3 @@ def rotation_matrix(degrees: jax.Array, height: int, width: int) -> jax.Array:
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     x, y = width / 2, height / 2
     return jnp.array([[cos, -sin, x - cos * x + sin * y], [sin, cos, y - sin * x - cos * y]])
-
-
-def resize_box(
-    image: jax.Array, top: jax.Array, left: jax.Array, height: jax.Array, width: jax.Array
-) -> jax.Array:
-    """A box of an image [H, W, C], resized back to [H, W, C].
-
-    Bilinear with half-pixel centres and no antialiasing: torchvision's `resized_crop` with
-    `antialias=False`. The box (whole pixels) lies inside the image; its edge pixels repeat.
-    """
-    size, columns, channels = image.shape
-    lower, upper, weight = _neighbours(size, top, height)
-    # Rows by a matrix product, whose operand XLA computes once; gathers would fuse with what made
-    # the image, and compute it four times.
-    places = jnp.arange(size)
-    mixing = (places == lower[:, None]) * (1 - weight[:, None])
-    mixing += (places == upper[:, None]) * weight[:, None]
-    rows = jnp.dot(mixing, image.reshape(size, -1), precision=jax.lax.Precision.HIGHEST)
-    rows = rows.reshape(size, columns, channels)
-    lower, upper, weight = _neighbours(columns, left, width)
-    a = jnp.take(rows, lower, axis=1, mode="clip")
-    b = jnp.take(rows, upper, axis=1, mode="clip")
-    return a + weight[:, None] * (b - a)
-
-
-def _neighbours(
-    size: int, start: jax.Array, length: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Where `size` places lie that `length` pixels from `start` on are stretched over, each [size].
-
-    Returns the pixel below each place, the pixel above it, and the weight of the latter.
-    """
-    position = (jnp.arange(size) + 0.5) * (length / size) - 0.5
-    position = jnp.clip(position, 0, length - 1)
-    lower = position.astype(jnp.int32)
-    upper = jnp.minimum(lower + 1, length - 1)
-    return start + lower, start + upper, position - lower
