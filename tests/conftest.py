@@ -15,6 +15,9 @@ _DEFAULT = Path(__file__).parents[2] / "shared" / "data"
 _CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+# The older code generator of XLA's CPU backend takes half the time; an unknown flag ends a process.
+if tuple(map(int, jax.__version__.split(".")[:2])) < (0, 11):
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_disable_most_optimizations", True)
