@@ -10,7 +10,7 @@ import pytest
 
 from vitjax import prng
 from vitjax.models import passes
-from vitjax.models.attend import attend
+from vitjax.models.attend import attend, attend_by
 
 KEYS = jax.random.split(jax.random.key(0), 6)
 
@@ -57,6 +57,16 @@ def test_attention_with_dropout():
         return jnp.where(kept, weights / 0.75, 0) @ v
 
     agree(functools.partial(attend, key=key, dropout_rate=0.25), reference, q, k, v)
+
+
+@pytest.mark.parametrize("axes", ["nm", "mn"])
+def test_attention_with_weights_either_way_round(axes):
+    q, k, v = normal(0, 2, 3, 5, 4), normal(1, 2, 3, 4, 7), normal(2, 2, 3, 7, 4)
+
+    def function(q, k, v, bias):
+        return attend_by(axes, q / 2, k, v, bias, None, jnp.zeros(()))
+
+    agree(function, softmax_attention, q, k, v, normal(3, 3, 5, 7))
 
 
 def test_attention_to_logits_beyond_the_exponential_is_finite():

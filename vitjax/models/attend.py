@@ -1,5 +1,6 @@
 """Attention itself: the softmax of products, and its gradient by hand."""
 
+import functools
 from typing import Any
 
 import jax
@@ -27,24 +28,45 @@ def attend(
     as in Flash Attention (https://arxiv.org/abs/2205.14135, B.2).
     """
     rate = jnp.asarray(dropout_rate, jnp.float32)
-    return _attend(q * q.shape[-1] ** -0.5, k, v, bias, key, rate)
+    return jax.lax.platform_dependent(
+        *(q * q.shape[-1] ** -0.5, k, v, bias, key, rate),
+        cpu=functools.partial(attend_by, "nm"),
+        default=functools.partial(attend_by, "mn"),
+    )
 
 
-@jax.custom_vjp
-def _attend(q: Any, k: Any, v: Any, bias: Any, key: Any, rate: Any) -> jax.Array:
-    """As `attend`, with queries that are scaled already."""
-    return _forward(q, k, v, bias, key, rate)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def attend_by(w: str, q: Any, k: Any, v: Any, bias: Any, key: Any, rate: Any) -> jax.Array:
+    """As `attend`, with queries that are scaled already and weights whose last axes are `w`.
+
+    "nm", [..., N, M], is what a CPU does faster; "mn" is how a TPU's products lay the weights out,
+    so that it need not turn them before it sums.
+    """
+    return _forward(w, q, k, v, bias, key, rate)[0]
 
 
-def _forward(q: Any, k: Any, v: Any, bias: Any, key: Any, rate: Any) -> tuple[jax.Array, tuple]:
-    logits = jnp.matmul(q, k)
-    logits = (logits if bias is None else logits + bias.astype(q.dtype)).astype(jnp.float32)
-    powers = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
+def _forward(
+    w: str, q: Any, k: Any, v: Any, bias: Any, key: Any, rate: Any
+) -> tuple[jax.Array, tuple]:
+    logits = _product(f"nd,dm->{w}", q, k)
+    logits = (logits if bias is None else logits + _turned(w, bias)).astype(jnp.float32)
+    over_keys = w.index("m") - 2
+    powers = jnp.exp(logits - jnp.max(logits, axis=over_keys, keepdims=True))
     # Divides after the product, which is smaller.
-    scale = (1 / jnp.sum(powers, axis=-1, keepdims=True)).astype(v.dtype)
+    scale = _turned(w, 1 / jnp.sum(powers, axis=over_keys, keepdims=True)).astype(v.dtype)
     powers = powers.astype(q.dtype)
-    out = jnp.matmul(_drop(powers, key, rate), v) * scale
+    out = _product(f"{w},md->nd", _drop(powers, key, rate), v) * scale
     return out, (q, k, v, bias, key, rate, powers, scale, out)
+
+
+def _product(axes: str, *arrays: jax.Array) -> jax.Array:
+    """jnp.einsum over the last two axes, which `axes` name."""
+    return jnp.einsum("..." + axes.replace(",", ",...").replace("->", "->..."), *arrays)
+
+
+def _turned(w: str, x: jax.Array) -> jax.Array:
+    """From [..., N, M] to weights, or back."""
+    return x if w == "nm" else x.swapaxes(-1, -2)
 
 
 def _drop(x: jax.Array, key: jax.Array | None, rate: jax.Array) -> jax.Array:
@@ -52,16 +74,20 @@ def _drop(x: jax.Array, key: jax.Array | None, rate: jax.Array) -> jax.Array:
     return x if key is None else drop(x, key, rate, x.shape)
 
 
-def _backward(kept: tuple, gradient: jax.Array) -> tuple:
+def _backward(w: str, kept: tuple, gradient: jax.Array) -> tuple:
     q, k, v, bias, key, rate, powers, scale, out = kept
     gradient = gradient * scale
-    row_sums = jnp.sum(gradient * out, axis=-1, keepdims=True)
-    by_v = _by_right(_drop(powers, key, rate), gradient)
-    by_weights = jnp.matmul(gradient, v.swapaxes(-1, -2))
+    row_sums = _turned(w, jnp.sum(gradient * out, axis=-1, keepdims=True))
+    by_weights = _product(f"nd,md->{w}", gradient, v)
     by_logits = powers * (_drop(by_weights, key, rate) - row_sums)
-    by_q = jnp.matmul(by_logits, k.swapaxes(-1, -2))
-    by_k = _by_right(q, by_logits)
-    by_bias = None if bias is None else _sum_to(by_logits, bias)
+    by_q = _product(f"{w},dm->nd", by_logits, k)
+    dropped = _drop(powers, key, rate)
+    if w == "nm":
+        by_v, by_k = _by_right(dropped, gradient), _by_right(q, by_logits)
+    else:
+        by_v = _product("mn,nd->md", dropped, gradient)
+        by_k = _product("nd,mn->dm", q, by_logits)
+    by_bias = None if bias is None else _sum_to(_turned(w, by_logits), bias)
     return by_q, by_k, by_v, by_bias, None, None
 
 
@@ -84,13 +110,8 @@ def _by_right(a: jax.Array, gradient: jax.Array) -> jax.Array:
 
 def _transposed(x: jax.Array) -> jax.Array:
     """[..., n, m] -> [..., m, n], in memory where XLA's product of few tokens on a CPU is slow."""
-    if x.shape[-2] > FEW_TOKENS:
-        return x.swapaxes(-1, -2)
-    return jax.lax.platform_dependent(
-        x,
-        cpu=lambda x: jax.lax.optimization_barrier(x.swapaxes(-1, -2)),
-        default=lambda x: x.swapaxes(-1, -2),
-    )
+    x, few = x.swapaxes(-1, -2), x.shape[-2] <= FEW_TOKENS
+    return jax.lax.optimization_barrier(x) if few else x
 
 
-_attend.defvjp(_forward, _backward)
+attend_by.defvjp(_forward, _backward)
