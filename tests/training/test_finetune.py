@@ -124,7 +124,7 @@ def one_step(**changes):
 @pytest.mark.parametrize("parts", [1, 2])
 def test_the_models_state_moves_and_is_used(parts):
     programs, state, new = one_step(accumulation_steps=parts)
-    pixels = (np.asarray(data(8).pixels).reshape(8, -1) / 255 - 0.5) / 0.25
+    pixels = (np.asarray(data(8).images(np.arange(8))).reshape(8, -1) / 255 - 0.5) / 0.25
     order = np.asarray(programs.epoch_order(SEED, np.int32(0)).indices[0])
     mean = np.zeros(4)
     for part in range(parts):

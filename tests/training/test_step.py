@@ -20,7 +20,7 @@ def by_hand(params, indices):
     """Weighted loss, its gradients and the correct answers of `indices`, in NumPy."""
     kernel, bias = (np.asarray(params["Dense_0"][k], np.float64) for k in ("kernel", "bias"))
     x = (
-        np.asarray(data().pixels, np.float64)[indices].reshape(len(indices), -1) / 255 - 0.5
+        np.asarray(data().images(indices), np.float64).reshape(len(indices), -1) / 255 - 0.5
     ) / 0.25
     y = np.asarray(data().labels)[indices]
     logits = x @ kernel + bias

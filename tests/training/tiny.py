@@ -7,9 +7,10 @@ import optax
 from flax import linen as nn
 
 from vitjax.data.augment import Augmentation
-from vitjax.data.on_device import DeviceSplit
+from vitjax.data.dataset import Split
+from vitjax.data.on_device import put
 from vitjax.training import losses
-from vitjax.training.sharding import make_mesh
+from vitjax.training.sharding import make_mesh, replicated
 from vitjax.training.step import Recipe
 
 CLASSES = 3
@@ -30,10 +31,8 @@ class Softmax(nn.Module):
 def data(count=13):
     random = np.random.RandomState(0)
     images = random.randint(0, 256, (count, 2, 2, 1), np.uint8)
-    labels = random.randint(0, CLASSES, count)
-    return DeviceSplit(
-        jnp.asarray(images.reshape(count, -1)), jnp.asarray(labels, jnp.int32), (2, 2, 1)
-    )
+    labels = random.randint(0, CLASSES, count).astype(np.int32)
+    return put(Split(images, labels, np.arange(count).astype(str)), replicated(MESH))
 
 
 def recipe(model=None, **changes):

@@ -1,0 +1,36 @@
+"""A split on the device gives its images back."""
+
+import jax
+import numpy as np
+import pytest
+
+from vitjax.data import on_device
+from vitjax.data.dataset import Split
+
+ON_ONE = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+
+
+def split(*shape):
+    images = np.random.RandomState(0).randint(0, 256, shape, np.uint8)
+    return Split(images, np.arange(len(images), dtype=np.int32), np.arange(len(images)).astype(str))
+
+
+@pytest.mark.parametrize("image_shape", [(8, 8, 1), (5, 7, 3), (16, 24, 1), (32, 32, 3)])
+def test_gives_the_images_that_were_put(image_shape):
+    stored = split(6, *image_shape)
+    data = on_device.put(stored, ON_ONE)
+    indices = np.array([4, 0, 5, 5])
+    np.testing.assert_array_equal(jax.jit(data.images)(indices), stored.images[indices])
+    np.testing.assert_array_equal(data.labels, stored.labels)
+
+
+def test_an_index_past_the_end_gives_the_last():
+    stored = split(3, 4, 4, 1)
+    images = on_device.put(stored, ON_ONE).images(np.array([7]))
+    np.testing.assert_array_equal(images[0], stored.images[2])
+
+
+def test_abstract_shapes_are_those_of_what_is_put():
+    put, abstract = on_device.put(split(6, 5, 7, 3), ON_ONE), on_device.abstract_split(6, (5, 7, 3))
+    shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), each) for each in (put, abstract)]
+    assert shapes[0] == shapes[1]
