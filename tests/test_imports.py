@@ -13,7 +13,7 @@ import pytest
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "vitjax"
 LEAVES = {"errors", "files", "host", "prng", "text"}  # import nothing of vitjax but each other
-COMMANDS = {"benchmark", "compare", "evaluate", "main", "predict", "report", "sweep"}
+COMMANDS = {"benchmark", "check", "compare", "evaluate", "main", "predict", "report", "sweep"}
 ALLOWED = {  # folder or module: what of vitjax it may import besides itself and the leaves
     **{leaf: set() for leaf in sorted(LEAVES)},
     "models": set(),
@@ -30,7 +30,8 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
     "inference": {"config", "data", "models", "reporting", "runs", "training"},
     "published": {"cli", "config", "config_file", "models", "runs", "training"},
     "experiments": {"published"},
-    "benchmarking": {"data", "models", "sweeps", "training"},
+    "targets": {"data", "models", "training"},
+    "benchmarking": {"data", "models", "sweeps", "targets", "training"},
     "docs": set(),
     "results": {"reporting"},
     "api": {
@@ -46,7 +47,8 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
     "sweep": {"cli", "config_file", "training", "vitjax"},
     "predict": {"cli", "compile_cache", "data", "inference", "reporting", "vitjax"},
     "compare": {"cli", "compile_cache", "inference", "reporting"},
-    "benchmark": {"benchmarking", "cli", "reporting", "training"},
+    "benchmark": {"benchmarking", "cli", "config_file", "reporting", "training"},
+    "check": {"cli", "targets"},
 }
 ONLY_IN = {  # library: the only files that import it
     "absl": {"cli.py"},

@@ -42,6 +42,7 @@ COMMANDS = list(dict.fromkeys(line for page in TEXTS for line in commands_of(pag
 MODULE_COMMANDS = [line for line in COMMANDS if line.startswith("python -m vitjax")]
 RUN = {  # part of a command line: what it says; the others need data, weights or long
     "main --config=configs/vit_digits.py --workdir=runs/digits": "epoch 1/1",
+    "check --config=configs/vit_digits.py": "no problem found",
     "evaluate --workdir=runs/digits": "macro_mean",
     "evaluate --workdir=runs/digits --split=valid": "macro_mean",
     "predict --workdir=runs/digits digit.png": "digit.png  ",
@@ -190,7 +191,7 @@ def test_options_of_configs_and_their_files_exist(page):
 @pytest.mark.parametrize("page", TEXTS)
 def test_options_named_in_the_text_exist(page):
     modules = ["main", "sweep", "evaluate", "predict", "report", "compare", "published"]
-    modules += ["pretrained", "pretrained.export", "benchmark"]
+    modules += ["pretrained", "pretrained.export", "benchmark", "check"]
     known = set().union(*(options(f"vitjax.{name}") for name in modules))
     for name in re.findall(r"`[^`\n]*?--([a-z_]+)\b(?!\.)", TEXTS[page]):
         assert name in known, name

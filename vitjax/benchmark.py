@@ -3,10 +3,13 @@
 python -m vitjax.benchmark --suite=seeds --peers --json=seeds.json
 python -m vitjax.benchmark --config=configs/vit_mnist.py --config.data.data_dir=DIR
 python -m vitjax.benchmark --suite=attention --plot=attention.png
+python -m vitjax.benchmark --suite=tpu --target=v5e --only=vit_mnist
 
-Suites run on random images. --peers needs the extra [bench]; vitjax and PyTorch take turns in one
-run, so that their ratio holds on a busy machine, where an absolute time means little. --markdown
-prints what vitjax/benchmarking/README.md holds, from the results that come with vitjax.
+Suites run on random images. The suites tpu and gpu run nothing: they compile for a device that need
+not be there, with the extra [tpu] or [cuda], and say what its compiler predicts. --peers needs the
+extra [bench]; vitjax and PyTorch take turns in one run, so that their ratio holds on a busy
+machine, where an absolute time means little. --markdown prints what vitjax/benchmarking/README.md
+holds, from the results that come with vitjax.
 """
 
 import json
@@ -19,7 +22,8 @@ from typing import Any
 from vitjax import cli, files
 from vitjax.errors import UserError
 
-_SUITES = ["seeds", "attention", "sweep", "start"]
+_SUITES = ["seeds", "attention", "sweep", "start", "tpu", "gpu"]
+_PREDICTED = ("tpu", "gpu")
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -30,6 +34,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     suite = command.choice("suite", "seeds", _SUITES, "What to measure.")
     only = command.texts(
         "only", "Only these of the suite: models, numbers of patches a side, of members."
+    )
+    target = command.string(
+        "target", "", "Chips of --suite=tpu (v5e, v6e, v5e:2x4) or gpu (h200, h100x8, a100, t4)."
     )
     peers = command.switch("peers", "Measure PyTorch on the same work as well.")
     rounds = command.integer("rounds", 7, "Turns that each trainer takes.", lower_bound=1)
@@ -48,7 +55,11 @@ def run(argv: Sequence[str] | None = None) -> int:
         if of_config:
             results = _measure_config(command, peers.value, rounds.value)
         else:
-            results = _measure(suite.value, only.value, peers.value, rounds.value, plot.value)
+            _check(suite.value, only.value, peers.value, plot.value, target.value)
+            if suite.value in _PREDICTED:
+                results = _predict(suite.value, only.value, target.value)
+            else:
+                results = _measure(suite.value, only.value, peers.value, rounds.value, plot.value)
         if json_file.value is not None:
             own = shlex.join(["python", "-m", "vitjax.benchmark", *command.argv])
             text = json.dumps({"command": own, **results}, indent=1) + "\n"
@@ -59,14 +70,22 @@ def run(argv: Sequence[str] | None = None) -> int:
     return command.run(main, argv)
 
 
-def _measure(
-    suite: str, only: Sequence[str], peers: bool, rounds: int, plot: str | None
-) -> dict[str, Any]:
-    """Measures a suite; draws --suite=attention to the file `plot`, if any."""
+def _check(suite: str, only: Sequence[str], peers: bool, plot: str | None, target: str) -> None:
+    """Raises UserError for an option that the suite does not know."""
     if plot and suite != "attention":
         raise UserError(f"--plot is for --suite=attention; --suite={suite} was given")
     if only and suite == "start":
         raise UserError("--only was given, and --suite=start has one run alone; leave it out")
+    if target and suite not in _PREDICTED:
+        raise UserError(f"--target={target} is for --suite=tpu and --suite=gpu, not for {suite}")
+    if peers and suite in _PREDICTED:
+        raise UserError(f"--peers works with --suite=seeds; --suite={suite} was given")
+
+
+def _measure(
+    suite: str, only: Sequence[str], peers: bool, rounds: int, plot: str | None
+) -> dict[str, Any]:
+    """Measures a suite; draws --suite=attention to the file `plot`, if any."""
     from vitjax.benchmarking import suites
     from vitjax.training.sharding import device_per_core
 
@@ -82,6 +101,14 @@ def _measure(
     else:
         results = suites.seeds(only, peers, rounds, _say)
     return {"suite": suite, **results}
+
+
+def _predict(suite: str, only: Sequence[str], target: str) -> dict[str, Any]:
+    """Compiles a suite for chips that need not be there."""
+    from vitjax.benchmarking import compiler_suite
+    from vitjax.config_file import load_config
+
+    return {"suite": suite, **compiler_suite.predict(suite, target, only, load_config, _say)}
 
 
 def _measure_config(command: cli.Command, peers: bool, rounds: int) -> dict[str, Any]:

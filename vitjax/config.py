@@ -12,7 +12,7 @@ from ml_collections.config_dict import placeholder
 
 from vitjax import models
 from vitjax.data.augment import Augmentation
-from vitjax.errors import UserError
+from vitjax.errors import UserError, raise_all
 
 
 def default(model_name: str = "vit") -> ConfigDict:
@@ -21,7 +21,7 @@ def default(model_name: str = "vit") -> ConfigDict:
     config.seed = 0
     config.num_epochs = 10
     config.steps_per_call = 0  # steps per compiled call; 0: half a second's worth, at most an epoch
-    config.dtype = "auto"  # of the computation; auto: bfloat16 on GPU and TPU, float32 on CPU
+    config.dtype = "auto"  # of the computation; auto: bfloat16 on TPU and GPUs from Ampere on
     config.select_by = "accuracy"  # accuracy | loss: what makes a validation result the best
     config.patience = 0  # stop after so many epochs without a better validation; 0: never
     config.model_name = model_name
@@ -207,32 +207,41 @@ _CHOICES = {
 
 
 def check(config: ConfigDict) -> None:
-    """Raises UserError for the first option outside its range."""
+    """Raises UserError for the options that are outside their ranges, all at once."""
+    raise_all(list(problems(config).values()))
+
+
+def problems(config: ConfigDict) -> dict[str, str]:
+    """Returns what is wrong with each option that is outside its range, by the option's name."""
     flat = {key: value for key, value in flatten(config).items() if value is not None}
+    found = {}
     for key, value in flat.items():
-        if key in _AT_LEAST_1 and not _at_least_1(value):
-            raise UserError(f"config.{key}={value} should be at least 1")
-        if key in _AT_LEAST_0 and not 0 <= value < float("inf"):
-            raise UserError(f"config.{key}={value} should be at least 0")
-        is_rate = key in _BELOW_1 or key.endswith(("dropout_rate", "drop_path_rate"))
-        if is_rate and not 0 <= value < 1:
-            raise UserError(f"config.{key}={value} should be at least 0 and below 1")
-        if key in _CHOICES and value not in _CHOICES[key]:
-            raise UserError(f"config.{key}={value!r} should be one of {_CHOICES[key]}")
-    widths = flat.get("model.head_hidden_dims", ())
-    if not all(isinstance(width, int) and width > 0 for width in widths):
-        raise UserError(f"config.model.head_hidden_dims={widths} should be whole numbers above 0")
-    if not 0 < config.finetune.layer_decay <= 1:
-        raise UserError(
-            f"config.finetune.layer_decay={config.finetune.layer_decay} should be above 0 and at "
-            "most 1"
-        )
-    if config.seed >= 2**32:
-        raise UserError(f"config.seed={config.seed} should be below 2**32")
-    if not 0 < config.optim.learning_rate < float("inf"):
-        raise UserError(
-            f"config.optim.learning_rate={config.optim.learning_rate} should be above 0"
-        )
+        if expected := _expected(key, value):
+            shown = repr(value) if isinstance(value, str) else value
+            found[key] = f"config.{key}={shown} should be {expected}"
+    return found
+
+
+def _expected(key: str, value: Any) -> str:
+    """Returns what an option should be where it is not that; "" where it is."""
+    if key in _AT_LEAST_1 and not _at_least_1(value):
+        return "at least 1"
+    if key in _AT_LEAST_0 and not 0 <= value < float("inf"):
+        return "at least 0"
+    is_rate = key in _BELOW_1 or key.endswith(("dropout_rate", "drop_path_rate"))
+    if is_rate and not 0 <= value < 1:
+        return "at least 0 and below 1"
+    if key in _CHOICES and value not in _CHOICES[key]:
+        return f"one of {_CHOICES[key]}"
+    if key == "model.head_hidden_dims" and not all(isinstance(n, int) and n > 0 for n in value):
+        return "whole numbers above 0"
+    if key == "finetune.layer_decay" and not 0 < value <= 1:
+        return "above 0 and at most 1"
+    if key == "seed" and value >= 2**32:
+        return "below 2**32"
+    if key == "optim.learning_rate" and not 0 < value < float("inf"):
+        return "above 0"
+    return ""
 
 
 def _at_least_1(value: Any) -> bool:

@@ -1,11 +1,21 @@
 """Errors that a user can mend; anything else that is raised is a fault of vitjax."""
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 
 class UserError(ValueError):
     """What was given does not fit: says in one line what was expected, and what to change."""
+
+
+def raise_all(problems: Sequence[str]) -> None:
+    """Raises one UserError that tells all problems; none where there are none."""
+    if len(problems) == 1:
+        raise UserError(problems[0])
+    if problems:
+        listed = "; ".join(f"({i}) {text}" for i, text in enumerate(problems, start=1))
+        raise UserError(f"{len(problems)} problems: {listed}")
 
 
 class Diverged(UserError, FloatingPointError):

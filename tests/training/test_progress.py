@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from vitjax.training.progress import EpochBar, in_notebook
+from vitjax.training.progress import EpochBar, Pace, in_notebook
 
 
 def pretend(monkeypatch, shell):
@@ -33,3 +33,20 @@ def test_a_bar_is_shown_in_a_notebook_and_not_in_a_file(shell, shown, monkeypatc
     with EpochBar(1, 2, 4, 0, 32) as bar:
         bar.update(2, 0.5, {"loss": 1.25, "accuracy": 0.5})
     assert ("epoch 1/2" in capsys.readouterr().err) is shown
+
+
+@pytest.mark.parametrize("step_seconds", [1e-4, 0.02, 3.0])
+def test_a_call_runs_half_a_second_of_steps_at_most(step_seconds):
+    """However fast a step is: the bar moves twice a second, and a signal is heeded."""
+    pace = Pace(0)
+    assert pace.steps == 1
+    for _ in range(6):
+        pace.took(pace.steps, pace.steps * step_seconds)
+        assert pace.steps == 1 or pace.steps * step_seconds <= 0.5
+    assert pace.steps == max(1, int(0.5 / step_seconds))
+
+
+def test_a_call_runs_as_many_steps_as_the_config_says():
+    pace = Pace(7)
+    pace.took(7, 60.0)
+    assert pace.steps == 7

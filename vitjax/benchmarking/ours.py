@@ -100,9 +100,9 @@ class Ours:
 
         The cache is a fresh one: written by one compilation and read by the next.
         """
-        with _compile_cache(None):
+        with cached_in(None):
             cold = self.compile_once()
-        with _compile_cache(tempfile.mkdtemp()):
+        with cached_in(tempfile.mkdtemp()):
             self.compile_once()
             return {"cold": cold, "cached": self.compile_once()}
 
@@ -159,7 +159,7 @@ class Ours:
 
 
 @contextlib.contextmanager
-def _compile_cache(folder: str | None) -> Iterator[None]:
+def cached_in(folder: str | None) -> Iterator[None]:
     """Keeps compiled programs in `folder` alone, which is removed afterwards; None: nowhere."""
     names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
     before = {name: getattr(jax.config, name) for name in names}

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitjax.benchmarking import prediction_tables
+
 _GOOD_RATIO = 1.5  # of PyTorch's epoch to ours
 RESULTS = Path(__file__).parent / "results"  # written by --json=SUITE_MACHINE.json
 _TITLES = {
@@ -41,9 +43,11 @@ A step takes at least the time of its matrix products. What a ViT's step spends 
 on a CPU is mostly softmax, transpositions around attention, activations and norms. Below the table
 stands what that means where an epoch gains less than half.
 
-Figures on GPUs and TPUs are pending: none has been at hand.
+Figures measured on GPUs and TPUs are pending: none has been at hand.
 `python -m vitjax.benchmark --suite=seeds --peers --json=OUT` is all that it takes; no data and no
-network are needed.
+network are needed. What XLA's compilers predict for them stands at the end:
+`--suite=tpu --target=v5e` and `--suite=gpu --target=h200` compile the same models, and others that
+fine-tune, for a device that need not be there ([Accelerators](../docs/accelerators.md)).
 """
 
 
@@ -154,7 +158,8 @@ def markdown() -> str:
         parts += _sweep_section(json.loads(path.read_text()))
     for path in sorted(RESULTS.glob("start_*.json")):
         results = json.loads(path.read_text())
-        parts += [*_heading("start", results), start_line(results)]
+        parts += [*_heading("start", results), start_line(results), ""]
+    parts += prediction_tables.sections(RESULTS)
     return "\n".join(parts).rstrip()
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from vitjax.benchmarking import member_scaling, token_scaling
 from vitjax.benchmarking.cases import SEEDS, Case
@@ -24,6 +23,7 @@ from vitjax.benchmarking.start import measure_start
 from vitjax.benchmarking.worker import Worker
 from vitjax.errors import UserError
 from vitjax.host import num_cores
+from vitjax.training.setup import compute_dtype
 
 Say = Callable[[str], None]
 _VERSIONS = ("jax", "flax", "optax", "torch", "vit-pytorch", "linformer", "mlp-mixer-pytorch")
@@ -39,7 +39,7 @@ def seeds(only: Sequence[str], with_peers: bool, rounds: int, say: Say) -> dict[
         if name in only or (not only and (platform_name != "cpu" or not case.gpu_only))
     }
     _check(only, SEEDS)
-    dtype = _dtype()
+    dtype = compute_dtype("auto")
     peak = matmul_peak(dtype)
     say(header(_conditions(), peak))
     results = {}
@@ -74,7 +74,9 @@ def attention(only: Sequence[str], rounds: int, say: Say) -> dict[str, Any]:
     _check(only, [str(side) for side in token_scaling.SIDES])
     sides = [int(side) for side in only] or token_scaling.SIDES
     batch_size = 2 if jax.default_backend() == "cpu" else 32
-    points = token_scaling.scaling(_dtype(), sides=sides, batch_size=batch_size, rounds=rounds)
+    points = token_scaling.scaling(
+        compute_dtype("auto"), sides=sides, batch_size=batch_size, rounds=rounds
+    )
     crossing = token_scaling.crossing(points)
     results = {**_conditions(), "points": points, "crossing_tokens": crossing}
     say("\n".join(attention_lines(results)))
@@ -85,7 +87,7 @@ def sweep(only: Sequence[str], rounds: int, say: Say) -> dict[str, Any]:
     """Measures members of a sweep together, and one after another."""
     _check(only, [str(size) for size in member_scaling.SIZES])
     sizes = [int(size) for size in only] or member_scaling.SIZES
-    points = member_scaling.sweep(_dtype(), sizes=sizes, rounds=rounds)
+    points = member_scaling.sweep(compute_dtype("auto"), sizes=sizes, rounds=rounds)
     results = {**_conditions(), "points": points}
     say("\n".join(sweep_lines(results)))
     return results
@@ -97,10 +99,6 @@ def start(rounds: int, say: Say) -> dict[str, Any]:
     results = {**_conditions(), "seconds": seconds}  # JAX here takes its device only now
     say(start_line(results))
     return results
-
-
-def _dtype() -> Any:
-    return jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
 
 
 def _check(only: Sequence[str], known: Any) -> None:

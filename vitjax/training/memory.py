@@ -53,10 +53,18 @@ def check_fits(
     if limit is None or needed <= limit:
         return
     # XLA's CPU backend drops the barriers that keep what remat computes again from being kept.
-    remat = "set config.model.remat=true, " if can_remat and device.platform != "cpu" else ""
+    can_remat = can_remat and device.platform != "cpu"
     raise UserError(
         f"a step on {batch_size} images needs {gib(needed)} GiB, {device.device_kind} has "
-        f"{gib(limit)}; raise config.optim.accumulation_steps above {parts}, {remat}or lower "
+        f"{gib(limit)}; {advice(parts, can_remat=can_remat)}"
+    )
+
+
+def advice(parts: int, *, can_remat: bool) -> str:
+    """Returns what to change where a step, whose batch is cut into `parts`, does not fit."""
+    remat = "set config.model.remat=true, " if can_remat else ""
+    return (
+        f"raise config.optim.accumulation_steps above {parts}, {remat}or lower "
         "config.data.batch_size"
     )
 

@@ -10,19 +10,20 @@ from ml_collections import ConfigDict
 
 from vitjax.config import default, to_json
 from vitjax.errors import Diverged
-from vitjax.host import unused_accelerator
 from vitjax.pretrained.load import Inputs, load_weights
 from vitjax.runs.checkpoints import Checkpoints
-from vitjax.runs.logs import Logs, check_installed
+from vitjax.runs.logs import Logs
 from vitjax.runs.provenance import provenance
 from vitjax.runs.record import Record
 from vitjax.runs.run_folder import RunFolder
+from vitjax.training import preflight
 from vitjax.training.batch_parallel import BatchParallel
+from vitjax.training.description import describe, warnings
 from vitjax.training.interrupt import SignalWatch
 from vitjax.training.loop import Training
 from vitjax.training.progress import Say, result_table, timed
 from vitjax.training.setup import Setup, dataset_json, eval_json, prepare
-from vitjax.training.sharding import replicated
+from vitjax.training.sharding import make_mesh, replicated
 from vitjax.training.state import TrainState, with_variables
 from vitjax.training.step import Programs, Recipe
 
@@ -43,14 +44,16 @@ def train_and_evaluate(
         say(f"the run in {workdir} is finished")
         say(result_table(result, workdir))
         return result
-    check_installed(**config.log)
+    preflight.check(config, make_mesh())
     setup = prepare(config, say)
     programs = Programs(setup.recipe, setup.mesh)
     fresh = None if folder.has_checkpoints() else _fresh_state(config, programs, say)
     folder.create(to_json(config), provenance(setup.mesh), command)
     with folder.lock():
         folder.check_dataset(dataset_json(setup))
-        for line in _description(config, setup, workdir):
+        for line in (*describe(config, setup), f"workdir   {workdir}"):
+            say(line)
+        for line in warnings(config, setup.mesh.devices.flat[0].platform):
             say(line)
         result = _train_and_test(config, setup, programs, folder, fresh, say)
         folder.write("eval.json", result)
@@ -122,38 +125,3 @@ def _advice(where: str, checkpoints: Checkpoints) -> str:
         "config.optim.clip_norm, with another --workdir. "
         + (f"The checkpoint of step {kept[-1]} is kept" if kept else "Nothing was saved yet")
     )
-
-
-def _description(config: ConfigDict, setup: Setup, workdir: str | Path) -> list[str]:
-    """Returns what the run is about to do, a line each."""
-    recipe, devices = setup.recipe, setup.mesh.devices.ravel()
-    sizes = ", ".join(f"{len(s.labels):,} {n}" for n, s in setup.dataset.splits.items())
-    shape = "x".join(map(str, setup.dataset.image_shape))
-    per_device = recipe.batch_size // len(devices)
-    learn = setup.num_trained_params
-    frozen = f" ({learn:,} learn)" if learn < setup.num_params else ""
-    return [
-        f"data      {setup.dataset.name}: {sizes} images of {shape}, {recipe.num_classes} classes",
-        f"model     {config.model_name}: {setup.num_params:,} parameters{frozen}, "
-        f"{setup.num_macs:,} MACs per image",
-        f"devices   {len(devices)} x {devices[0].device_kind}, computing in "
-        f"{recipe.model.dtype}; batch {recipe.batch_size}, {per_device} per device",
-        f"training  {config.num_epochs} epochs of {recipe.steps_per_epoch} steps, "
-        f"{config.optim.name}, learning rate {config.optim.learning_rate:g} "
-        f"({config.schedule.name}), seed {config.seed}",
-        f"workdir   {workdir}",
-        *_warnings(config, devices[0].platform),
-    ]
-
-
-def _warnings(config: ConfigDict, platform: str) -> list[str]:
-    """Returns what fits, but is hardly meant."""
-    found = []
-    if config.schedule.warmup_epochs > config.num_epochs:
-        found.append(
-            f"the warm-up of {config.schedule.warmup_epochs:g} epochs is longer than the run: the "
-            f"learning rate stays below {config.optim.learning_rate:g}"
-        )
-    if idle := unused_accelerator(platform):
-        found.append(idle)
-    return [f"warning   {text}" for text in found]

@@ -1,5 +1,6 @@
 """From a config to plain values (the data set, the recipe, the devices), and to a run's files."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from vitjax.data import order
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Dataset
 from vitjax.data.statistics import channel_statistics
-from vitjax.errors import UserError
+from vitjax.errors import UserError, raise_all
 from vitjax.training import finetune, losses, optim, schedule
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import Say
@@ -70,29 +71,42 @@ def assemble(config: ConfigDict, dataset: Dataset, mesh: Mesh) -> Setup:
 
 
 def check_data(config: ConfigDict, dataset: Dataset) -> None:
-    """Raises UserError for options that do not fit the data."""
-    num_examples = len(dataset.splits["train"].labels)
-    if config.data.batch_size > num_examples:
-        raise UserError(
+    """Raises UserError for the options that do not fit the data, all at once."""
+    counts = {name: len(split.labels) for name, split in dataset.splits.items()}
+    sizes = size_problems(config, dataset.image_shape)
+    raise_all(count_problems(config, dataset.name, counts) + sizes)
+
+
+def count_problems(config: ConfigDict, name: str, counts: Mapping[str, int]) -> list[str]:
+    """Returns which options do not fit the numbers of images in the splits of a data set."""
+    found = []
+    if config.data.batch_size > counts["train"]:
+        found.append(
             f"config.data.batch_size={config.data.batch_size} is larger than the train split of "
-            f"{num_examples} images"
+            f"{counts['train']} images"
         )
-    if "test" not in dataset.splits:
-        raise UserError(
-            f"{dataset.name} has no test split and too few images to take one from train; add "
-            "images to config.data.data_dir"
+    if "test" not in counts:
+        found.append(
+            f"{name} has no test split and too few images to take one from train; add images to "
+            "config.data.data_dir"
         )
-    if config.patience and "valid" not in dataset.splits:
-        raise UserError(
+    if config.patience and "valid" not in counts:
+        found.append(
             f"config.patience={config.patience} needs a validation split; set it to 0 or raise "
             "config.data.valid_fraction"
         )
-    padding = config.data.augment.crop_padding
-    if padding >= min(dataset.image_shape[:2]):
-        raise UserError(
-            f"config.data.augment.crop_padding={padding} should be below the image size of "
-            f"{min(dataset.image_shape[:2])} pixels"
-        )
+    return found
+
+
+def size_problems(config: ConfigDict, image_shape: tuple[int, int, int]) -> list[str]:
+    """Returns which options do not fit images [H, W, C]."""
+    padding, side = config.data.augment.crop_padding, min(image_shape[:2])
+    if padding < side:
+        return []
+    return [
+        f"config.data.augment.crop_padding={padding} should be below the image size of {side} "
+        "pixels"
+    ]
 
 
 def make_recipe(
@@ -155,10 +169,17 @@ def load_options(config: ConfigDict) -> dict[str, Any]:
 
 
 def compute_dtype(name: str) -> jnp.dtype:
-    """Returns the dtype of the computation; auto is bfloat16 except on CPU."""
+    """Returns the dtype of the computation; auto is bfloat16 where the devices multiply it fast."""
     if name == "auto":
-        name = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+        name = "bfloat16" if _multiplies_bfloat16(jax.local_devices()[0]) else "float32"
     return jnp.dtype(name)
+
+
+def _multiplies_bfloat16(device: jax.Device) -> bool:
+    """Whether a device has units for bfloat16: a TPU, a GPU unless NVIDIA's before Ampere (8.0)."""
+    if device.platform != "gpu":
+        return device.platform == "tpu"
+    return not re.match(r"[1-7]\.", getattr(device, "compute_capability", ""))  # 7.5: a T4
 
 
 def make_schedule(config: ConfigDict, num_examples: int) -> schedule.Schedule:

@@ -1,0 +1,227 @@
+"""Looking over a run before it begins: its problems at once, its size, what chips make of it."""
+
+import dataclasses
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+from commands import main
+from PIL import Image
+
+from vitjax import config_file, data
+from vitjax.targets import figures, forecast
+from vitjax.training import outline, preflight
+from vitjax.training.sharding import make_mesh
+
+MESH = make_mesh()
+
+
+def check(*args, code=0):
+    out, err = main(*args, module="vitjax.check", code=code)
+    assert err == ""
+    return out
+
+
+def test_says_what_the_default_run_is():
+    out = check()
+    assert "digits: 1,259 train, 179 valid, 359 test images of 32x32x1, 10 classes" in out
+    assert "vit: 139,978 parameters, 2,442,368 MACs per image" in out
+    assert "70 epochs of 40 steps" in out
+    assert "in all    2,800 steps\n" in out
+    assert out.endswith("no problem found\n")
+
+
+PROBLEMS = {
+    "--config.seed=-1": "config.seed=-1 should be at least 0",
+    "--config.optim.name=adm": "config.optim.name='adm' is unknown",
+    "--config.schedule.name=sine": "config.schedule.name='sine' is unknown",
+    "--config.loss.name=nll": "config.loss.name='nll' is unknown",
+    "--config.data.fit=stretch": "fit='stretch' given",
+    "--config.data.valid_fraction=2.0": "valid_fraction=2.0 given",
+    "--config.data.batch_size=2001": "larger than the train split of 1259 images",
+    "--config.data.augment.crop_padding=32": "should be below the image size of 32 pixels",
+    "--config.model.patch_size=5": "patch_size=5 does not divide an image of 32x32 pixels",
+}
+
+
+def test_tells_all_problems_at_once():
+    out = check(*PROBLEMS, code=1)
+    for text in PROBLEMS.values():
+        assert text in out
+    assert out.count("\nproblem ") + out.startswith("problem ") == len(PROBLEMS)
+    assert out.endswith(f"{len(PROBLEMS)} problems\n")
+
+
+def test_what_needs_a_wrong_option_is_not_looked_at():
+    out = check("--config.model.num_heads=0", "--config.data.channels=2", code=1)
+    assert out.splitlines()[-1] == "2 problems"
+
+
+def test_a_run_tells_all_problems_before_it_reads_data(tmp_path):
+    words = [*PROBLEMS, "--config.data.name=folder", "--config.data.data_dir=/no"]
+    out, error = main(f"--workdir={tmp_path}/run", *words, code=1)
+    assert out == ""
+    assert error.startswith("error: 7 problems: (1) config.seed=-1 should be at least 0; (2) ")
+    assert "(7) there is no folder /no; change config.data.data_dir" in error
+    assert error.count("\n") == 1
+
+
+def test_data_that_are_not_here_are_a_problem_and_the_run_is_described_all_the_same():
+    out = check("--config=configs/vit_galaxy_zoo2.py", code=1)
+    assert "about 99,808 train, 24,952 valid, 31,191 test images of 224x224x3, 8 classes" in out
+    assert "4,719,368 parameters" in out
+    assert "config.data.name='galaxy_zoo2' needs to know where the data lies" in out
+
+
+def test_what_is_not_known_is_said():
+    out = check("--config.data.name=some_set")
+    assert "some_set: how many images there are is known when they are read" in out
+
+
+def outline_of(**options):
+    config = config_file.load_config("vit_digits")
+    config.data.image_size = 0
+    config.data.update(**options)
+    return outline.outline(config.data)
+
+
+def counts_of(dataset):
+    return {name: len(split) for name, split in dataset.splits.items()}
+
+
+def write_images(folder, sizes):
+    for label, count in sizes.items():
+        (folder / label).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(folder / label / f"{i}.png")
+
+
+@pytest.mark.parametrize("valid_fraction", [0.0, 0.3])
+def test_a_folders_outline_is_what_reading_gives(tmp_path, valid_fraction):
+    write_images(tmp_path, {"a": 7, "b": 12})
+    known = outline_of(name="folder", data_dir=str(tmp_path), valid_fraction=valid_fraction)
+    read = data.load("folder", data_dir=str(tmp_path), valid_fraction=valid_fraction)
+    assert known.exact
+    assert known.counts == counts_of(read)
+    assert (known.image_shape, known.num_classes) == (read.image_shape, read.num_classes)
+
+
+def test_the_outline_of_a_folder_of_splits(tmp_path):
+    write_images(tmp_path / "train", {"a": 7, "b": 12})
+    write_images(tmp_path / "val", {"b": 3})
+    write_images(tmp_path / "test", {"a": 2})
+    known = outline_of(name="folder", data_dir=str(tmp_path))
+    assert known.counts == counts_of(data.load("folder", data_dir=str(tmp_path)))
+
+
+def test_a_csv_files_outline_is_what_reading_gives(tmp_path):
+    write_images(tmp_path, {"a": 7, "b": 12})
+    lines = [f"{path.relative_to(tmp_path)},{path.parent.name}" for path in tmp_path.glob("*/*")]
+    (tmp_path / "all.csv").write_text("\n".join(["path,label", *lines]))
+    known = outline_of(name="csv", data_dir=str(tmp_path / "all.csv"))
+    read = data.load("csv", data_dir=str(tmp_path / "all.csv"))
+    assert known.counts == counts_of(read)
+    assert (known.image_shape, known.num_classes) == (read.image_shape, read.num_classes)
+
+
+def test_the_outline_of_a_prepared_set_is_what_tfds_wrote(tmp_path):
+    folder = tmp_path / "tiny" / "1.0.0"
+    folder.mkdir(parents=True)
+    sizes = {"train": ["60", "40"], "validation": ["9"], "other": ["5"]}
+    splits = [{"name": name, "shardLengths": shards} for name, shards in sizes.items()]
+    keys = {"tuple": {"items": [{"featureKey": "image"}, {"featureKey": "label"}]}}
+    info = {"splits": splits, "supervisedKeys": keys}
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    image = {"image": {"shape": {"dimensions": ["-1", "-1", "3"]}}}
+    features = {"image": image, "label": {"classLabel": {"numClasses": "4"}}}
+    (folder / "features.json").write_text(json.dumps({"featuresDict": {"features": features}}))
+    assert outline_of(name="tiny", data_dir=str(tmp_path)) is None  # images of any size
+    known = outline_of(name="tiny", data_dir=str(tmp_path), image_size=16)
+    assert (known.image_shape, known.num_classes) == ((16, 16, 3), 4)
+    assert known.counts == {"train": 80, "valid": 9, "test": 20}
+    assert not known.exact
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar100"])
+def test_what_is_known_by_name_is_what_tfds_has(name, real_data):
+    prepared = outline_of(name=name, data_dir=str(real_data("tfds")))
+    assert prepared == outline_of(name=name, data_dir="/no")
+
+
+def test_looking_is_quick():
+    config = config_file.load_config("vit_base_cifar100")
+    assert preflight.preflight(config, MESH).problems == []
+
+
+MADE_UP = figures.Figures(
+    compile_seconds=12.0,
+    code_bytes=3_000_000,
+    argument_bytes=0,
+    temp_bytes=2**29,
+    peak_bytes=2**30,
+    bytes=0.0,
+    memory_bytes=819_000_000,  # 1 ms
+    once_bytes=0,
+    flops=1e9,
+    num_ops=1234,
+    collective_bytes=200_000_000,  # 1 ms
+    largest_bytes=1,
+    padded_bytes=1,
+)
+
+
+@pytest.fixture
+def no_compiler(monkeypatch):
+    """Devices of this machine in place of a target's, and made-up figures; returns what to set."""
+    made = {"figures": MADE_UP}
+    monkeypatch.setattr(forecast, "mesh_of", lambda target: MESH)
+    monkeypatch.setattr(forecast, "compile_for", lambda *of: (None, made["figures"]))
+    return made
+
+
+def test_says_what_a_step_takes_on_chips_that_are_not_here(no_compiler):
+    out = check("--config=configs/vit_digits.py:debug", "--target=v5e:2x4")
+    assert "computing in bfloat16" in out
+    assert "memory    1 of 15.8 GiB of each chip, 0.5 of them between" in out
+    assert "step      2 ms at least, 8,000 images/s at most: each chip moves 819.0 MB" in out
+    assert "computes 1.0 GFLOP, 200.0 MB sent" in out
+    assert "1,234 operations, 3.0 MB of code, compiled in 12 s here" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "change"),
+    [
+        (
+            (),
+            "raise config.optim.accumulation_steps above 1, set config.model.remat=true, or lower",
+        ),
+        (("--config.model.remat",), "raise config.optim.accumulation_steps above 1, or lower"),
+    ],
+)
+def test_what_does_not_fit_is_a_problem(words, change, no_compiler):
+    no_compiler["figures"] = dataclasses.replace(MADE_UP, peak_bytes=20 * 2**30)
+    out = check("--config=configs/vit_digits.py:debug", *words, "--target=v5e", code=1)
+    assert "needs 20 GiB of each v5e, which has 15.8 GiB, 0.000244 of them for the training" in out
+    assert change in out
+
+
+def test_data_that_do_not_fit_are_named(no_compiler):
+    no_compiler["figures"] = dataclasses.replace(MADE_UP, peak_bytes=20 * 2**30)
+    words = "--config=configs/vit_galaxy_zoo2.py", "--target=v5e"
+    assert "lower config.data.image_size or config.data.max_examples" in check(*words, code=1)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("v5", "--target=v5 is unknown"),
+        ("v5e", "compiling for v5e:1x1 needs libtpu: pip install '.[tpu]'"),
+        ("h200", "compiling for h200 needs jax_cuda12_plugin: pip install '.[cuda]'"),
+    ],
+)
+def test_targets_that_cannot_be_compiled_for(target, message, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    _, error = main(f"--target={target}", module="vitjax.check", code=1)
+    assert message in error
+    assert error.count("\n") == 1

@@ -1,0 +1,115 @@
+"""Predictions of compilers as text: lines for the terminal, sections of README.md beside this."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_RECORDED = {  # suite: name of its result file, what it is compiled for
+    "tpu": ("tpu_v5e.json", "one TPU v5e"),
+    "gpu": ("gpu_h200.json", "one NVIDIA H200"),
+}
+_BATCH_STAGES = ("gather", "augment", "forward", "gradients", "update", "evaluate")
+_EXPLANATION = """\
+Nothing below was measured: XLA's own compilers translated the programs for a device that was not
+there, and these figures are read from what they made. A step takes at least the time that its bytes
+need at the memory's bandwidth or its products at the device's peak, whichever is longer: a bound,
+which a run need not reach; on a GPU it can be beaten where the cache keeps what one kernel leaves
+for the next, of which its compiler does not tell. "Memory" counts what operations read from and
+write to the device's own memory (HBM), padding included; XLA's "bytes accessed", in the result
+files as `bytes`, counts a TPU's on-chip memory (VMEM) too. "Padded" is how many times their
+elements' bytes the ten largest arrays of a step take. "Peak" has the data set in it, of which at
+most a quarter of the memory was taken."""
+
+
+def case_lines(case: Mapping[str, Any]) -> list[str]:
+    """Returns what the compiler tells of a model, in a few lines."""
+    epoch = case["stages"]["epoch"]
+    if "does_not_fit" in epoch:
+        return [
+            f"{case['name']}: a step needs {epoch['does_not_fit']}, which {case['target']} lacks"
+        ]
+    code = f", code {_code(epoch)}" if epoch["code_bytes"] else ""
+    parts = ", ".join(f"{name} {_megabytes(case['stages'][name])}" for name in _BATCH_STAGES)
+    return [
+        f"{case['name']}: a step takes {_ms(epoch)} at least, {_rate(case)} images/s at most; "
+        f"{epoch['flops'] / 1e9:,.1f} GFLOP, {_megabytes(epoch)} MB of memory, "
+        f"{epoch['num_ops']:,} operations, padded {epoch['padding']:.2f} times, peak "
+        f"{epoch['peak_bytes'] / 1e9:.2f} GB{code}, compiled "
+        f"in {epoch['compile_seconds']:.0f} s",
+        f"  MB of memory by stage: {parts}",
+    ]
+
+
+def sections(results: Path) -> list[str]:
+    """Returns the sections of the page, from the result files in the folder, where there are."""
+    lines = ["## Predictions for a TPU and a GPU", "", _EXPLANATION, ""]
+    for suite, (file, what) in _RECORDED.items():
+        lines += [f"### Predicted for {what}", ""]
+        if (results / file).exists():
+            lines += _tables(json.loads((results / file).read_text()))
+        else:
+            lines.append(
+                f"Pending: `python -m vitjax.benchmark --suite={suite} "
+                f"--json=vitjax/benchmarking/results/{file}` makes it, within the hour on two "
+                f"cores, with the extra `[{'tpu' if suite == 'tpu' else 'cuda'}]` and without the "
+                "device."
+            )
+        lines.append("")
+    return lines
+
+
+def _tables(results: Mapping[str, Any]) -> list[str]:
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    heads = " | ".join(_BATCH_STAGES)
+    steps = [
+        "| model | batch | step at least | images/s at most | GFLOP | memory | padded | "
+        "operations | peak | code | compiled |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    by_stage = [f"| MB of memory a batch | {heads} |", "|---|" + "---:|" * len(_BATCH_STAGES)]
+    for case in results["cases"]:
+        steps.append(_step_row(case))
+        moved = " | ".join(_megabytes(case["stages"][name]) for name in _BATCH_STAGES)
+        by_stage.append(f"| {case['name']} | {moved} |")
+    said = f"`{results['command']}` for {results['target']}; {versions}:"
+    return [said, "", *steps, "", *by_stage]
+
+
+def _step_row(case: Mapping[str, Any]) -> str:
+    epoch = case["stages"]["epoch"]
+    if "does_not_fit" in epoch:
+        return (
+            f"| {case['name']} | {case['batch_size']} | needs {epoch['does_not_fit']} " + "| " * 9
+        )
+    cells = (
+        case["name"],
+        case["batch_size"],
+        _ms(epoch),
+        _rate(case),
+        f"{epoch['flops'] / 1e9:,.1f}",
+        f"{_megabytes(epoch)} MB",
+        f"{epoch['padding']:.2f}",
+        f"{epoch['num_ops']:,}",
+        f"{epoch['peak_bytes'] / 1e9:.2f} GB",
+        _code(epoch),
+        f"{epoch['compile_seconds']:.0f} s",
+    )
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _ms(stage: Mapping[str, Any]) -> str:
+    return f"{1e3 * stage['bound_seconds']:.3g} ms"
+
+
+def _code(stage: Mapping[str, Any]) -> str:
+    """Returns the size of a program; "" where the compiler does not tell it, as for GPUs."""
+    return f"{stage['code_bytes'] / 1e6:.1f} MB" if stage["code_bytes"] else ""
+
+
+def _rate(case: Mapping[str, Any]) -> str:
+    return f"{case['batch_size'] / case['stages']['epoch']['bound_seconds']:,.0f}"
+
+
+def _megabytes(stage: Mapping[str, Any]) -> str:
+    return f"{stage['memory_bytes'] / 1e6:,.1f}" if "memory_bytes" in stage else "does not fit"

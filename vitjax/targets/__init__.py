@@ -1,0 +1,1 @@
+"""Devices that need not be there: programs compiled for them, and what the compilers show."""

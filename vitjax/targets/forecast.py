@@ -1,0 +1,90 @@
+"""What a run will take: of its config, and of the chips that it is compiled for."""
+
+from ml_collections import ConfigDict
+
+from vitjax.targets import chips
+from vitjax.targets.chips import Target
+from vitjax.targets.figures import DoesNotFit, Figures, compile_for
+from vitjax.targets.stages import programs
+from vitjax.targets.topology import mesh_of
+from vitjax.training import memory, preflight
+from vitjax.training.outline import Outline
+from vitjax.training.progress import Say
+from vitjax.training.setup import Setup
+from vitjax.training.sharding import make_mesh
+
+
+def check(config: ConfigDict, target_name: str = "", say: Say = print) -> list[str]:
+    """Looks over a config, for chips that need not be there if a target is named.
+
+    Says what the run is and what it will take; returns its problems. Raises UserError where the
+    target is unknown or its compiler is not installed.
+    """
+    if not target_name:
+        problems = preflight.report(config, make_mesh(), say).problems
+    else:
+        problems = _check_for(config, chips.parse(target_name), say)
+    preflight.tell(problems, say)
+    return problems
+
+
+def _check_for(config: ConfigDict, target: Target, say: Say) -> list[str]:
+    mesh = mesh_of(target)
+    if config.dtype == "auto":
+        config = ConfigDict(config)
+        config.dtype = target.chip.dtype
+    found = preflight.report(config, mesh, say)
+    if found.wrong or found.outline is None:
+        say(f"target    {target}: compiled when all of the above is known and right")
+        return found.problems
+    setup = found.setup(config, mesh)
+    say(f"target    {target}: compiling, a minute or two")
+    epoch = programs(setup.recipe, mesh, found.outline.image_shape)["epoch"]
+    try:
+        _, figures = compile_for(target, mesh, epoch)
+    except DoesNotFit as error:
+        return [*found.problems, _does_not_fit(error.needed, setup, target)]
+    needed = figures.peak_bytes + _held_out_bytes(found.outline)
+    for line in _lines(setup, target, figures, needed):
+        say(line)
+    if needed <= target.chip.usable_memory:
+        return found.problems
+    return [*found.problems, _does_not_fit(f"{memory.gib(needed)} GiB", setup, target)]
+
+
+def _held_out_bytes(outline: Outline) -> int:
+    """Returns what the other splits take, which lie on each chip beside train."""
+    pixels = outline.image_shape[0] * outline.image_shape[1] * outline.image_shape[2]
+    return pixels * sum(count for name, count in outline.counts.items() if name != "train")
+
+
+def _does_not_fit(needed: str, setup: Setup, target: Target) -> str:
+    recipe, limit = setup.recipe, target.chip.usable_memory
+    data = setup.dataset.splits["train"].images.size
+    if 2 * data > limit:  # which are whole on each chip
+        change = "lower config.data.image_size or config.data.max_examples"
+    else:
+        change = memory.advice(recipe.accumulation_steps, can_remat=memory.can_remat(recipe.model))
+    return (
+        f"a step on {recipe.batch_size} images needs {needed} of each {target.chip.name}, which "
+        f"has {memory.gib(limit)} GiB, {memory.gib(data)} of them for the training images; {change}"
+    )
+
+
+def _lines(setup: Setup, target: Target, figures: Figures, needed: int) -> list[str]:
+    """Returns what the compiler tells of a step."""
+    recipe = setup.recipe
+    seconds = figures.bound_seconds(target.chip)
+    images = recipe.batch_size // recipe.accumulation_steps
+    what = "step" if recipe.accumulation_steps == 1 else f"step      (micro-batch of {images})"
+    code = f", {figures.code_bytes / 1e6:,.1f} MB of code" if figures.code_bytes else ""
+    sent = f", {figures.collective_bytes / 1e6:,.1f} MB sent" if target.num_chips > 1 else ""
+    return [
+        f"memory    {memory.gib(needed)} of {memory.gib(target.chip.usable_memory)} GiB of each "
+        f"chip, {memory.gib(figures.temp_bytes)} of them between the operations of a step",
+        f"{what:<10}{1e3 * seconds:.3g} ms at least, {images / seconds:,.0f} images/s at most: "
+        f"each chip moves {figures.memory_bytes / 1e6:,.1f} MB of its memory, computes "
+        f"{figures.flops / 1e9:,.1f} GFLOP{sent}",
+        f"program   {figures.num_ops:,} operations{code}, compiled in "
+        f"{figures.compile_seconds:.0f} s here",
+    ]

@@ -1,0 +1,93 @@
+"""The parts of a training step as programs of their own, and the step as training compiles it."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from vitjax.data import order
+from vitjax.data.on_device import abstract_split
+from vitjax.training import step
+from vitjax.training.sharding import split_batch
+from vitjax.training.step import Recipe
+
+
+class Stage(NamedTuple):
+    """A function of arrays, and arrays that stand for its arguments."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]  # trees of jax.ShapeDtypeStruct
+    free: bool = False  # whether its arguments and results may lie as the compiler likes
+    loop: bool = False  # whether it is a loop over batches
+
+
+def programs(
+    recipe: Recipe, mesh: Mesh, stored_shape: tuple[int, int, int] | None = None
+) -> dict[str, Stage]:
+    """Returns what training by `recipe` compiles: `epoch`, a loop over steps, and `evaluate`.
+
+    `stored_shape` is that of the data's images, where the model sees them resized.
+    """
+    of = step.Programs(recipe, mesh)
+    seed, number = jax.ShapeDtypeStruct((), jnp.uint32), jax.ShapeDtypeStruct((), jnp.int32)
+    state = jax.eval_shape(of.init, seed)
+    epoch_order = jax.eval_shape(of.epoch_order, seed, number)
+    data = abstract_split(recipe.num_examples, stored_shape or recipe.image_shape)
+    return {
+        "epoch": Stage(of.train, (state, seed, data, epoch_order, number), loop=True),
+        "evaluate": Stage(of.evaluate, (state.variables, data), loop=True),
+    }
+
+
+def stages(
+    recipe: Recipe, mesh: Mesh, stored_shape: tuple[int, int, int] | None = None
+) -> dict[str, Stage]:
+    """Returns the parts of a training step, and the programs of `programs`.
+
+    Where a part takes a batch from another it lies as the compiler likes, as within the epoch.
+    """
+    whole = programs(recipe, mesh, stored_shape)
+    state, seed, data, epoch_order, number = whole["epoch"].arguments
+    in_parts = NamedSharding(mesh, PartitionSpec("data"))
+
+    def split_over_chips(batch: Any) -> Any:
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=in_parts), batch
+        )
+
+    def gather(data: Any, epoch_order: Any, i: Any) -> Any:
+        return step.gather_batch(mesh, data, jax.tree.map(lambda x: x[i], epoch_order))
+
+    def augment(seed: Any, epoch: Any, batch: Any) -> Any:
+        return step.augment_batch(recipe, mesh, seed, epoch, batch)
+
+    def forward(variables: Any, batch: Any, seed: Any, number: Any) -> Any:
+        key = order.dropout_key(seed, number)
+        return step.summed_loss(recipe, variables, split_batch(mesh, batch), key)
+
+    def gradients(variables: Any, batch: Any, seed: Any, number: Any) -> Any:
+        key = order.dropout_key(seed, number)
+        return step.gradients(recipe, mesh, variables, split_batch(mesh, batch), key)
+
+    def update(state: Any, *computed: Any) -> Any:
+        return step.update(recipe, state, *computed)
+
+    gathered = split_over_chips(jax.eval_shape(gather, data, epoch_order, number))
+    batch = split_over_chips(jax.eval_shape(augment, seed, number, gathered))
+    computed = jax.eval_shape(gradients, state_variables(state), batch, seed, number)
+    training = state_variables(state)
+    return {
+        "gather": Stage(gather, (data, epoch_order, number)),
+        "augment": Stage(augment, (seed, number, gathered), free=True),
+        "forward": Stage(forward, (training, batch, seed, number), free=True),
+        "gradients": Stage(gradients, (training, batch, seed, number), free=True),
+        "update": Stage(update, (state, *computed)),
+        **whole,
+    }
+
+
+def state_variables(state: Any) -> dict[str, Any]:
+    """Returns what the model learns with: its parameters and its state."""
+    return {"params": state.params, **state.model_state}

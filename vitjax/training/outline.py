@@ -1,0 +1,239 @@
+"""What is known of a data set before its images are read: how many, of what size, which classes."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from vitjax.data import csv, digits, galaxy_zoo2
+from vitjax.data.dataset import Dataset, Split
+from vitjax.data.folder import image_files
+from vitjax.errors import UserError
+
+_TEST_FRACTION = 0.2  # of train, for a set without a test split
+_SPLITS = {  # as folders and TFDS call them
+    "train": "train",
+    "valid": "valid",
+    "val": "valid",
+    "validation": "valid",
+    "test": "test",
+}
+_FILES = ("folder", "csv", "npz", "galaxy_zoo2")
+_GRAY = ("1", "L", "LA")  # modes of PIL
+_MNIST = ((28, 28, 1), 10, {"train": 60_000, "test": 10_000})
+_GALAXIES = {"train": 99_808, "valid": 24_952, "test": 31_191}  # of the published label files
+_KNOWN = {  # sets that need not be here: H, W, C, classes, images of each split
+    "mnist": _MNIST,
+    "fashion_mnist": _MNIST,
+    "cifar10": ((32, 32, 3), 10, {"train": 50_000, "test": 10_000}),
+    "cifar100": ((32, 32, 3), 100, {"train": 50_000, "test": 10_000}),
+    "svhn_cropped": ((32, 32, 3), 10, {"train": 73_257, "test": 26_032}),
+    "galaxy_zoo2": ((424, 424, 3), 8, _GALAXIES),
+}
+
+
+class Outline(NamedTuple):
+    """A data set without its images."""
+
+    name: str
+    image_shape: tuple[int, int, int]  # H, W, C as they will lie on the device
+    num_classes: int
+    counts: Mapping[str, int]  # images of each split
+    exact: bool  # False: within one a class, as the sizes of the classes are not known
+
+    def stand_in(self) -> Dataset:
+        """Returns a data set like it: black images that take no memory, of all classes in turn."""
+        splits = {}
+        for name, count in self.counts.items():
+            images = np.broadcast_to(np.uint8(0), (count, *self.image_shape))
+            labels = np.arange(count, dtype=np.int32) % self.num_classes
+            splits[name] = Split(images, labels, np.broadcast_to(np.array(""), count))
+        return Dataset(self.name, tuple(map(str, range(self.num_classes))), splits)
+
+
+class _Stored(NamedTuple):
+    """What is stored: before images are resized, and splits carved."""
+
+    image_shape: Sequence[int | None]  # None: they differ, or it is not known
+    classes: Mapping[str, list[int]]  # images of each class, by split
+    exact: bool
+
+
+def check_place(data: ConfigDict) -> None:
+    """Raises UserError where `config.data` names files that are not there."""
+    if data.name not in _FILES:
+        return
+    if not data.data_dir:
+        raise UserError(
+            f"config.data.name={data.name!r} needs to know where the data lies; set "
+            "config.data.data_dir"
+        )
+    if not _path(data.data_dir).exists():
+        kind = "folder" if data.name in ("folder", "galaxy_zoo2") else "file"
+        raise UserError(f"there is no {kind} {data.data_dir}; change config.data.data_dir")
+
+
+def _path(text: str) -> Path:
+    return Path(os.path.expanduser(text))  # Path's own raises for an unknown user
+
+
+def outline(data: ConfigDict) -> Outline | None:
+    """Returns what `config.data` will be when it is read; None where that is not known before.
+
+    Raises UserError for a list of labels that cannot be read.
+    """
+    stored = _stored(data)
+    if stored is None:
+        return None
+    height, width, channels = stored.image_shape
+    height, width = data.image_size or height, data.image_size or width
+    channels = data.channels or channels
+    if not (height and width and channels):
+        return None
+    classes = {
+        split: _at_most(counts, data.max_examples) for split, counts in stored.classes.items()
+    }
+    for split, fraction in (("test", _TEST_FRACTION), ("valid", data.valid_fraction)):
+        if split not in classes:
+            taken = [min(int(n * fraction + 0.5), n - 1) for n in classes["train"]]
+            if any(count > 0 for count in taken):
+                classes[split] = taken
+                left = zip(classes["train"], taken, strict=True)
+                classes["train"] = [count - gone for count, gone in left]
+    return Outline(
+        data.name,
+        (height, width, channels),
+        len(classes["train"]),
+        {split: sum(classes[split]) for split in ("train", "valid", "test") if split in classes},
+        stored.exact and not data.max_examples,
+    )
+
+
+def _at_most(counts: list[int], limit: int) -> list[int]:
+    """Returns the images of each class where `limit` (0: all) of a split are read."""
+    total = sum(counts)
+    if not limit or total <= limit:
+        return counts
+    taken = [count * limit // total for count in counts]
+    missing = limit - sum(taken)
+    return [count + (i < missing) for i, count in enumerate(taken)]
+
+
+def _stored(data: ConfigDict) -> _Stored | None:
+    if data.name == "digits":
+        read = digits.read()  # comes with scikit-learn, and is small
+        classes = {name: np.bincount(split.labels).tolist() for name, split in read.splits.items()}
+        return _Stored(read.image_shape, classes, exact=True)
+    path = _path(data.data_dir)
+    if data.name in _FILES and (not data.data_dir or not path.exists()):
+        return _known(data.name)
+    if data.name == "folder":
+        return _of_folder(path)
+    if data.name == "csv":
+        return _of_csv(path, data.image_root, data.label_column)
+    if data.name == "galaxy_zoo2":
+        return _of_galaxies(path, data.label_column)
+    return None if data.name == "npz" else _of_tfds(data.name, data.data_dir)
+
+
+def _known(name: str) -> _Stored | None:
+    """Returns what is known of a set by its name."""
+    if name not in _KNOWN:
+        return None
+    shape, num_classes, counts = _KNOWN[name]
+    classes = {split: _evenly(count, num_classes) for split, count in counts.items()}
+    return _Stored(shape, classes, exact=False)
+
+
+def _of_folder(root: Path) -> _Stored | None:
+    """Returns what the listing of DIR/class/image or DIR/split/class/image tells."""
+    found = {_SPLITS.get(path.name.lower(), ""): path for path in _folders(root)}
+    splits = {split: path for split, path in found.items() if split}
+    if "train" not in splits:
+        splits = {"train": root}
+    files = {
+        split: [image_files(path) for path in _folders(folder)] for split, folder in splits.items()
+    }
+    images = [path for paths in files["train"] for path in paths]
+    if not images:
+        return None  # the reader says what is wrong
+    classes = {split: list(map(len, paths)) for split, paths in files.items()}
+    return _Stored(_shape_of(images[0]), classes, exact=True)
+
+
+def _folders(root: Path) -> list[Path]:
+    if not root.is_dir():
+        return []
+    return sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def _of_csv(path: Path, image_root: str, label_column: str) -> _Stored | None:
+    """Returns what the lines of one file, or of train.csv, valid.csv and test.csv, tell."""
+    files = {split: path / f"{split}.csv" for split in ("train", "valid", "test")}
+    files = {split: file for split, file in files.items() if file.is_file()}
+    files = files if path.is_dir() else {"train": path}
+    if "train" not in files:
+        return None
+    rows = {split: csv.read_rows(file, "path", label_column) for split, file in files.items()}
+    first = Path(image_root or files["train"].parent) / rows["train"][0].path
+    return _Stored(_shape_of(str(first)), _by_class(rows), exact=True)
+
+
+def _of_galaxies(path: Path, label_column: str) -> _Stored:
+    """Returns what the label files tell; the images are all of one size."""
+    column = "label1" if label_column == "label" else label_column
+    classes = _by_class(galaxy_zoo2.read_tables(str(path), column))
+    return _Stored(_KNOWN["galaxy_zoo2"][0], classes, exact=True)
+
+
+def _by_class(rows: Mapping[str, Iterable[csv.Row]]) -> dict[str, list[int]]:
+    counts = {split: Counter(row.label for row in lines) for split, lines in rows.items()}
+    return {split: [of[label] for label in sorted(counts["train"])] for split, of in counts.items()}
+
+
+def _shape_of(file: str) -> tuple[int | None, int | None, int | None]:
+    """Returns H, W, C as the head of an image file tells; None each where there is none."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            is_gray = image.mode in _GRAY or image.mode.startswith("I;16")
+            return image.height, image.width, 1 if is_gray else 3
+    except OSError:
+        return None, None, None
+
+
+def _of_tfds(name: str, data_dir: str) -> _Stored | None:
+    """Returns what TFDS has written beside a prepared set, or what is known of the name."""
+    root = _path(data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"))
+    name, _, version = name.partition(":")
+    infos = sorted(root.joinpath(*name.split("/")).glob(f"{version or '*'}/dataset_info.json"))
+    return _of_info(infos[-1]) if infos else _known(name)
+
+
+def _of_info(file: Path) -> _Stored | None:
+    """Returns what dataset_info.json, and features.json beside it, tell."""
+    try:
+        info = json.loads(file.read_text())
+        features = json.loads((file.parent / "features.json").read_text())
+        of = features["featuresDict"]["features"]
+        keys = [item["featureKey"] for item in info["supervisedKeys"]["tuple"]["items"]]
+        sides = [int(side) for side in of[keys[0]]["image"]["shape"]["dimensions"]]
+        num_classes = int(of[keys[1]]["classLabel"]["numClasses"])
+        totals = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
+    except (OSError, ValueError, LookupError):
+        return None  # another set than one of images with a label each
+    known = {_SPLITS[name]: count for name, count in totals.items() if name in _SPLITS}
+    if "train" not in known:
+        return None
+    classes = {split: _evenly(count, num_classes) for split, count in known.items()}
+    return _Stored([side if side > 0 else None for side in sides], classes, exact=False)
+
+
+def _evenly(count: int, num_classes: int) -> list[int]:
+    return [count // num_classes + (i < count % num_classes) for i in range(num_classes)]

@@ -1,0 +1,150 @@
+"""Looks over a run before its data are read: all problems at once, and how large it is."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from vitjax import config as options
+from vitjax import models
+from vitjax.data.augment import Augmentation
+from vitjax.data.dataset import check_share
+from vitjax.data.image_files import ReadOptions
+from vitjax.errors import UserError, raise_all
+from vitjax.runs.logs import check_installed
+from vitjax.training import finetune, losses, setup
+from vitjax.training.description import describe
+from vitjax.training.outline import Outline, check_place, outline
+from vitjax.training.progress import Say
+from vitjax.training.sharding import check_batch_size
+
+T = TypeVar("T")
+
+_OF_READING = "data.image_size data.channels data.max_examples"
+
+
+class Preflight(NamedTuple):
+    """What is known of a run before its data are read."""
+
+    wrong: list[str]  # of the options
+    missing: list[str]  # of the files
+    outline: Outline | None  # None: not known before the data are read
+
+    @property
+    def problems(self) -> list[str]:
+        """All that would stop the run."""
+        return self.wrong + self.missing
+
+    def setup(self, config: ConfigDict, mesh: Mesh) -> setup.Setup:
+        """Returns what the run would work on, with black images, where no option is wrong."""
+        assert self.outline is not None
+        channels = self.outline.image_shape[-1]
+        if not config.data.mean and not config.data.std:  # those of the images, which are not read
+            config = ConfigDict(config)
+            config.data.update(mean=(0.5,) * channels, std=(0.25,) * channels)
+        return setup.assemble(config, self.outline.stand_in(), mesh)
+
+    def lines(self, config: ConfigDict, mesh: Mesh) -> list[str]:
+        """Returns what the run would be, a line each, where no option is wrong."""
+        assert self.outline is not None
+        of_run = self.setup(config, mesh)
+        steps = config.num_epochs * of_run.recipe.steps_per_epoch
+        about = "" if self.outline.exact else "about "
+        return [*describe(config, of_run, about), f"in all    {about}{steps:,} steps"]
+
+
+def report(config: ConfigDict, mesh: Mesh, say: Say = print) -> Preflight:
+    """Looks over a config and says what it is, as far as that is known; the problems last."""
+    found = preflight(config, mesh)
+    if found.outline is None:
+        say(f"data      {config.data.name}: how many images there are is known when they are read")
+    elif not found.wrong:
+        for line in found.lines(config, mesh):
+            say(line)
+    return found
+
+
+def tell(problems: Sequence[str], say: Say = print) -> None:
+    """Says the problems, a line each, or that there are none."""
+    for text in problems:
+        say(f"problem   {' '.join(text.split())}")
+    say(f"{len(problems)} problem{'s' * (len(problems) > 1)}" if problems else "no problem found")
+
+
+class _Findings:
+    """The problems found so far; what needs an option that is wrong itself is not looked at."""
+
+    def __init__(self, of_options: Mapping[str, str]):
+        self._wrong = tuple(of_options)
+        self.problems = list(of_options.values())
+
+    def of(self, groups: str, check: Callable[[], T]) -> T | None:
+        """Returns what `check` gives; None where it, or an option of `groups`, is at fault."""
+        if any(key.startswith(tuple(groups.split())) for key in self._wrong):
+            return None
+        try:
+            return check()
+        except UserError as error:
+            self.problems.append(str(error))
+            return None
+
+
+def check(config: ConfigDict, mesh: Mesh) -> None:
+    """Raises a UserError that tells all problems that show before data are read."""
+    raise_all(preflight(config, mesh).problems)
+
+
+def preflight(config: ConfigDict, mesh: Mesh) -> Preflight:
+    """Looks over a config for a run on the devices of `mesh`; reads no data."""
+    found = _Findings(options.problems(config))
+    data, optim = config.data, config.optim
+    found.of(
+        "data.batch_size optim.accumulation_steps",
+        lambda: check_batch_size(data.batch_size, optim.accumulation_steps, mesh),
+    )
+    found.of("data.augment", lambda: Augmentation(**data.augment))
+    found.of("data.split_seed", lambda: check_share(data.valid_fraction, data.split_seed))
+    found.of(_OF_READING, lambda: _read_options(data))
+    found.of("log", lambda: check_installed(**config.log))
+    found.of("loss", lambda: losses.make_loss(config.loss.name, jnp.ones(1), 0.0))
+    rate = found.of(
+        "schedule num_epochs optim.learning_rate data.batch_size",
+        lambda: setup.make_schedule(config, num_examples=data.batch_size),
+    )
+    found.of("optim finetune", lambda: setup.make_optimizer(config, rate or jnp.float32))
+    model = found.of("model", lambda: models.create(config.model_name, 2, **config.model))
+    known = found.of(_OF_READING, lambda: outline(data))
+    if known is not None:
+        _check_data(found, config, known, model is not None)
+    files = _Findings({})
+    files.of("", lambda: check_place(data))
+    return Preflight(list(dict.fromkeys(found.problems)), files.problems, known)
+
+
+def _read_options(data: ConfigDict) -> ReadOptions:
+    return ReadOptions(
+        data.image_size or None, data.channels or None, data.fit, data.max_examples or None
+    )
+
+
+def _check_data(found: _Findings, config: ConfigDict, known: Outline, has_model: bool) -> None:
+    """Looks for what does not fit the data."""
+    found.problems += setup.size_problems(config, known.image_shape)
+    if known.exact:
+        found.problems += setup.count_problems(config, known.name, known.counts)
+    dataset = known.stand_in()
+    found.of("loss", lambda: setup.make_loss(config, dataset))
+    if config.data.mean or config.data.std:
+        found.of("data", lambda: setup.normalisation(config, dataset))
+    if has_model:
+        found.of("model data.input_size", lambda: _parameters(config, known))
+
+
+def _parameters(config: ConfigDict, known: Outline) -> Any:
+    """Returns the shapes of the parameters that learn."""
+    model = models.create(config.model_name, known.num_classes, **config.model)
+    image_shape = setup.input_shape(config.data.input_size, known.image_shape)
+    params = models.abstract_params(model, image_shape)
+    return finetune.split(params, config.finetune.train_only)
