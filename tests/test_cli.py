@@ -132,7 +132,8 @@ def test_signal_saves_and_leaves(tmp_path, number):
     assert lines(tmp_path)[-1]["step"] <= newest
 
 
-@pytest.mark.parametrize("devices", [2, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [2, 8])
 def test_devices_do_not_matter(finished, tmp_path, devices):
     whole, _ = finished
     flags = f"--xla_force_host_platform_device_count={devices}"

@@ -77,7 +77,7 @@ def test_networks_that_are_not_there_appear():
         (("vit_base", "121121"), 85_804_808, 6_152),
         (("resnet18", "ResNet-18"), 11_227_812, 51_300),
         (("swin", "swin-tiny"), 27_596_254, 76_900),
-        (("swin", "swin-small"), 48_914_158, 76_900),
+        pytest.param(("swin", "swin-small"), 48_914_158, 76_900, marks=pytest.mark.slow),
     ],
 )
 def test_what_learns_is_counted(key, params, trained):

@@ -35,7 +35,10 @@ def test_parts_of_the_tools_macs_of_resnet18():
     }
 
 
-@pytest.mark.parametrize(("row", "name"), [("swin-tiny", "swin_t"), ("swin-small", "swin_s")])
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [("swin-tiny", "swin_t"), pytest.param("swin-small", "swin_s", marks=pytest.mark.slow)],
+)
 def test_parts_of_the_tools_macs_of_swin(row, name):
     model = models.create(name, 100)
     attention = 0

@@ -1,15 +1,34 @@
 """Parameters and multiply-accumulates of a model, without computing anything."""
 
 import collections
+import functools
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+T = TypeVar("T")
 
+
+def _remembered(function: Callable[..., T]) -> Callable[..., T]:
+    """Keeps results by model and image: to trace a network takes a large part of a second."""
+    remembered = functools.lru_cache(maxsize=64)(function)
+
+    @functools.wraps(function)
+    def call(model: nn.Module, image_shape: tuple[int, int, int]) -> T:
+        try:
+            hash(model)
+        except TypeError:  # an option is traced, as in a sweep
+            return function(model, image_shape)
+        return remembered(model, tuple(image_shape))
+
+    return call
+
+
+@_remembered
 def abstract_variables(model: nn.Module, image_shape: tuple[int, int, int]) -> Any:
     """Returns the shapes of all collections, parameters and statistics, for images [H, W, C]."""
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
@@ -35,6 +54,7 @@ def num_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
     return sum(macs_by_module(model, image_shape).values())
 
 
+@_remembered
 def macs_by_module(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, int]:
     """Returns the counts of `num_macs` by the path of the module, as in its parameters' tree."""
     variables = abstract_variables(model, image_shape)
