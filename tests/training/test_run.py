@@ -210,6 +210,7 @@ def test_drop_remainder(tmp_path):
     assert [line["step"] for line in lines(tmp_path)] == [3, 6, 9]
 
 
+@pytest.mark.slow
 def test_bfloat16_keeps_float32_parameters(finished, tmp_path):
     run(small(dtype="bfloat16"), tmp_path)
     kinds = {leaf.dtype for leaf in jax.tree.leaves(newest_params(tmp_path))}
