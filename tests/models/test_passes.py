@@ -86,7 +86,8 @@ def test_linear_in_parts():
         np.testing.assert_allclose(part, (x @ kernel)[..., 2 * i : 2 * i + 2], rtol=1e-5)
 
 
-def test_patch_linear_is_a_convolution():
+@pytest.mark.parametrize("function", [passes.patch_linear, passes.patch_convolution])
+def test_patch_linear_is_a_convolution(function):
     images, kernel = normal(0, 2, 6, 9, 2), normal(1, 3 * 3 * 2, 5)
 
     def convolution(images, kernel):

@@ -63,12 +63,14 @@ def patch_linear(images: jax.Array, kernel: jax.Array, patch_size: int) -> jax.A
     return jax.lax.platform_dependent(
         images,
         kernel,
-        tpu=functools.partial(_convolution, patch_size=patch_size),
+        tpu=lambda images, kernel: patch_convolution(images, kernel, patch_size),
         default=lambda images, kernel: linear(patches(images, patch_size), kernel),
     )
 
 
-def _convolution(images: jax.Array, kernel: jax.Array, patch_size: int) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def patch_convolution(images: jax.Array, kernel: jax.Array, patch_size: int) -> jax.Array:
+    """As `patch_linear`, by a convolution."""
     window = (patch_size, patch_size)
     y = jax.lax.conv_general_dilated(
         images,
@@ -78,6 +80,32 @@ def _convolution(images: jax.Array, kernel: jax.Array, patch_size: int) -> jax.A
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     return y.reshape(len(y), -1, y.shape[-1])
+
+
+def _convolution_forward(images, kernel, patch_size):
+    return patch_convolution(images, kernel, patch_size), (images, kernel)
+
+
+def _convolution_backward(patch_size, kept, gradient):
+    """As JAX's own, which jax 0.7 cannot vmap."""
+    images, kernel = kept
+    batch, height, width, channels = images.shape
+    p = patch_size
+    grid = (batch, height // p, width // p)
+    by_kernel = jax.lax.conv_general_dilated(
+        images,
+        gradient.reshape(*grid, -1),
+        window_strides=(1, 1),
+        padding="VALID",
+        rhs_dilation=(p, p),
+        dimension_numbers=("CHWN", "IHWO", "HWNC"),
+    )
+    by_patches = jnp.dot(gradient, kernel.T).reshape(*grid, p, p, channels)
+    by_images = by_patches.transpose(0, 1, 3, 2, 4, 5).reshape(images.shape)
+    return by_images, by_kernel.reshape(kernel.shape)
+
+
+patch_convolution.defvjp(_convolution_forward, _convolution_backward)
 
 
 @jax.custom_vjp
