@@ -19,7 +19,8 @@ for the next, of which its compiler does not tell. "Memory" counts what operatio
 write to the device's own memory (HBM), padding included; XLA's "bytes accessed", in the result
 files as `bytes`, counts a TPU's on-chip memory (VMEM) too. "Padded" is how many times their
 elements' bytes the ten largest arrays of a step take. "Peak" has the data set in it, of which at
-most a quarter of the memory was taken. "Compiled" was timed on two cores that did other work too."""
+most a quarter of the memory was taken. "Compiled" was timed on two cores that did other work
+too."""
 
 
 def case_lines(case: Mapping[str, Any]) -> list[str]:
