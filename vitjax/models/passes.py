@@ -23,7 +23,8 @@ def _linear_backward(kept, gradient):
     by_kernel = jax.lax.platform_dependent(
         x,
         gradient,
-        # As matrices: XLA's CPU backend transposes [B, N, D] otherwise, and a TPU's for them.
+        # XLA's CPU backend transposes [B, N, D] unless they are matrices; a TPU lays them out anew
+        # where they become some.
         cpu=lambda x, g: jnp.dot(x.reshape(-1, x.shape[-1]).T, g.reshape(-1, g.shape[-1])),
         default=lambda x, g: jnp.tensordot(x, g, (axes, axes)),
     )
