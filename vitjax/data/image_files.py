@@ -1,13 +1,18 @@
-"""From image files and arrays to one uint8 array per split."""
+"""From image files and arrays to the uint8 images of each split."""
 
 import concurrent.futures
 import dataclasses
-from collections.abc import Callable
+import hashlib
+import itertools
+import math
+import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
+from vitjax.data.images import Images, StoredImages
 from vitjax.errors import UserError
 from vitjax.host import available_memory, num_cores
 from vitjax.text import one_line
@@ -37,6 +42,7 @@ class ReadOptions:
     channels: int | None = None  # 1 (gray) or 3 (RGB)
     fit: str = "resize"  # "resize", or "center_crop": no scaling, zeros where the image is smaller
     max_examples: int | None = None  # of each split
+    decode_up_to: int | None = None  # bytes of a set that is decoded at once; None: of any size
 
     def __post_init__(self):
         if self.size is not None and self.size < 1:
@@ -59,6 +65,10 @@ class ReadOptions:
                 f"max_examples={self.max_examples} given, expected None or a positive number; "
                 "change config.data.max_examples."
             )
+
+    def decodes(self, num_images: int, shape: Sequence[int]) -> bool:
+        """Whether images [H, W, C] are decoded when the set is read, not when they are used."""
+        return self.decode_up_to is None or num_images * math.prod(shape) <= self.decode_up_to
 
 
 def to_array(
@@ -102,7 +112,8 @@ def check_memory(what: str, count: int, height: int, width: int, channels: int) 
         raise UserError(
             f"{what} decodes to {needed / 1e9:.1f} GB ({count:,} images of "
             f"{height}x{width}x{channels}), but {available / 1e9:.1f} GB of memory is available; "
-            f"set config.data.image_size to {max(fits, 1)} or smaller."
+            "set config.data.stream to auto, or config.data.image_size to "
+            f"{max(fits, 1)} or smaller."
         )
 
 
@@ -110,7 +121,8 @@ def convert(dataset: Dataset, options: ReadOptions) -> Dataset:
     """Applies `options` to a set that is already in memory."""
     from PIL import Image
 
-    if options.max_examples:
+    largest = max(map(len, dataset.splits.values()))
+    if options.max_examples and largest > options.max_examples:
         taken = {name: s.take(thin(len(s), options)) for name, s in dataset.splits.items()}
         dataset = dataclasses.replace(dataset, splits=taken)
     height, width, channels = dataset.image_shape
@@ -122,7 +134,7 @@ def convert(dataset: Dataset, options: ReadOptions) -> Dataset:
     splits = {}
     for name, split in dataset.splits.items():
         images = np.empty((len(split), *new_shape), np.uint8)
-        for i, pixels in enumerate(split.images):
+        for i, pixels in enumerate(split.images[:]):
             image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
             images[i] = to_array(image, options.size, new_channels, options.fit)
         splits[name] = dataclasses.replace(split, images=images)
@@ -136,22 +148,54 @@ def read_files(
     options: ReadOptions,
     on_status: Callable[[str], None],
 ) -> Dataset:
-    """Decodes all files of `listing`, in its order; a UserError names the unreadable ones."""
+    """Decodes all files of `listing`, in its order; a UserError names the unreadable ones.
+
+    Those that `options` does not decode at once stay files, read when they are asked for.
+    """
     listing = {split: _thinned(files, options) for split, files in listing.items()}
     paths = [path for files in listing.values() for path in files.paths]
+    splits, damaged = {}, []
     with concurrent.futures.ThreadPoolExecutor(min(8, num_cores())) as pool:
-        height, width, channels = _common_shape(paths, options, pool)
-        check_memory(name, len(paths), height, width, channels)
-        splits, damaged = {}, []
+        shape = _common_shape(paths, options, pool)
+        decodes = options.decodes(len(paths), shape)
+        if decodes:
+            check_memory(name, len(paths), *shape)
         for split_name, files in listing.items():
-            on_status(f"reading {name}/{split_name}: {len(files.paths):,} images")
-            images = np.empty((len(files.paths), height, width, channels), np.uint8)
-            damaged += _decode_into(images, files.paths, options, pool)
+            images: Images = FileImages(files.paths, shape, options)
+            if decodes:
+                on_status(f"reading {name}/{split_name}: {len(files.paths):,} images")
+                images = np.empty(images.shape, np.uint8)
+                damaged += _decode_into(images, files.paths, options, pool)
             labels, ids = np.array(files.labels, np.int32), np.array(files.ids, str)
             splits[split_name] = Split(images, labels, ids)
     if damaged:
         raise _damaged_error(damaged)
     return Dataset(name, class_names, splits)
+
+
+class FileImages(StoredImages):
+    """Image files that are decoded when they are asked for."""
+
+    def __init__(self, paths: Sequence[str], image_shape: Sequence[int], options: ReadOptions):
+        super().__init__((len(paths), *image_shape))
+        self._paths, self._options = np.array(paths, str), options
+
+    def read(self, index: np.ndarray) -> np.ndarray:
+        """Decodes files; a UserError names the unreadable ones."""
+        images, paths = np.empty((len(index), *self.shape[1:]), np.uint8), self._paths[index]
+        reasons = [_decode(images[i : i + 1], p, self._options) for i, p in enumerate(paths)]
+        damaged = [(path, why) for path, why in zip(paths, reasons, strict=True) if why]
+        if damaged:
+            raise _damaged_error(damaged)
+        return images
+
+    def fingerprint(self) -> str:
+        """Of the paths, sizes and times of the files."""
+        digest = hashlib.sha256()
+        for path in self._paths:
+            stat = os.stat(path)
+            digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "replace"))
+        return digest.hexdigest()
 
 
 def thin(count: int, options: ReadOptions) -> np.ndarray:
@@ -202,20 +246,23 @@ def _decode_into(
     images: np.ndarray, paths: list[str], options: ReadOptions, pool: concurrent.futures.Executor
 ) -> list[tuple[str, str]]:
     """Fills `images`, whose shape is already known; returns (path, reason) of those that failed."""
+    each = (images[i : i + 1] for i in range(len(paths)))
+    reasons = pool.map(_decode, each, paths, itertools.repeat(options))
+    return [(path, reason) for path, reason in zip(paths, reasons, strict=True) if reason]
+
+
+def _decode(images: np.ndarray, path: str, options: ReadOptions) -> str | None:
+    """Fills `images` [1, H, W, C] from a file; returns why not where that fails."""
     from PIL import Image, UnidentifiedImageError
 
-    def decode(i: int) -> str | None:
-        try:
-            with Image.open(paths[i]) as image:
-                images[i] = to_array(image, options.size, images.shape[-1], options.fit)
-        except UnidentifiedImageError:
-            return "no image"
-        except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
-            return one_line(error)
-        return None
-
-    reasons = pool.map(decode, range(len(paths)))
-    return [(path, reason) for path, reason in zip(paths, reasons, strict=True) if reason]
+    try:
+        with Image.open(path) as image:
+            images[0] = to_array(image, options.size, images.shape[-1], options.fit)
+    except UnidentifiedImageError:
+        return "no image"
+    except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
+        return one_line(error)
+    return None
 
 
 def _damaged_error(damaged: list[tuple[str, str]]) -> UserError:

@@ -10,13 +10,16 @@ from typing import Any
 from vitjax import files
 from vitjax.config import flatten
 from vitjax.errors import UserError
-from vitjax.runs.lock import taken
+from vitjax.lock import taken
 
 # Do not change a result; dataset.json tells other data apart.
 _FREE_KEYS = (
     "steps_per_call",
     "data.data_dir",
     "data.image_root",
+    "data.stream",
+    "data.num_workers",
+    "data.cache",
     "log.tensorboard",
     "log.wandb",
 )

@@ -77,6 +77,8 @@ def epoch_line(line: Mapping[str, Any], num_epochs: int, best: bool) -> str:
     parts.append(f"lr {line['lr']:.2e}")
     parts.append(f"{line['images_per_second']:,.0f} images/s")
     parts.append(f"{line['seconds']:.1f} s")
+    if "data_wait" in line:
+        parts.append(f"waited for data {line['data_wait']:.0%}")
     return "  ".join(parts) + ("  best" if best else "")
 
 

@@ -95,6 +95,7 @@ def _train_and_test(
         checkpoints = Checkpoints(folder.checkpoints, say)
         closing.callback(checkpoints.close)
         engine = BatchParallel(setup, programs, config.seed, checkpoints, fresh, say)
+        closing.callback(engine.close)
         logs = Logs(folder.path, to_json(config), **config.log)
         record = Record(folder, logs, select_by=config.select_by, patience=config.patience)
         closing.callback(record.close)

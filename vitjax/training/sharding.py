@@ -34,6 +34,12 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
+def split_in_chunks(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of several batches [S, B, ...]: each split as `split_batch` does."""
+    spec = PartitionSpec(None, "data") if "data" in mesh.shape else PartitionSpec()
+    return NamedSharding(mesh, spec)
+
+
 def split_batch(mesh: Mesh, batch: Any) -> Any:
     """Inside a compiled function: splits the first axis of every array over the axis `data`."""
     if "data" not in mesh.shape:
