@@ -8,13 +8,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from vitjax import processes
 from vitjax.data import on_device
 from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
 from vitjax.sweeps import plan
 from vitjax.sweeps.member_programs import MemberPrograms, Values
 from vitjax.sweeps.plan import Member
-from vitjax.training import sharding
 from vitjax.training.memory import gib, limit_bytes, peak_bytes
 from vitjax.training.schedule import Schedule
 from vitjax.training.setup import assemble, make_recipe, make_schedule
@@ -112,7 +112,7 @@ def memory_for_members(mesh: Mesh) -> int:
     """Returns the bytes that members may take of each device: what the least process can give."""
     limit = limit_bytes(mesh.local_devices[0])
     mebibytes = _UNLIMITED if limit is None else int(_USABLE * limit) >> 20
-    return min(sharding.all_of(mebibytes)) << 20
+    return min(processes.all_of(mebibytes)) << 20
 
 
 def split_for_memory(
