@@ -12,14 +12,8 @@ import pytest
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "vitjax"
-LEAVES = {
-    "errors",
-    "files",
-    "host",
-    "lock",
-    "prng",
-    "text",
-}  # import nothing of vitjax but each other
+# Import nothing of vitjax but each other.
+LEAVES = {"errors", "files", "host", "lock", "prng", "processes", "supervise", "text"}
 COMMANDS = {"benchmark", "check", "compare", "evaluate", "main", "predict", "report", "sweep"}
 ALLOWED = {  # folder or module: what of vitjax it may import besides itself and the leaves
     **{leaf: set() for leaf in sorted(LEAVES)},

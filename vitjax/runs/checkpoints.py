@@ -17,7 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-from vitjax import files
+from vitjax import files, processes
 from vitjax.errors import UserError
 from vitjax.runs.run_folder import saved_steps
 
@@ -46,13 +46,15 @@ class Checkpoints:
     ):
         """Opens a folder; `alone`: for this process only, which asks no other to write along."""
         self._alone = alone
+        self._decides = alone or processes.is_first()  # verifies, sets aside and seals steps
         self._folder = folder.absolute()
         self._say = on_status
         self._keep = _Keep()
         if alone:  # Orbax makes no folder for one process of several
             self._folder.mkdir(parents=True, exist_ok=True)
-        for step in saved_steps(self._folder):
-            self._verify(step)
+        with self._agreed():
+            for step in saved_steps(self._folder) if self._decides else ():
+                self._verify(step)
         self._manager = ocp.CheckpointManager(
             self._folder,
             options=ocp.CheckpointManagerOptions(
@@ -64,6 +66,9 @@ class Checkpoints:
                 async_options=ocp.options.AsyncOptions(create_directories_asynchronously=False),
             ),
         )
+
+    def _agreed(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._alone else processes.agreed()
 
     def _processes(self) -> ocp.options.MultiprocessingOptions:
         if not self._alone or jax.process_count() == 1:
@@ -104,12 +109,15 @@ class Checkpoints:
         for step in reversed(steps):
             sealed = (self._folder / str(step) / MANIFEST).exists()
             try:
-                return self.restore_step(step, like)
-            except ValueError as error:
+                with self._agreed():
+                    return self.restore_step(step, like)
+            except UserError as error:
                 if sealed:  # its files are as they were written, so the fault is elsewhere
                     raise
                 self._say(str(error))
-                self._set_aside(step)
+                with self._agreed():
+                    if self._decides:
+                        self._set_aside(step)
                 self._manager.reload()
         if steps or (self._folder / "damaged").exists():
             raise UserError(
@@ -133,7 +141,7 @@ class Checkpoints:
         """Waits until the last save is on disk, and seals it with its manifest."""
         with self._writing():
             self._manager.wait_until_finished()
-        if self._alone or jax.process_index() == 0:
+        if self._decides:
             for step in saved_steps(self._folder):
                 self._seal(step)
 

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from vitjax import processes
 from vitjax.data import on_device
 from vitjax.data.dataset import Dataset
 from vitjax.data.images import num_bytes
@@ -144,7 +145,7 @@ def memory_for_members(mesh: Mesh) -> int:
     """Returns the bytes that members may take of each device: what the least process can give."""
     limit = limit_bytes(mesh.local_devices[0])
     mebibytes = _UNLIMITED if limit is None else int(_USABLE * limit) >> 20
-    return min(sharding.all_of(mebibytes)) << 20
+    return min(processes.all_of(mebibytes)) << 20
 
 
 def split_for_memory(

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from vitjax import processes
 from vitjax.errors import Interrupted
 from vitjax.runs.record import Record
-from vitjax.training import sharding
 from vitjax.training.interrupt import SignalWatch
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import EpochBar, Pace, Say, epoch_line, members_line, timed
@@ -93,7 +93,7 @@ class Training:
     def _resume_records(self) -> None:
         for record in self._records:
             record.truncate(self.step)
-        sharding.wait_for_all("truncated")
+        processes.wait_for_all("truncated")
         kept, done = self._engine.kept_steps(), self.step >= self._engine.steps_per_epoch
         for place, record in enumerate(self._records):
             if said := record.resume(self.step, kept[place], done and bool(self.active[place])):
@@ -110,7 +110,7 @@ class Training:
         if self.step >= last or not self.active.any():
             return
         self._leave_if_asked(signals)
-        with timed("compiling", self._say):
+        with timed("compiling", self._say), processes.agreed():
             self._engine.compile()
         while self.step < last and self.active.any():
             self._run_epoch(self.step // self._engine.steps_per_epoch, signals)
@@ -139,11 +139,11 @@ class Training:
         begin, end = epoch * steps, (epoch + 1) * steps
         pace = Pace(self._steps_per_call)
         shape = (epoch + 1, self._num_epochs, steps, self.step - begin, engine.batch_size)
-        with EpochBar(*shape) as bar:
+        with EpochBar(*shape, hidden=not processes.is_first()) as bar:
             while self.step < end and self.active.any():
                 self._leave_if_asked(signals)
                 called, before = time.perf_counter(), self.active
-                stop = min(self.step + min(sharding.all_of(pace.steps)), end)
+                stop = min(self.step + min(processes.all_of(pace.steps)), end)
                 self.active = engine.train(before, self.step, stop)
                 seconds, count = time.perf_counter() - called, stop - self.step
                 self.step = stop
@@ -214,7 +214,7 @@ class Training:
                 self._say(f"stopping: {called}no better validation in {record.patience} epochs")
 
     def _leave_if_asked(self, signals: SignalWatch) -> None:
-        received = max(sharding.all_of(signals.received))
+        received = max(processes.all_of(signals.received))
         if received:
             self._engine.save(self.step, self.active)
             self._engine.wait()

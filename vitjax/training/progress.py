@@ -39,15 +39,25 @@ def in_notebook() -> bool:
 class EpochBar:
     """A bar over one epoch's steps with loss, accuracy, images/s and the time left."""
 
-    def __init__(self, epoch: int, num_epochs: int, steps: int, done: int, batch_size: int):
+    def __init__(
+        self,
+        epoch: int,
+        num_epochs: int,
+        steps: int,
+        done: int,
+        batch_size: int,
+        *,
+        hidden: bool = False,
+    ):
         self._batch_size = batch_size
+        off = False if in_notebook() else None  # None: no bar unless on a terminal
         self._bar = tqdm(
             total=steps,
             initial=done,
             desc=f"epoch {epoch}/{num_epochs}",
             unit="step",
             leave=False,
-            disable=False if in_notebook() else None,  # None: no bar unless on a terminal
+            disable=hidden or off,
             dynamic_ncols=True,
         )
 

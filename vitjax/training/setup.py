@@ -1,5 +1,6 @@
 """From a config to plain values (the data set, the recipe, the devices), and to a run's files."""
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vitjax import data, models
+from vitjax import data, models, processes
 from vitjax.config import check
 from vitjax.data import order, stream
 from vitjax.data.augment import Augmentation
@@ -158,9 +159,22 @@ def input_shape(input_size: int, image_shape: tuple[int, int, int]) -> tuple[int
 
 def load(config: ConfigDict, say: Say) -> Dataset:
     """Reads the data set that the config names."""
-    limit = placement.decode_up_to(config.data.stream)
-    cache = config.data.cache or None
-    return data.load(**load_options(config), decode_up_to=limit, cache_dir=cache, on_status=say)
+    read = functools.partial(
+        data.load,
+        **load_options(config),
+        decode_up_to=placement.decode_up_to(config.data.stream),
+        cache_dir=config.data.cache or None,
+        on_status=say,
+    )
+    if config.data.name in data.NAMES:
+        return read()
+    dataset = None  # of TFDS: the first of several processes prepares it, if need be, for all
+    for turn in (True, False):
+        with processes.agreed():
+            if processes.is_first() is turn:
+                dataset = read()
+    assert dataset is not None
+    return dataset
 
 
 def load_options(config: ConfigDict) -> dict[str, Any]:

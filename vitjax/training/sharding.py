@@ -65,20 +65,6 @@ def gather(tree: Any) -> Any:
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
-def all_of(number: int) -> list[int]:
-    """Returns the number that each process gave."""
-    if jax.process_count() == 1:
-        return [number]
-    found = multihost_utils.process_allgather(np.asarray([number], np.int32), tiled=True)
-    return [int(each) for each in found]
-
-
-def wait_for_all(where: str) -> None:
-    """Returns when every process has come here."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(where)
-
-
 def local_members(tree: Any) -> dict[int, Any]:
     """Returns the members of a tree of [K, ...] on this process's devices: place -> tree, NumPy."""
     leaves, structure = jax.tree.flatten(tree)
