@@ -31,7 +31,8 @@ class Files(NamedTuple):
 
 Listing = dict[str, Files]  # by split
 
-_GRAY = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")  # modes of PIL without colour
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # of EXIF
+GRAY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")  # modes of PIL without colour
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +77,15 @@ def to_array(
 ) -> np.ndarray:
     """An opened image -> uint8 [H, W, C]; UserError for 32-bit pixels.
 
-    `size` is the side of a square or (height, width), in pixels; None keeps the image's own.
+    `size` is the side of a square or (height, width), in pixels; None keeps the image's own. It is
+    turned as its EXIF data say, and what is transparent becomes white.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     mode = "L" if channels == 1 else "RGB"
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.has_transparency_data:
+        image = _on_white(image.convert("RGBA"))
     if image.mode.startswith("I;16"):  # PIL would clip 16 bits to 255 instead of scaling
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):
@@ -96,6 +101,12 @@ def to_array(
             image = image.resize((width, height), Image.Resampling.BILINEAR)  # antialiased
     width, height = image.size
     return np.frombuffer(image.tobytes(), np.uint8).reshape(height, width, channels)
+
+
+def _on_white(image: "Image.Image") -> "Image.Image":
+    from PIL import Image
+
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
 
 
 def _offset(length: int, size: int) -> int:
@@ -214,7 +225,7 @@ def _common_shape(
     """Height, width, channels that all files get, from their headers where `options` leaves it."""
     if options.size is not None and options.channels is not None:
         return options.size, options.size, options.channels
-    headers = list(pool.map(_header, paths))
+    headers = list(pool.map(header, paths))
     readable = [(path, header) for path, header in zip(paths, headers, strict=True) if header]
     if not readable:
         raise _damaged_error([(path, "no image") for path in paths])
@@ -227,17 +238,23 @@ def _common_shape(
                     f"images differ in size: {first_path} has {first_size[0]}x{first_size[1]} "
                     f"pixels and {path} has {size[0]}x{size[1]}; set config.data.image_size."
                 )
-    all_gray = all(mode in _GRAY for _, (_, mode) in readable)
+    all_gray = all(mode in GRAY_MODES for _, (_, mode) in readable)
     return height, width, options.channels or (1 if all_gray else 3)
 
 
-def _header(path: str) -> tuple[tuple[int, int], str] | None:
-    """Size (width, height) and mode of an image file; None if it cannot be opened."""
+def header(path: str) -> tuple[tuple[int, int], str] | None:
+    """Size (width, height) and mode of an image file; None if it cannot be opened.
+
+    The size is that of the image as its EXIF data turn it.
+    """
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return image.size, image.mode
+            # Of a PNG file, which hardly ever has them, Pillow would read all pixels for them.
+            exif = {} if image.format == "PNG" else image.getexif()
+            turned = exif.get(_ORIENTATION) in _ON_ITS_SIDE
+            return image.size[::-1] if turned else image.size, image.mode
     except Exception:  # damaged files raise many types; decoding will list this one
         return None
 
