@@ -12,7 +12,15 @@ import pytest
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "vitjax"
-LEAVES = {"errors", "files", "host", "prng", "processes", "supervise", "text"}  # import nothing of vitjax but each other
+LEAVES = {
+    "errors",
+    "files",
+    "host",
+    "prng",
+    "processes",
+    "supervise",
+    "text",
+}  # import nothing of vitjax but each other
 COMMANDS = {"benchmark", "check", "compare", "evaluate", "main", "predict", "report", "sweep"}
 ALLOWED = {  # folder or module: what of vitjax it may import besides itself and the leaves
     **{leaf: set() for leaf in sorted(LEAVES)},
