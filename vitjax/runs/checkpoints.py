@@ -20,6 +20,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 from vitjax import files, processes
 from vitjax.errors import UserError
 from vitjax.runs.run_folder import saved_steps
+from vitjax.text import one_line
 
 MANIFEST = "manifest.json"
 _KEEP_NEWEST = 2  # so that one is whole if a kill or a damage hits the other
@@ -102,6 +103,7 @@ class Checkpoints:
     def restore(self, like: Any) -> Any | None:
         """Returns the newest whole state, shaped and placed like `like`; None without any.
 
+        `like` may be a function of the step, where the shapes of what was saved decide.
         A step that cannot be read is set aside and the one before it taken. Raises UserError if
         steps exist and none can be read.
         """
@@ -110,7 +112,7 @@ class Checkpoints:
             sealed = (self._folder / str(step) / MANIFEST).exists()
             try:
                 with self._agreed():
-                    return self.restore_step(step, like)
+                    return self.restore_step(step, like(step) if callable(like) else like)
             except UserError as error:
                 if sealed:  # its files are as they were written, so the fault is elsewhere
                     raise
@@ -136,6 +138,14 @@ class Checkpoints:
             raise UserError(
                 f"checkpoint {self._folder / str(step)} cannot be read: {reason}"
             ) from error
+
+    def shape(self, step: int, name: str) -> tuple[int, ...]:
+        """Returns the shape of an array that stands at the top of the state of `step`."""
+        path = self._folder / str(step)
+        try:
+            return tuple(ocp.PyTreeCheckpointHandler().metadata(path / "default").tree[name].shape)
+        except Exception as error:  # as restore_step
+            raise UserError(f"checkpoint {path} cannot be read: {one_line(error)}") from error
 
     def wait(self) -> None:
         """Waits until the last save is on disk, and seals it with its manifest."""

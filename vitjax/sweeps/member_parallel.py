@@ -65,11 +65,15 @@ class MemberParallel:
 
     def resume(self) -> tuple[int, np.ndarray]:
         """Restores the newest checkpoint; without one, begins."""
-        progress = self._checkpoints.restore(abstract_progress(self._group))
-        if progress is not None:
-            self._say(f"resuming at step {int(progress.step)}")
-        else:
+        group = self._group
+        progress = _restored(group, self._checkpoints)
+        if progress is None:
             progress = self._begin()
+        else:
+            self._say(f"resuming at step {int(progress.step)}")
+            if progress.active.size != group.size:  # other devices have filled it up
+                everyone = np.arange(len(group.members), dtype=np.int32)
+                progress = _taken(group, progress, everyone)
         self._states, self._best = progress.states, progress.best
         return int(progress.step), self._gather(progress.active)
 
@@ -194,13 +198,18 @@ def survivors(group: Group, before: Group, checkpoints: Path, say: Say) -> Progr
     """Returns what a smaller group goes on with, of the one before, saved in `checkpoints`."""
     saved_before = Checkpoints(checkpoints, say)
     try:
-        saved = saved_before.restore(abstract_progress(before))
+        saved = _restored(before, saved_before)
     finally:
         saved_before.close()
     if saved is None:
         raise UserError(f"{checkpoints} is lost; put it back")
     names = [member.name for member in before.members]
     kept = np.asarray([names.index(member.name) for member in group.members], np.int32)
+    return _taken(group, saved, kept)
+
+
+def _taken(group: Group, saved: Progress, kept: np.ndarray) -> Progress:
+    """Returns the progress of the group's members, which stand at the places `kept` of a saved."""
     places, take = group.padded(kept), group.programs.take
     active = np.array(sharding.gather(saved.active))[places]
     active[len(kept) :] = False
@@ -208,14 +217,28 @@ def survivors(group: Group, before: Group, checkpoints: Path, say: Say) -> Progr
     return Progress(saved.step, take(saved.states, places), take(saved.best, places), placed)
 
 
-def abstract_progress(group: Group) -> Progress:
-    """Returns the shapes and the placement of a group's progress."""
-    states, mesh = group.abstract_states, group.programs.mesh
+def _restored(group: Group, checkpoints: Checkpoints) -> Progress | None:
+    """Returns the newest progress, of the size that the devices of then filled up."""
+    return checkpoints.restore(
+        lambda step: _abstract_progress(group, checkpoints.shape(step, "active")[0])
+    )
+
+
+def _abstract_progress(group: Group, size: int) -> Progress:
+    """Returns the shapes and the placement of a group's progress that was filled up to `size`."""
+    on_each = replicated(group.programs.mesh)
+    split = size % group.programs.mesh.size == 0
+    by_member = group.programs.sharding if split else on_each
+
+    def saved(x: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype, sharding=by_member)
+
+    states = jax.tree.map(saved, group.abstract_states)
     return Progress(
-        jax.ShapeDtypeStruct((), np.int32, sharding=replicated(mesh)),
+        jax.ShapeDtypeStruct((), np.int32, sharding=on_each),
         states,
         states,
-        jax.ShapeDtypeStruct((group.size,), bool, sharding=group.programs.sharding),
+        jax.ShapeDtypeStruct((size,), bool, sharding=by_member),
     )
 
 
