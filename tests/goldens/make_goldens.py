@@ -247,6 +247,8 @@ def save_losses() -> None:
         "both": (nn.CrossEntropyLoss(weights, label_smoothing=0.1), labels, weights, 0.1),
         "more": (nn.CrossEntropyLoss(weights, label_smoothing=0.4), labels, weights, 0.4),
         "mixed": (nn.CrossEntropyLoss(label_smoothing=0.1), mixed, None, 0.1),
+        "mixed, weighted": (nn.CrossEntropyLoss(weights), mixed, weights, 0.0),
+        "mixed, both": (nn.CrossEntropyLoss(weights, label_smoothing=0.4), mixed, weights, 0.4),
         "mse": (nn.MSELoss(), one_hot, None, 0.0),
     }
     arrays = {"logits": logits, "versions": np.array(versions(None))}
@@ -255,7 +257,7 @@ def save_losses() -> None:
         value = loss(variable, targets)
         value.backward()
         arrays |= {f"{case}: loss": value.detach(), f"{case}: gradient": variable.grad}
-        arrays[f"{case}: targets"] = mixed if case == "mixed" else one_hot
+        arrays[f"{case}: targets"] = mixed if targets is mixed else one_hot
         arrays[f"{case}: weights"] = torch.ones(4) if class_weights is None else class_weights
         arrays[f"{case}: smoothing"] = np.float32(smoothing)
     save("losses", arrays)
