@@ -263,6 +263,20 @@ def save_losses() -> None:
     save("losses", arrays)
 
 
+STRENGTHS = {  # largest strengths of torchvision's RandAugment (its _augmentation_space)
+    "Shear": 0.3, "Rotate": 30.0, "enhance": 0.9, "28": 150 / 331 * 28, "32": 150 / 331 * 32,
+    "33": 150 / 331 * 33, "224": 150 / 331 * 224,
+}  # fmt: skip
+
+
+def save_strengths() -> None:
+    """Writes RandAugment's strengths at its 31 magnitudes; translations by the size in pixels."""
+    arrays = {name: torch.linspace(0.0, end, 31) for name, end in STRENGTHS.items()}
+    arrays["Solarize"] = torch.linspace(255.0, 0.0, 31)
+    arrays["Posterize"] = 8 - (torch.arange(31) / (30 / 4)).round()
+    save("strengths", arrays | {"versions": np.array(versions(None))})
+
+
 def statistics(weight: torch.Tensor) -> np.ndarray:
     """Mean, deviation, minimum, maximum and 19 quantiles of the values, then singular values."""
     values = weight.double().flatten().numpy()
@@ -302,4 +316,5 @@ if __name__ == "__main__":
     save_models(sys.argv[1])
     save_optimizers()
     save_losses()
+    save_strengths()
     save_inits()
