@@ -162,7 +162,9 @@ def save_models(old: str) -> None:
     vit = common | {"image_size": (HEIGHT, WIDTH), "depth": DEPTH, "heads": HEADS}
     vit |= {"dim_head": HEAD_DIM, "mlp_dim": MLP_DIM}
     save_model("vit_pytorch_old", load(old, "vit").ViT(**vit), versions(old, "vit-pytorch"))
-    save_model("vit_pytorch_today", load(None, "vit").ViT(**vit), versions(None, "vit-pytorch"))
+    today, made_by = load(None, "vit").ViT, versions(None, "vit-pytorch")
+    save_model("vit_pytorch_today", today(**vit), made_by)
+    save_model("vit_pytorch_mean", today(**vit, pool="mean"), made_by)  # an empty class token
 
     linformer = {"dim": DIM, "depth": DEPTH, "k": 3, "heads": HEADS, "dim_head": HEAD_DIM}
     for name, folder, height, share_kv in (
