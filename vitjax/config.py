@@ -30,7 +30,9 @@ def default(model_name: str = "vit") -> ConfigDict:
     config.loss = ConfigDict()
     config.loss.name = "cross_entropy"  # cross_entropy | mse
     config.loss.label_smoothing = 0.0
-    config.loss.class_weights = placeholder(object)  # uniform | balanced | a tuple of numbers
+    # uniform | balanced | a tuple of numbers. As in torch a batch's losses are divided by the sum
+    # of its labels' weights, and where mixup or CutMix mixes labels by its number of examples.
+    config.loss.class_weights = placeholder(object)
     config.loss.class_weights = "uniform"
     config.optim = _optimizer_options()
     config.finetune = _finetune_options()
