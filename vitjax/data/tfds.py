@@ -1,9 +1,10 @@
-"""Data sets of TensorFlow Datasets, read and, for four of them, prepared without TensorFlow.
+"""Data sets of TensorFlow Datasets, read and, for some of them, prepared without TensorFlow.
 
-The only file that imports tensorflow_datasets (TFDS). Its version is pinned, because preparing
-without TensorFlow replaces names inside two of its modules.
+Only this file and our own set's, galaxy_zoo2/builder.py, import tensorflow_datasets (TFDS). Its
+version is pinned, because preparing without TensorFlow replaces names inside two of its modules.
 """
 
+import concurrent.futures
 import contextlib
 import difflib
 import gzip
@@ -18,7 +19,7 @@ import types
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,14 +29,23 @@ from vitjax.data.image_files import ReadOptions, check_memory, to_array
 from vitjax.data.png import decode_stack
 from vitjax.data.tfrecord import read_records
 from vitjax.errors import UserError
+from vitjax.host import num_cores
 from vitjax.text import one_line
 
-WITHOUT_TENSORFLOW = ("mnist", "fashion_mnist", "cifar10", "cifar100")
+WITHOUT_TENSORFLOW = ("mnist", "fashion_mnist", "cifar10", "cifar100", "galaxy_zoo2")
 
 _SPLITS = {"train": "train", "valid": "validation", "test": "test"}  # ours: TFDS's
 _CHUNK = 1024  # records in memory at a time
 _CHUNK_PIXELS = 2**24  # pixels decoded at a time; PIL warns at five times as many
 _CHANGE_NAME = "change config.data.name."
+
+
+class _Keys(NamedTuple):
+    """Names among the features of a set."""
+
+    image: str
+    label: str
+    id: str | None  # None: the examples have none, and are called by their place
 
 
 def read(
@@ -44,25 +54,30 @@ def read(
     options: ReadOptions,
     on_status: Callable[[str], None],
     other_names: Sequence[str] = (),
+    label_column: str = "label",
+    image_root: str | None = None,
 ) -> Dataset:
     """Reads set `name` of TFDS, and downloads and prepares it first if need be.
 
     A set that is prepared in `data_dir` is read as it is (array_record, parquet or TFRecord).
     Raises a UserError in one line, without a network within seconds. `other_names` are proposed
-    beside those of TFDS when `name` is unknown.
+    beside those of TFDS when `name` is unknown. `label_column` is a feature; "label" is the usual
+    one of the set. `image_root` is where the images of our own set lie before it is prepared.
     """
-    builder = _builder(name, data_dir, other_names)
-    image_key, label_key = _keys(name, builder.info)
+    builder = _builder(name, data_dir, other_names, image_root, on_status)
+    keys = _keys(name, builder.info, label_column)
     if not builder.is_prepared():
         _prepare(name, builder, on_status)
     info = builder.info
+    if note := (info.metadata or {}).get("note"):
+        on_status(f"{name}: {note}")
     present = {ours: theirs for ours, theirs in _SPLITS.items() if theirs in info.splits}
     if "train" not in present:
         raise UserError(
             f"{name} in {builder.data_dir} has the splits {sorted(info.splits)}, expected 'train'; "
             "change config.data.name or config.data.data_dir."
         )
-    shape = _shape(name, info.features[image_key], options)
+    shape = _shape(name, info.features[keys.image], options)
     stored = {ours: info.splits[theirs].num_examples for ours, theirs in present.items()}
     # Stored in random order, so that the first ones are as good as any.
     counts = {ours: min(count, options.max_examples or count) for ours, count in stored.items()}
@@ -75,17 +90,27 @@ def read(
         records: Iterator[bytes] = _records(builder, theirs)
         if counts[ours] < stored[ours]:
             records = itertools.islice(records, counts[ours])
-        _decode_into(images, labels, records, (image_key, label_key), options, f"{name}/{theirs}")
-        ids = np.array([f"{ours}/{i}" for i in range(counts[ours])], str)
-        splits[ours] = Split(images, labels, ids)
-    return Dataset(name, tuple(info.features[label_key].names), splits)
+        ids = [f"{ours}/{i}" for i in range(counts[ours])]
+        _decode_into(images, labels, ids, records, keys, options, f"{name}/{theirs}")
+        splits[ours] = Split(images, labels, np.array(ids, str))
+    return Dataset(name, tuple(info.features[keys.label].names), splits)
 
 
-def _builder(name: str, data_dir: str | None, other_names: Sequence[str]) -> Any:
+def _builder(
+    name: str,
+    data_dir: str | None,
+    other_names: Sequence[str],
+    image_root: str | None,
+    on_status: Callable[[str], None],
+) -> Any:
     """TFDS's object for `name`; a UserError with the nearest names if there is none."""
     import tensorflow_datasets as tfds
 
     try:
+        if name == "galaxy_zoo2":
+            from vitjax.data.galaxy_zoo2.builder import GalaxyZoo2
+
+            return GalaxyZoo2(data_dir=data_dir, image_root=image_root, on_status=on_status)
         # A namespace ("huggingface:...") would start a download of an index: not supported.
         if re.fullmatch(r"\w+(/[\w.\-]+)?(:[\d.*]+)?", name):
             return tfds.builder(name, data_dir=data_dir)
@@ -110,8 +135,8 @@ def _builder(name: str, data_dir: str | None, other_names: Sequence[str]) -> Any
     raise UserError(f"unknown data set {name!r}; {hint} {_CHANGE_NAME}")
 
 
-def _keys(name: str, info: Any) -> tuple[str, str]:
-    """Names of the image and of the label among the features."""
+def _keys(name: str, info: Any, label_column: str) -> _Keys:
+    """Names of the image, of the label that `label_column` asks for, and of our own set's id."""
     import tensorflow_datasets as tfds
 
     features = dict(info.features.items())
@@ -127,7 +152,14 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
             and isinstance(label, tfds.features.ClassLabel)
             and image.np_dtype == np.uint8
         ):
-            return image_key, label_key
+            kinds = [key for key, of in features.items() if isinstance(of, type(label))]
+            if label_column not in ("label", *kinds):
+                raise UserError(
+                    f"label_column={label_column!r} given, expected one of {kinds}; "
+                    "change config.data.label_column."
+                )
+            chosen = label_key if label_column == "label" else label_column
+            return _Keys(image_key, chosen, "galaxyID" if "galaxyID" in features else None)
     found = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in features.items())
     raise UserError(
         f"{name} has the features {found}, expected an 8-bit Image and a ClassLabel; {_CHANGE_NAME}"
@@ -181,12 +213,13 @@ def _records(builder: Any, split: str) -> Iterator[bytes]:
 def _decode_into(
     images: np.ndarray,
     labels: np.ndarray,
+    ids: list[str],
     records: Iterator[bytes],
-    keys: tuple[str, str],
+    keys: _Keys,
     options: ReadOptions,
     where: str,
 ) -> None:
-    """Fills `images` [N, H, W, C] and `labels` [N] from serialised examples.
+    """Fills `images` [N, H, W, C], `labels` [N] and, where they have some, `ids` from examples.
 
     Does by hand what `features.deserialize_example_np` does, in a tenth of its time.
     """
@@ -199,14 +232,16 @@ def _decode_into(
         for i, record in enumerate(batch[: len(images) - done], start=done):
             try:
                 feature = tf_example_pb2.Example.FromString(record).features.feature
-                files.append(feature[keys[0]].bytes_list.value[0])
-                labels[i] = feature[keys[1]].int64_list.value[0]
+                files.append(feature[keys.image].bytes_list.value[0])
+                labels[i] = feature[keys.label].int64_list.value[0]
+                if keys.id:
+                    ids[i] = feature[keys.id].bytes_list.value[0].decode()
             except Exception as error:  # protobuf and numpy each have their own
                 raise _damaged(where, i, error) from error
         try:
             images[done : done + len(files)] = decode_stack(files, *images.shape[1:])
         except (ValueError, OSError, zlib.error):  # JPEG, another size, or damaged
-            decode_one_by_one(images, done, files, options, where)
+            decode_one_by_one(images, done, files, options, where, ids if keys.id else None)
         done += len(batch)
     if done != len(images):
         raise UserError(
@@ -216,20 +251,32 @@ def _decode_into(
 
 
 def decode_one_by_one(
-    images: np.ndarray, start: int, files: list[bytes], options: ReadOptions, where: str
+    images: np.ndarray,
+    start: int,
+    files: list[bytes],
+    options: ReadOptions,
+    where: str,
+    ids: Sequence[str] | None = None,
 ) -> None:
-    """Fills `images` from index `start` with files of any kind that PIL opens."""
+    """Fills `images` from index `start` with files of any kind that PIL opens.
+
+    An error says the one of `ids` that a damaged file has, or else its index.
+    """
     from PIL import Image
 
-    for i, file in enumerate(files, start=start):
+    def decode(i: int, file: bytes) -> None:
         try:
             with Image.open(io.BytesIO(file)) as image:
                 images[i] = to_array(image, options.size, images.shape[-1], options.fit)
         except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
-            raise _damaged(where, i, error) from error
+            raise _damaged(where, ids[i] if ids else i, error) from error
+
+    with concurrent.futures.ThreadPoolExecutor(min(8, num_cores())) as pool:
+        for _ in pool.map(decode, range(start, start + len(files)), files):
+            pass  # the first error is raised
 
 
-def _damaged(where: str, index: int, error: Exception) -> UserError:
+def _damaged(where: str, index: int | str, error: Exception) -> UserError:
     return UserError(
         f"example {index} of {where} is damaged ({one_line(error)}); remove its folder to prepare "
         "the set again, or change config.data.data_dir."
@@ -260,10 +307,13 @@ def _prepare(name: str, builder: Any, on_status: Callable[[str], None]) -> None:
     # array_record has no wheel outside Linux; TFDS reads parquet as well.
     file_format = "array_record" if importlib.util.find_spec("array_record") else "parquet"
     config = tfds.download.DownloadConfig(manual_dir=manual)
-    stand_in = contextlib.nullcontext() if has_tensorflow else _without_tensorflow(builder)
+    is_stock = not (has_tensorflow or builder.name == "galaxy_zoo2")
+    stand_in = _without_tensorflow(builder) if is_stock else contextlib.nullcontext()
     try:
         with stand_in:
             builder.download_and_prepare(file_format=file_format, download_config=config)
+    except UserError:
+        raise
     except ImportError as error:
         raise _needs_tensorflow(name) from error
     except tfds.download.download_manager.NonMatchingChecksumError as error:
