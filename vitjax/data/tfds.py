@@ -68,6 +68,7 @@ def read(
     keys = _keys(name, builder.info, label_column)
     if not builder.is_prepared():
         _prepare(name, builder, on_status)
+        builder = _builder(name, data_dir, other_names, image_root, on_status)
     info = builder.info
     if note := (info.metadata or {}).get("note"):
         on_status(f"{name}: {note}")
@@ -322,6 +323,8 @@ def _prepare(name: str, builder: Any, on_status: Callable[[str], None]) -> None:
             f"remove it in {manual}."
         ) from error
     except Exception as error:  # archives, disk, network: whatever TFDS raises
+        if builder.is_prepared():  # by another process meanwhile
+            return
         raise UserError(
             f"TFDS could not prepare {name} in {builder.data_dir} ({one_line(error)}); see "
             "https://www.tensorflow.org/datasets, or change config.data.data_dir."
