@@ -241,7 +241,17 @@ def test_what_does_not_fit_is_a_problem(words, change, no_compiler):
 def test_data_that_do_not_fit_are_named(no_compiler):
     no_compiler["figures"] = dataclasses.replace(MADE_UP, peak_bytes=20 * 2**30)
     words = "--config=configs/vit_galaxy_zoo2.py", "--target=v5e"
-    assert "lower config.data.image_size or config.data.max_examples" in check(*words, code=1)
+    out = check(*words, "--config.data.stream=never", code=1)
+    assert "21.9 GiB of pixels at rest on each device" in out
+    assert "14 of them for the training images; set config.data.stream to auto, or lower" in out
+
+
+def test_data_that_do_not_fit_are_streamed(no_compiler):
+    no_compiler["figures"] = dataclasses.replace(MADE_UP, peak_bytes=2**30)
+    out = check("--config=configs/vit_galaxy_zoo2.py", "--target=v5e", code=1)
+    assert "21.9 GiB of pixels streamed to the devices" in out
+    # Two chunks of three batches of 64 images of 147 KiB wait beside what the step takes.
+    assert "memory    1.05 of 15.8 GiB of each chip" in out
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ RUN = {  # part of a command line: what it says; the others need data, weights o
     "sweep --config=configs/vit_digits.py:debug": "ranked by loss on validation",
     "published --seed=003 --row=110421": "4,719,368",
     "main --workdir=runs/mine --config.data.name=folder": "images of 32x32x3, 2 classes",
+    "main --workdir=runs/streamed --config.data.name=folder": "pixels streamed to the devices",
 }
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from vitjax import cli, files
 from vitjax.errors import UserError
 
-_SUITES = ["seeds", "attention", "sweep", "start", "tpu", "gpu"]
+_SUITES = ["seeds", "attention", "sweep", "start", "stream", "tpu", "gpu"]
 _PREDICTED = ("tpu", "gpu")
 
 
@@ -74,8 +74,8 @@ def _check(suite: str, only: Sequence[str], peers: bool, plot: str | None, targe
     """Raises UserError for an option that the suite does not know."""
     if plot and suite != "attention":
         raise UserError(f"--plot is for --suite=attention; --suite={suite} was given")
-    if only and suite == "start":
-        raise UserError("--only was given, and --suite=start has one run alone; leave it out")
+    if only and suite in ("start", "stream"):
+        raise UserError(f"--only was given, and --suite={suite} has no parts; leave it out")
     if target and suite not in _PREDICTED:
         raise UserError(f"--target={target} is for --suite=tpu and --suite=gpu, not for {suite}")
     if peers and suite in _PREDICTED:
@@ -95,6 +95,8 @@ def _measure(
             _draw(results, Path(plot))
     elif suite == "start":
         results = suites.start(rounds, _say)
+    elif suite == "stream":
+        results = suites.stream(rounds, _say)
     elif suite == "sweep":
         device_per_core()
         results = suites.sweep(only, rounds, _say)

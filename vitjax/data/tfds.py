@@ -4,19 +4,17 @@ Only this file and our own set's, galaxy_zoo2/builder.py, import tensorflow_data
 version is pinned, because preparing without TensorFlow replaces names inside two of its modules.
 """
 
-import concurrent.futures
 import contextlib
 import difflib
+import functools
 import gzip
 import importlib.util
 import io
-import itertools
 import re
 import sys
 import tarfile
 import tempfile
 import types
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,18 +23,15 @@ import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
 from vitjax.data.downloads import manual_dir, missing_archives, unreachable
-from vitjax.data.image_files import ReadOptions, check_memory, to_array
-from vitjax.data.png import decode_stack
-from vitjax.data.tfrecord import read_records
+from vitjax.data.image_files import ReadOptions, check_memory
+from vitjax.data.records import RecordImages, Source
+from vitjax.data.tfrecord import TfRecords
 from vitjax.errors import UserError
-from vitjax.host import num_cores
 from vitjax.text import one_line
 
 WITHOUT_TENSORFLOW = ("mnist", "fashion_mnist", "cifar10", "cifar100", "galaxy_zoo2")
 
 _SPLITS = {"train": "train", "valid": "validation", "test": "test"}  # ours: TFDS's
-_CHUNK = 1024  # records in memory at a time
-_CHUNK_PIXELS = 2**24  # pixels decoded at a time; PIL warns at five times as many
 _CHANGE_NAME = "change config.data.name."
 
 
@@ -82,17 +77,24 @@ def read(
     stored = {ours: info.splits[theirs].num_examples for ours, theirs in present.items()}
     # Stored in random order, so that the first ones are as good as any.
     counts = {ours: min(count, options.max_examples or count) for ours, count in stored.items()}
-    check_memory(name, sum(counts.values()), *shape)
+    decodes = options.decodes(sum(counts.values()), shape)
+    if decodes:
+        check_memory(name, sum(counts.values()), *shape)
     splits = {}
     for ours, theirs in present.items():
-        on_status(f"reading {name}/{ours}: {counts[ours]:,} images")
-        images = np.empty((counts[ours], *shape), np.uint8)
-        labels = np.empty(counts[ours], np.int32)
-        records: Iterator[bytes] = _records(builder, theirs)
-        if counts[ours] < stored[ours]:
-            records = itertools.islice(records, counts[ours])
-        ids = [f"{ours}/{i}" for i in range(counts[ours])]
-        _decode_into(images, labels, ids, records, keys, options, f"{name}/{theirs}")
+        on_status(f"reading {name}/{ours}: {counts[ours]:,} {'images' if decodes else 'labels'}")
+        encoded = RecordImages(
+            _records(builder, theirs, stored[ours]),
+            counts[ours],
+            shape,
+            parse=functools.partial(_parse, keys),
+            options=options,
+            where=f"split {theirs} in {builder.data_dir}",
+            paths=list(map(str, info.splits[theirs].filepaths)),
+        )
+        images, labels, ids = encoded.decoded() if decodes else (encoded, *encoded.labels_and_ids())
+        if not keys.id:
+            ids = [f"{ours}/{i}" for i in range(counts[ours])]
         splits[ours] = Split(images, labels, np.array(ids, str))
     return Dataset(name, tuple(info.features[keys.label].names), splits)
 
@@ -185,8 +187,8 @@ def _shape(name: str, feature: Any, options: ReadOptions) -> tuple[int, int, int
     return height, width, channels
 
 
-def _records(builder: Any, split: str) -> Iterator[bytes]:
-    """Serialised examples of a prepared split, in TFDS's order."""
+def _records(builder: Any, split: str, count: int) -> Source:
+    """Serialised examples of a prepared split, in TFDS's order, of which there must be `count`."""
     import tensorflow_datasets as tfds
 
     file_format = builder.info.file_format.value
@@ -197,91 +199,34 @@ def _records(builder: Any, split: str) -> Iterator[bytes]:
         )
     try:
         if file_format == "tfrecord":  # TFDS reads these with TensorFlow only
-            for path in builder.info.splits[split].filepaths:
-                yield from read_records(str(path))
+            source: Source = TfRecords(list(map(str, builder.info.splits[split].filepaths)))
         else:
             raw = tfds.decode.DeserializeMethod.RAW_BYTES
             source = builder.as_data_source(split, deserialize_method=raw)
-            for start in range(0, len(source), _CHUNK):  # faster than one by one
-                yield from source.__getitems__(range(start, min(start + _CHUNK, len(source))))
+        found = len(source)
     except (OSError, RuntimeError, ImportError) as error:
         raise UserError(
             f"cannot read split {split} in {builder.data_dir} ({one_line(error)}); remove that "
             "folder to prepare the set again, or change config.data.data_dir."
         ) from error
+    if found != count:
+        raise UserError(
+            f"split {split} in {builder.data_dir} holds {found:,} examples, expected {count:,}; "
+            "remove that folder to prepare the set again, or change config.data.data_dir."
+        )
+    return source
 
 
-def _decode_into(
-    images: np.ndarray,
-    labels: np.ndarray,
-    ids: list[str],
-    records: Iterator[bytes],
-    keys: _Keys,
-    options: ReadOptions,
-    where: str,
-) -> None:
-    """Fills `images` [N, H, W, C], `labels` [N] and, where they have some, `ids` from examples.
+def _parse(keys: _Keys, record: bytes) -> tuple[bytes, int, str]:
+    """Returns the image file, the label and the id, or "", of a serialised example.
 
     Does by hand what `features.deserialize_example_np` does, in a tenth of its time.
     """
     from tensorflow_datasets.proto import tf_example_pb2
 
-    done = 0
-    size = max(1, min(_CHUNK, _CHUNK_PIXELS // (images.shape[1] * images.shape[2])))
-    while batch := list(itertools.islice(records, size)):
-        files = []
-        for i, record in enumerate(batch[: len(images) - done], start=done):
-            try:
-                feature = tf_example_pb2.Example.FromString(record).features.feature
-                files.append(feature[keys.image].bytes_list.value[0])
-                labels[i] = feature[keys.label].int64_list.value[0]
-                if keys.id:
-                    ids[i] = feature[keys.id].bytes_list.value[0].decode()
-            except Exception as error:  # protobuf and numpy each have their own
-                raise _damaged(where, i, error) from error
-        try:
-            images[done : done + len(files)] = decode_stack(files, *images.shape[1:])
-        except (ValueError, OSError, zlib.error):  # JPEG, another size, or damaged
-            decode_one_by_one(images, done, files, options, where, ids if keys.id else None)
-        done += len(batch)
-    if done != len(images):
-        raise UserError(
-            f"{where} holds {done:,} examples or more, expected {len(images):,}; remove its "
-            "folder to prepare the set again, or change config.data.data_dir."
-        )
-
-
-def decode_one_by_one(
-    images: np.ndarray,
-    start: int,
-    files: list[bytes],
-    options: ReadOptions,
-    where: str,
-    ids: Sequence[str] | None = None,
-) -> None:
-    """Fills `images` from index `start` with files of any kind that PIL opens.
-
-    An error says the one of `ids` that a damaged file has, or else its index.
-    """
-    from PIL import Image
-
-    def decode(i: int, file: bytes) -> None:
-        try:
-            with Image.open(io.BytesIO(file)) as image:
-                images[i] = to_array(image, options.size, images.shape[-1], options.fit)
-        except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
-            raise _damaged(where, ids[i] if ids else i, error) from error
-
-    with concurrent.futures.ThreadPoolExecutor(min(8, num_cores())) as pool:
-        for _ in pool.map(decode, range(start, start + len(files)), files):
-            pass  # the first error is raised
-
-
-def _damaged(where: str, index: int | str, error: Exception) -> UserError:
-    return UserError(
-        f"example {index} of {where} is damaged ({one_line(error)}); remove its folder to prepare "
-        "the set again, or change config.data.data_dir."
-    )
+    feature = tf_example_pb2.Example.FromString(record).features.feature
+    file, label = (feature[keys.image].bytes_list.value[0], feature[keys.label].int64_list.value[0])
+    return file, label, feature[keys.id].bytes_list.value[0].decode() if keys.id else ""
 
 
 def _prepare(name: str, builder: Any, on_status: Callable[[str], None]) -> None:

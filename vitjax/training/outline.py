@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from vitjax.data import csv, digits, galaxy_zoo2
 from vitjax.data.dataset import SPLITS, Dataset, Split
 from vitjax.data.folder import image_files
+from vitjax.data.image_files import GRAY_MODES, header
 from vitjax.errors import UserError
 
 _TEST_FRACTION = 0.2  # of train, for a set without a test split
@@ -24,7 +25,6 @@ _SPLITS = {  # as folders and TFDS call them
     "test": "test",
 }
 _FILES = ("folder", "csv", "npz")
-_GRAY = ("1", "L", "LA")  # modes of PIL
 _MNIST = ((28, 28, 1), 10, {"train": 60_000, "test": 10_000})
 _GALAXIES = {"train": 99_808, "valid": 24_952, "test": 31_191}  # of the published label files
 _KNOWN = {  # sets that need not be here: H, W, C, classes, images of each split
@@ -227,14 +227,11 @@ def _by_class(rows: Mapping[str, Iterable[csv.Row]]) -> dict[str, list[int]]:
 
 def _shape_of(file: str) -> tuple[int | None, int | None, int | None]:
     """Returns H, W, C as the head of an image file tells; None each where there is none."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            is_gray = image.mode in _GRAY or image.mode.startswith("I;16")
-            return image.height, image.width, 1 if is_gray else 3
-    except OSError:
+    found = header(file)
+    if found is None:
         return None, None, None
+    (width, height), mode = found
+    return height, width, 1 if mode in GRAY_MODES else 3
 
 
 def _tfds_root(data_dir: str) -> Path:

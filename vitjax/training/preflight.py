@@ -9,12 +9,13 @@ from ml_collections import ConfigDict
 
 from vitjax import config as options
 from vitjax import models
+from vitjax.data import stream
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import check_share
 from vitjax.data.image_files import ReadOptions
 from vitjax.errors import UserError, raise_all
 from vitjax.runs.logs import check_installed
-from vitjax.training import finetune, losses, setup
+from vitjax.training import finetune, losses, placement, setup
 from vitjax.training.description import describe
 from vitjax.training.outline import Outline, check_place, outline
 from vitjax.training.progress import Say
@@ -31,6 +32,7 @@ class Preflight(NamedTuple):
     wrong: list[str]  # of the options
     missing: list[str]  # of the files
     outline: Outline | None  # None: not known before the data are read
+    device_memory: int | None  # bytes of each device; None: unlimited
 
     @property
     def problems(self) -> list[str]:
@@ -44,7 +46,9 @@ class Preflight(NamedTuple):
         if not config.data.mean and not config.data.std:  # those of the images, which are not read
             config = ConfigDict(config)
             config.data.update(mean=(0.5,) * channels, std=(0.25,) * channels)
-        return setup.assemble(config, self.outline.stand_in(), mesh)
+        dataset = self.outline.stand_in()
+        streamed = placement.exceeds(config.data.stream, dataset, self.device_memory)
+        return setup.assemble(config, dataset, mesh, streamed)
 
     def lines(self, config: ConfigDict, mesh: Mesh) -> list[str]:
         """Returns what the run would be, a line each, where no option is wrong."""
@@ -55,9 +59,14 @@ class Preflight(NamedTuple):
         return [*describe(config, of_run, about), f"in all    {about}{steps:,} steps"]
 
 
-def report(config: ConfigDict, mesh: Mesh, say: Say = print) -> Preflight:
-    """Looks over a config and says what it is, as far as that is known; the problems last."""
-    found = preflight(config, mesh)
+def report(
+    config: ConfigDict, mesh: Mesh, say: Say = print, device_memory: int | None = None
+) -> Preflight:
+    """Looks over a config and says what it is, as far as that is known; the problems last.
+
+    `device_memory` is that of each device in bytes; None: unlimited.
+    """
+    found = preflight(config, mesh, device_memory)
     if found.outline is None:
         say(f"data      {config.data.name}: how many images there are is known when they are read")
     elif not found.wrong:
@@ -96,7 +105,7 @@ def check(config: ConfigDict, mesh: Mesh) -> None:
     raise_all(preflight(config, mesh).problems)
 
 
-def preflight(config: ConfigDict, mesh: Mesh) -> Preflight:
+def preflight(config: ConfigDict, mesh: Mesh, device_memory: int | None = None) -> Preflight:
     """Looks over a config for a run on the devices of `mesh`; reads no data."""
     found = _Findings(options.problems(config))
     data, optim = config.data, config.optim
@@ -108,6 +117,8 @@ def preflight(config: ConfigDict, mesh: Mesh) -> Preflight:
     found.of("data.split_seed", lambda: check_share(data.valid_fraction, data.split_seed))
     found.of(_OF_READING, lambda: _read_options(data))
     found.of("log", lambda: check_installed(**config.log))
+    if config.data.stream == "always":
+        found.of("data.stream", stream.check_installed)
     found.of("loss", lambda: losses.make_loss(config.loss.name, jnp.ones(1), 0.0))
     rate = found.of(
         "schedule num_epochs optim.learning_rate data.batch_size",
@@ -120,7 +131,7 @@ def preflight(config: ConfigDict, mesh: Mesh) -> Preflight:
         _check_data(found, config, known, model is not None)
     files = _Findings({})
     files.of("", lambda: check_place(data))
-    return Preflight(list(dict.fromkeys(found.problems)), files.problems, known)
+    return Preflight(list(dict.fromkeys(found.problems)), files.problems, known, device_memory)
 
 
 def _read_options(data: ConfigDict) -> ReadOptions:

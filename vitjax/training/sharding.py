@@ -34,6 +34,12 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
+def split_in_chunks(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of several batches [S, B, ...]: each split as `split_batch` does."""
+    spec = PartitionSpec(None, "data") if "data" in mesh.shape else PartitionSpec()
+    return NamedSharding(mesh, spec)
+
+
 def split_batch(mesh: Mesh, batch: Any) -> Any:
     """Inside a compiled function: splits the first axis of every array over the axis `data`."""
     if "data" not in mesh.shape:
@@ -57,20 +63,6 @@ def gather(tree: Any) -> Any:
     if jax.process_count() == 1:
         return jax.device_get(tree)
     return multihost_utils.process_allgather(tree, tiled=True)
-
-
-def all_of(number: int) -> list[int]:
-    """Returns the number that each process gave."""
-    if jax.process_count() == 1:
-        return [number]
-    found = multihost_utils.process_allgather(np.asarray([number], np.int32), tiled=True)
-    return [int(each) for each in found]
-
-
-def wait_for_all(where: str) -> None:
-    """Returns when every process has come here."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(where)
 
 
 def local_members(tree: Any) -> dict[int, Any]:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from vitjax.data.galaxy_zoo2 import images as image_files
 from vitjax.data.galaxy_zoo2 import labels
+from vitjax.data.galaxy_zoo2.archive import Archive, locate_images
 from vitjax.errors import UserError
 
 MISSING = "missing_images.csv"  # beside the prepared set: the listed galaxies without an image
@@ -25,7 +25,7 @@ _SEED = 0  # of the order that they are stored in
 class _Listed(NamedTuple):
     """What is to be prepared."""
 
-    images: image_files.Images
+    archive: Archive
     files: dict[str, str]  # galaxyID: its image
     galaxies: dict[str, list[labels.Galaxy]]  # by split, those with an image
     missing: list[str]  # "split,galaxyID"
@@ -86,7 +86,7 @@ class GalaxyZoo2(tfds.core.ShardBasedBuilder):  # others would sort 1 GB or more
 
     def _shard_iterators_per_split(self, dl_manager: Any) -> dict[str, list[Any]]:
         listed, total = self._listed, sum(map(len, self._listed.galaxies.values()))
-        self._on_status(f"{self.name}: {total:,} images in {listed.images.place}")
+        self._on_status(f"{self.name}: {total:,} images in {listed.archive.place}")
         if missing := listed.missing:
             note = f"{len(missing):,} of {total + len(missing):,} listed galaxies have no image"
             self.info.metadata["note"] = f"{note}: see {MISSING} beside the prepared set"
@@ -104,15 +104,15 @@ class GalaxyZoo2(tfds.core.ShardBasedBuilder):  # others would sort 1 GB or more
 def _list(folder: Path, image_root: Path) -> _Listed:
     """Reads the label files in `folder` and looks for the images in `image_root`."""
     tables = labels.read_galaxies(folder)
-    images = image_files.Images(image_files.locate_images(image_root))
-    files = images.find((galaxy.id for table in tables.values() for galaxy in table), folder)
+    archive = Archive(locate_images(image_root))
+    files = archive.find((galaxy.id for table in tables.values() for galaxy in table), folder)
     galaxies = {
         split: [each for each in table if each.id in files] for split, table in tables.items()
     }
     for split, found in galaxies.items():
         if not found:
             raise UserError(
-                f"none of the galaxies in gz2_{split}.csv has an image in {images.place}; "
+                f"none of the galaxies in gz2_{split}.csv has an image in {archive.place}; "
                 "change config.data.image_root."
             )
     missing = [
@@ -121,7 +121,7 @@ def _list(folder: Path, image_root: Path) -> _Listed:
         for each in table
         if each.id not in files
     ]
-    return _Listed(images, files, galaxies, missing)
+    return _Listed(archive, files, galaxies, missing)
 
 
 def _shards(galaxies: Sequence[labels.Galaxy]) -> list[list[labels.Galaxy]]:
@@ -138,5 +138,5 @@ def _examples(
     """Keys and examples, with a bar that is called `what`."""
     for galaxy in tfds.core.utils.tqdm(galaxies, desc=what, unit=" images", leave=False):
         of_labels = dict(zip(labels.CLASS_NAMES, galaxy.labels, strict=True))
-        file = listed.images.read(listed.files[galaxy.id])
+        file = listed.archive.read(listed.files[galaxy.id])
         yield galaxy.id, {"image": file, "galaxyID": galaxy.id, **of_labels}

@@ -38,7 +38,7 @@ def locate_images(root: Path) -> Path:
     )
 
 
-class Images:
+class Archive:
     """JPEG files that are called by a number.
 
     A galaxy is called by the number of its file, as in the published label files, or by its object
