@@ -55,7 +55,7 @@ ONLY_IN = {  # library: the only files that import it
     "absl": {"cli.py", "data/stream.py"},
     "grain": {"data/stream.py"},
     "requests": {"data/downloads.py"},
-    "tensorflow_datasets": {"data/tfds.py"},
+    "tensorflow_datasets": {"data/tfds.py", "data/galaxy_zoo2/builder.py"},
     "matplotlib": {"reporting/drawing.py"},
     "orbax": {"runs/checkpoints.py"},
     "huggingface_hub": {"pretrained/locate.py"},

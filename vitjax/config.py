@@ -52,8 +52,8 @@ def _data_options() -> ConfigDict:
     data = ConfigDict()
     data.name = "digits"  # digits, folder, csv, npz, galaxy_zoo2 or the name of a TFDS set
     data.data_dir = ""  # where the data lies; "": TFDS's own folder
-    data.image_root = ""  # folder that the paths of a CSV start from; "": the CSV's
-    data.label_column = "label"  # of a CSV
+    data.image_root = ""  # folder that a CSV's paths start from, or .zip of galaxies; "": the CSV's
+    data.label_column = "label"  # of a CSV, or another label of a TFDS set; label: the usual one
     data.image_size = 0  # pixels, square; 0: as stored
     data.channels = 0  # 1 (gray) or 3 (RGB); 0: as stored
     data.fit = "resize"  # resize | center_crop: how an image becomes image_size

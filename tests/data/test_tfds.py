@@ -225,6 +225,15 @@ def test_prepares_cifar100(tmp_path, any_checksum, folder):
     np.testing.assert_array_equal(again.splits["train"].images, dataset.splits["train"].images)
 
 
+def test_another_label_of_a_set(tmp_path, any_checksum):
+    fake_cifar100(tmp_path / "downloads" / "manual" / "cifar-100-binary.tar.gz")
+    dataset = load("cifar100", tmp_path, label_column="coarse_label")
+    assert dataset.class_names == tuple(f"coarse{i}" for i in range(20))
+    assert dataset.splits["train"].labels.tolist() == [0] * 12
+    with pytest.raises(UserError, match=r"'id' given, expected one of .*'coarse_label'"):
+        load("cifar100", tmp_path, label_column="id")
+
+
 def test_leaves_tfds_as_it_was(tmp_path, any_checksum):
     from tensorflow_datasets.image_classification import cifar
 

@@ -5,6 +5,7 @@ import io
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,12 +14,13 @@ from vitjax.data.image_files import ReadOptions, to_array
 from vitjax.data.images import StoredImages
 from vitjax.data.png import decode_stack
 from vitjax.errors import UserError
+from vitjax.host import num_cores
 from vitjax.text import one_line
 
 SLICE = 1024  # records in memory at a time
 _SLICE_PIXELS = 2**24  # pixels decoded at a time; PIL warns at five times as many
 
-Parse = Callable[[bytes], tuple[bytes, int]]  # a record -> its image file, its label
+Parse = Callable[[bytes], tuple[bytes, int, str]]  # a record -> its image file, label, id or ""
 
 
 class Source(Protocol):
@@ -51,7 +53,8 @@ class RecordImages(StoredImages):
 
     def read(self, index: np.ndarray) -> np.ndarray:
         """Decodes records; a UserError names one that is damaged."""
-        return self.with_labels(index)[0]
+        files, _, ids = self._parsed(index)
+        return self._decoded(files, ids, index)
 
     def fingerprint(self) -> str:
         """Of the paths, sizes and times of the files that hold the records."""
@@ -59,37 +62,45 @@ class RecordImages(StoredImages):
         text = str([(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats])
         return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
-    def labels(self) -> np.ndarray:
-        """Returns all labels, int32 [N], without decoding the images."""
-        found = np.empty(len(self), np.int32)
-        for start in range(0, len(self), SLICE):
-            index = np.arange(start, min(start + SLICE, len(self)))
-            found[index] = self._parsed(index)[1]
-        return found
+    def labels_and_ids(self) -> tuple[np.ndarray, list[str]]:
+        """Returns all labels, int32 [N], and ids, "" where there is none, without the images."""
+        labels, ids = np.empty(len(self), np.int32), [""] * len(self)
+        for part in self._parts(SLICE):
+            _, labels[part], ids[part] = self._parsed(np.arange(part.start, part.stop))
+        return labels, ids
 
-    def all_with_labels(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns all images [N, H, W, C] and labels [N]."""
+    def decoded(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Returns all images [N, H, W, C], labels [N] and ids, decoded by a thread a core."""
         images, labels = np.empty(self.shape, np.uint8), np.empty(len(self), np.int32)
-        size = max(1, min(SLICE, _SLICE_PIXELS // (self.shape[1] * self.shape[2])))
-        for start in range(0, len(self), size):
-            index = np.arange(start, min(start + size, len(self)))
-            images[index], labels[index] = self.with_labels(index)
-        return images, labels
+        ids = [""] * len(self)
 
-    def with_labels(self, index: np.ndarray) -> tuple[np.ndarray, list[int]]:
-        """Returns the images [B, H, W, C] and the labels [B] at `index`."""
-        files, labels = self._parsed(index)
+        def fill(part: slice) -> None:
+            index = np.arange(part.start, part.stop)
+            files, labels[part], ids[part] = self._parsed(index)
+            images[part] = self._decoded(files, ids[part], index)
+
+        size = max(1, min(SLICE, _SLICE_PIXELS // (self.shape[1] * self.shape[2])))
+        with ThreadPoolExecutor(num_cores()) as pool:
+            for _ in pool.map(fill, self._parts(size)):
+                pass  # raises the first error
+        return images, labels, ids
+
+    def _parts(self, size: int) -> list[slice]:
+        return [slice(i, min(i + size, len(self))) for i in range(0, len(self), size)]
+
+    def _decoded(self, files: list[bytes], ids: list[str], index: np.ndarray) -> np.ndarray:
+        """Returns the images [B, H, W, C] in files, whose ids and indices are for errors."""
         try:
-            return decode_stack(files, *self.shape[1:]), labels
+            return decode_stack(files, *self.shape[1:])
         except (ValueError, OSError, zlib.error):  # JPEG, another size, or damaged
             images = np.empty((len(index), *self.shape[1:]), np.uint8)
             for i, error in decode_one_by_one(images, files, self._options):
-                raise self._damaged(index[i], error) from error
-            return images, labels
+                raise self._damaged(ids[i] or index[i], error) from error
+            return images
 
-    def _parsed(self, index: np.ndarray) -> tuple[list[bytes], list[int]]:
-        """Returns the files and labels at `index`."""
-        files, labels = [], []
+    def _parsed(self, index: np.ndarray) -> tuple[list[bytes], list[int], list[str]]:
+        """Returns the files, labels and ids at `index`."""
+        parsed = []
         try:
             records = self._source.__getitems__(index.tolist())
         except (OSError, RuntimeError) as error:
@@ -99,12 +110,11 @@ class RecordImages(StoredImages):
             ) from error
         for i, record in zip(index, records, strict=True):
             try:
-                file, label = self._parse(record)
+                parsed.append(self._parse(record))
             except Exception as error:  # protobuf and numpy each have their own
                 raise self._damaged(i, error) from error
-            files.append(file)
-            labels.append(label)
-        return files, labels
+        files, labels = [file for file, _, _ in parsed], [label for _, label, _ in parsed]
+        return files, labels, [id for _, _, id in parsed]
 
     def _damaged(self, index: Any, error: Exception) -> UserError:
         return UserError(

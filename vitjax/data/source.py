@@ -9,7 +9,7 @@ from vitjax.data.dataset import Dataset, Split, carve, check, check_share
 from vitjax.data.image_files import ReadOptions, convert
 from vitjax.errors import UserError
 
-NAMES = ("digits", "folder", "csv", "npz", "galaxy_zoo2")  # besides those of TFDS
+NAMES = ("digits", "folder", "csv", "npz")  # besides those of TFDS
 
 _TEST_FRACTION = 0.2  # of train, for a set that has no test split
 _TEST_SEED = 0  # never the user's seed, so that all runs are measured on the same images
@@ -34,17 +34,19 @@ def load(
     """Reads a data set: uint8 images [N, H, W, C] with splits train, valid and test.
 
     Args:
-      name: "digits" (needs no file), "folder", "csv", "npz", "galaxy_zoo2", or a name of
-        TensorFlow Datasets such as "mnist", "cifar100" or "emnist/letters".
+      name: "digits" (needs no file), "folder", "csv", "npz", or a name of TensorFlow Datasets such
+        as "mnist", "cifar100", "emnist/letters" or, of our own making, "galaxy_zoo2".
       data_dir: Folder or file to read, ~ is the home; for TFDS its data_dir (None:
         ~/tensorflow_datasets).
-      image_root: Where "csv" and "galaxy_zoo2" look for images; None means beside the CSV.
+      image_root: Where "csv" looks for images, and "galaxy_zoo2" before it is prepared (also a
+        .zip); None means beside the CSV files.
       image_size: Side in pixels; None keeps the images' own, which must then be the same.
       channels: 1 (gray) or 3 (RGB); None keeps what the data has.
       fit: "resize" (bilinear, antialiased; a rectangle is squeezed), or "center_crop", which does
         not scale and pads with zeros.
       max_examples: How many images of each stored split to read, evenly spread; None: all.
-      label_column: Column of the CSV that holds the label.
+      label_column: Column of the CSV, or feature of TFDS, that holds the label; "label" is also
+        the one that a set of TFDS declares.
       valid_fraction: Share of train that becomes valid where the data has no such split.
       split_seed: Seed of that choice.
       decode_up_to: Bytes up to which the images are decoded into memory; those of a larger set stay
@@ -105,13 +107,10 @@ def _read(
         from vitjax.data import csv
 
         return csv.read(data_dir, image_root, label_column, options, on_status)
-    if name == "galaxy_zoo2":
-        from vitjax.data import galaxy_zoo2
-
-        return galaxy_zoo2.read(data_dir, image_root, label_column, options, on_status)
     from vitjax.data import tfds
 
-    return tfds.read(name, data_dir, options, on_status, other_names=NAMES)
+    others = (*NAMES, "galaxy_zoo2")
+    return tfds.read(name, data_dir, options, on_status, others, label_column, image_root)
 
 
 def _complete(

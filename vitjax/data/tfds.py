@@ -1,7 +1,7 @@
-"""Data sets of TensorFlow Datasets, read and, for four of them, prepared without TensorFlow.
+"""Data sets of TensorFlow Datasets, read and, for some of them, prepared without TensorFlow.
 
-The only file that imports tensorflow_datasets (TFDS). Its version is pinned, because preparing
-without TensorFlow replaces names inside two of its modules.
+Only this file and our own set's, galaxy_zoo2/builder.py, import tensorflow_datasets (TFDS). Its
+version is pinned, because preparing without TensorFlow replaces names inside two of its modules.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import tempfile
 import types
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,10 +29,18 @@ from vitjax.data.tfrecord import TfRecords
 from vitjax.errors import UserError
 from vitjax.text import one_line
 
-WITHOUT_TENSORFLOW = ("mnist", "fashion_mnist", "cifar10", "cifar100")
+WITHOUT_TENSORFLOW = ("mnist", "fashion_mnist", "cifar10", "cifar100", "galaxy_zoo2")
 
 _SPLITS = {"train": "train", "valid": "validation", "test": "test"}  # ours: TFDS's
 _CHANGE_NAME = "change config.data.name."
+
+
+class _Keys(NamedTuple):
+    """Names among the features of a set."""
+
+    image: str
+    label: str
+    id: str | None  # None: the examples have none, and are called by their place
 
 
 def read(
@@ -41,25 +49,31 @@ def read(
     options: ReadOptions,
     on_status: Callable[[str], None],
     other_names: Sequence[str] = (),
+    label_column: str = "label",
+    image_root: str | None = None,
 ) -> Dataset:
     """Reads set `name` of TFDS, and downloads and prepares it first if need be.
 
     A set that is prepared in `data_dir` is read as it is (array_record, parquet or TFRecord).
     Raises a UserError in one line, without a network within seconds. `other_names` are proposed
-    beside those of TFDS when `name` is unknown.
+    beside those of TFDS when `name` is unknown. `label_column` is a feature; "label" is the usual
+    one of the set. `image_root` is where the images of our own set lie before it is prepared.
     """
-    builder = _builder(name, data_dir, other_names)
-    image_key, label_key = _keys(name, builder.info)
+    builder = _builder(name, data_dir, other_names, image_root, on_status)
+    keys = _keys(name, builder.info, label_column)
     if not builder.is_prepared():
         _prepare(name, builder, on_status)
+        builder = _builder(name, data_dir, other_names, image_root, on_status)
     info = builder.info
+    if note := (info.metadata or {}).get("note"):
+        on_status(f"{name}: {note}")
     present = {ours: theirs for ours, theirs in _SPLITS.items() if theirs in info.splits}
     if "train" not in present:
         raise UserError(
             f"{name} in {builder.data_dir} has the splits {sorted(info.splits)}, expected 'train'; "
             "change config.data.name or config.data.data_dir."
         )
-    shape = _shape(name, info.features[image_key], options)
+    shape = _shape(name, info.features[keys.image], options)
     stored = {ours: info.splits[theirs].num_examples for ours, theirs in present.items()}
     # Stored in random order, so that the first ones are as good as any.
     counts = {ours: min(count, options.max_examples or count) for ours, count in stored.items()}
@@ -73,22 +87,33 @@ def read(
             _records(builder, theirs, stored[ours]),
             counts[ours],
             shape,
-            parse=functools.partial(_parse, image_key, label_key),
+            parse=functools.partial(_parse, keys),
             options=options,
             where=f"split {theirs} in {builder.data_dir}",
             paths=list(map(str, info.splits[theirs].filepaths)),
         )
-        images, labels = encoded.all_with_labels() if decodes else (encoded, encoded.labels())
-        ids = np.array([f"{ours}/{i}" for i in range(counts[ours])], str)
-        splits[ours] = Split(images, labels, ids)
-    return Dataset(name, tuple(info.features[label_key].names), splits)
+        images, labels, ids = encoded.decoded() if decodes else (encoded, *encoded.labels_and_ids())
+        if not keys.id:
+            ids = [f"{ours}/{i}" for i in range(counts[ours])]
+        splits[ours] = Split(images, labels, np.array(ids, str))
+    return Dataset(name, tuple(info.features[keys.label].names), splits)
 
 
-def _builder(name: str, data_dir: str | None, other_names: Sequence[str]) -> Any:
+def _builder(
+    name: str,
+    data_dir: str | None,
+    other_names: Sequence[str],
+    image_root: str | None,
+    on_status: Callable[[str], None],
+) -> Any:
     """TFDS's object for `name`; a UserError with the nearest names if there is none."""
     import tensorflow_datasets as tfds
 
     try:
+        if name == "galaxy_zoo2":
+            from vitjax.data.galaxy_zoo2.builder import GalaxyZoo2
+
+            return GalaxyZoo2(data_dir=data_dir, image_root=image_root, on_status=on_status)
         # A namespace ("huggingface:...") would start a download of an index: not supported.
         if re.fullmatch(r"\w+(/[\w.\-]+)?(:[\d.*]+)?", name):
             return tfds.builder(name, data_dir=data_dir)
@@ -113,8 +138,8 @@ def _builder(name: str, data_dir: str | None, other_names: Sequence[str]) -> Any
     raise UserError(f"unknown data set {name!r}; {hint} {_CHANGE_NAME}")
 
 
-def _keys(name: str, info: Any) -> tuple[str, str]:
-    """Names of the image and of the label among the features."""
+def _keys(name: str, info: Any, label_column: str) -> _Keys:
+    """Names of the image, of the label that `label_column` asks for, and of our own set's id."""
     import tensorflow_datasets as tfds
 
     features = dict(info.features.items())
@@ -130,7 +155,14 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
             and isinstance(label, tfds.features.ClassLabel)
             and image.np_dtype == np.uint8
         ):
-            return image_key, label_key
+            kinds = [key for key, of in features.items() if isinstance(of, type(label))]
+            if label_column not in ("label", *kinds):
+                raise UserError(
+                    f"label_column={label_column!r} given, expected one of {kinds}; "
+                    "change config.data.label_column."
+                )
+            chosen = label_key if label_column == "label" else label_column
+            return _Keys(image_key, chosen, "galaxyID" if "galaxyID" in features else None)
     found = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in features.items())
     raise UserError(
         f"{name} has the features {found}, expected an 8-bit Image and a ClassLabel; {_CHANGE_NAME}"
@@ -185,15 +217,16 @@ def _records(builder: Any, split: str, count: int) -> Source:
     return source
 
 
-def _parse(image_key: str, label_key: str, record: bytes) -> tuple[bytes, int]:
-    """Returns the image file and the label of a serialised example.
+def _parse(keys: _Keys, record: bytes) -> tuple[bytes, int, str]:
+    """Returns the image file, the label and the id, or "", of a serialised example.
 
     Does by hand what `features.deserialize_example_np` does, in a tenth of its time.
     """
     from tensorflow_datasets.proto import tf_example_pb2
 
     feature = tf_example_pb2.Example.FromString(record).features.feature
-    return feature[image_key].bytes_list.value[0], feature[label_key].int64_list.value[0]
+    file, label = (feature[keys.image].bytes_list.value[0], feature[keys.label].int64_list.value[0])
+    return file, label, feature[keys.id].bytes_list.value[0].decode() if keys.id else ""
 
 
 def _prepare(name: str, builder: Any, on_status: Callable[[str], None]) -> None:
@@ -220,10 +253,13 @@ def _prepare(name: str, builder: Any, on_status: Callable[[str], None]) -> None:
     # array_record has no wheel outside Linux; TFDS reads parquet as well.
     file_format = "array_record" if importlib.util.find_spec("array_record") else "parquet"
     config = tfds.download.DownloadConfig(manual_dir=manual)
-    stand_in = contextlib.nullcontext() if has_tensorflow else _without_tensorflow(builder)
+    is_stock = not (has_tensorflow or builder.name == "galaxy_zoo2")
+    stand_in = _without_tensorflow(builder) if is_stock else contextlib.nullcontext()
     try:
         with stand_in:
             builder.download_and_prepare(file_format=file_format, download_config=config)
+    except UserError:
+        raise
     except ImportError as error:
         raise _needs_tensorflow(name) from error
     except tfds.download.download_manager.NonMatchingChecksumError as error:
@@ -232,6 +268,8 @@ def _prepare(name: str, builder: Any, on_status: Callable[[str], None]) -> None:
             f"remove it in {manual}."
         ) from error
     except Exception as error:  # archives, disk, network: whatever TFDS raises
+        if builder.is_prepared():  # by another process meanwhile
+            return
         raise UserError(
             f"TFDS could not prepare {name} in {builder.data_dir} ({one_line(error)}); see "
             "https://www.tensorflow.org/datasets, or change config.data.data_dir."
