@@ -17,6 +17,8 @@ _FREE_KEYS = (
     "steps_per_call",
     "data.data_dir",
     "data.image_root",
+    "mesh.data",
+    "mesh.fsdp",
     "log.tensorboard",
     "log.wandb",
 )

@@ -1,17 +1,17 @@
 """What a run will take: of its config, and of the chips that it is compiled for."""
 
+import jax
 from ml_collections import ConfigDict
 
 from vitjax.targets import chips
 from vitjax.targets.chips import Target
 from vitjax.targets.figures import DoesNotFit, Figures, compile_for
 from vitjax.targets.stages import programs
-from vitjax.targets.topology import mesh_of
+from vitjax.targets.topology import devices_of
 from vitjax.training import memory, preflight
 from vitjax.training.outline import Outline
 from vitjax.training.progress import Say
 from vitjax.training.setup import Setup
-from vitjax.training.sharding import make_mesh
 
 
 def check(config: ConfigDict, target_name: str = "", say: Say = print) -> list[str]:
@@ -21,7 +21,7 @@ def check(config: ConfigDict, target_name: str = "", say: Say = print) -> list[s
     target is unknown or its compiler is not installed.
     """
     if not target_name:
-        problems = preflight.report(config, make_mesh(), say).problems
+        problems = preflight.report(config, jax.devices(), say).problems
     else:
         problems = _check_for(config, chips.parse(target_name), say)
     preflight.tell(problems, say)
@@ -29,19 +29,19 @@ def check(config: ConfigDict, target_name: str = "", say: Say = print) -> list[s
 
 
 def _check_for(config: ConfigDict, target: Target, say: Say) -> list[str]:
-    mesh = mesh_of(target)
+    devices = devices_of(target)
     if config.dtype == "auto":
         config = ConfigDict(config)
         config.dtype = target.chip.dtype
-    found = preflight.report(config, mesh, say)
+    found = preflight.report(config, devices, say)
     if found.wrong or found.outline is None:
         say(f"target    {target}: compiled when all of the above is known and right")
         return found.problems
-    setup = found.setup(config, mesh)
+    setup = found.setup(config)
     say(f"target    {target}: compiling, a minute or two")
-    epoch = programs(setup.recipe, mesh, found.outline.image_shape)["epoch"]
+    epoch = programs(setup.recipe, setup.mesh, found.outline.image_shape)["epoch"]
     try:
-        _, figures = compile_for(target, mesh, epoch)
+        _, figures = compile_for(target, setup.mesh, epoch)
     except DoesNotFit as error:
         return [*found.problems, _does_not_fit(error.needed, setup, target)]
     needed = figures.peak_bytes + _held_out_bytes(found.outline)

@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from vitjax.data import order
 from vitjax.data.on_device import abstract_split
 from vitjax.training import step
-from vitjax.training.sharding import split_batch
+from vitjax.training.sharding import of_batches, placed, split_batch, whole
 from vitjax.training.step import Recipe
 
 
@@ -32,7 +32,7 @@ def programs(
     """
     of = step.Programs(recipe, mesh)
     seed, number = jax.ShapeDtypeStruct((), jnp.uint32), jax.ShapeDtypeStruct((), jnp.int32)
-    state = jax.eval_shape(of.init, seed)
+    state = of.abstract_state
     epoch_order = jax.eval_shape(of.epoch_order, seed, number)
     data = abstract_split(recipe.num_examples, stored_shape or recipe.image_shape)
     return {
@@ -48,9 +48,9 @@ def stages(
 
     Where a part takes a batch from another it lies as the compiler likes, as within the epoch.
     """
-    whole = programs(recipe, mesh, stored_shape)
-    state, seed, data, epoch_order, number = whole["epoch"].arguments
-    in_parts = NamedSharding(mesh, PartitionSpec("data"))
+    trained = programs(recipe, mesh, stored_shape)
+    state, seed, data, epoch_order, number = trained["epoch"].arguments
+    in_parts = of_batches(mesh)
 
     def split_over_chips(batch: Any) -> Any:
         return jax.tree.map(
@@ -65,7 +65,8 @@ def stages(
 
     def forward(variables: Any, batch: Any, seed: Any, number: Any) -> Any:
         key = order.dropout_key(seed, number)
-        return step.summed_loss(recipe, variables, split_batch(mesh, batch), key)
+        used = whole(mesh, variables, recipe.dtype)
+        return step.summed_loss(recipe, used, split_batch(mesh, batch), key)
 
     def gradients(variables: Any, batch: Any, seed: Any, number: Any) -> Any:
         key = order.dropout_key(seed, number)
@@ -76,15 +77,15 @@ def stages(
 
     gathered = split_over_chips(jax.eval_shape(gather, data, epoch_order, number))
     batch = split_over_chips(jax.eval_shape(augment, seed, number, gathered))
-    computed = jax.eval_shape(gradients, state_variables(state), batch, seed, number)
     training = state_variables(state)
+    computed = placed(mesh, jax.eval_shape(gradients, training, batch, seed, number))
     return {
         "gather": Stage(gather, (data, epoch_order, number)),
         "augment": Stage(augment, (seed, number, gathered), free=True),
         "forward": Stage(forward, (training, batch, seed, number), free=True),
         "gradients": Stage(gradients, (training, batch, seed, number), free=True),
         "update": Stage(update, (state, *computed)),
-        **whole,
+        **trained,
     }
 
 

@@ -46,19 +46,11 @@ class BatchParallel:
 
     def resume(self) -> tuple[int, np.ndarray]:
         """Restores the newest checkpoint, if any."""
-        restored = self._checkpoints.restore(self._abstract_state())
+        restored = self._checkpoints.restore(self._programs.abstract_state)
         if restored is not None:
             self._state = restored
             self._say(f"resuming at step {int(restored.step)}")
         return int(self._state.step), np.array([True])
-
-    def _abstract_state(self) -> Any:
-        """Returns the shapes and the placement of the state."""
-        everywhere = replicated(self._setup.mesh)
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
-            jax.eval_shape(self._programs.init, self._seed),
-        )
 
     def kept_steps(self) -> list[set[int]]:
         """The steps that have a checkpoint."""
@@ -135,7 +127,7 @@ class BatchParallel:
         self._checkpoints.wait()
         state = self._state
         if int(state.step) != step:
-            state = self._checkpoints.restore_step(step, self._abstract_state())
+            state = self._checkpoints.restore_step(step, self._programs.abstract_state)
         return self._programs.evaluate(state.variables, self._data["test"])
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -18,7 +19,7 @@ from vitjax.training import finetune, losses, setup
 from vitjax.training.description import describe
 from vitjax.training.outline import Outline, check_place, outline
 from vitjax.training.progress import Say
-from vitjax.training.sharding import check_batch_size
+from vitjax.training.sharding import check_batch_size, make_mesh
 
 T = TypeVar("T")
 
@@ -31,37 +32,39 @@ class Preflight(NamedTuple):
     wrong: list[str]  # of the options
     missing: list[str]  # of the files
     outline: Outline | None  # None: not known before the data are read
+    mesh: Mesh | None  # None: config.mesh does not fit the devices
 
     @property
     def problems(self) -> list[str]:
         """All that would stop the run."""
         return self.wrong + self.missing
 
-    def setup(self, config: ConfigDict, mesh: Mesh) -> setup.Setup:
+    def setup(self, config: ConfigDict) -> setup.Setup:
         """Returns what the run would work on, with black images, where no option is wrong."""
         assert self.outline is not None
+        assert self.mesh is not None
         channels = self.outline.image_shape[-1]
         if not config.data.mean and not config.data.std:  # those of the images, which are not read
             config = ConfigDict(config)
             config.data.update(mean=(0.5,) * channels, std=(0.25,) * channels)
-        return setup.assemble(config, self.outline.stand_in(), mesh)
+        return setup.assemble(config, self.outline.stand_in(), self.mesh)
 
-    def lines(self, config: ConfigDict, mesh: Mesh) -> list[str]:
+    def lines(self, config: ConfigDict) -> list[str]:
         """Returns what the run would be, a line each, where no option is wrong."""
         assert self.outline is not None
-        of_run = self.setup(config, mesh)
+        of_run = self.setup(config)
         steps = config.num_epochs * of_run.recipe.steps_per_epoch
         about = "" if self.outline.exact else "about "
         return [*describe(config, of_run, about), f"in all    {about}{steps:,} steps"]
 
 
-def report(config: ConfigDict, mesh: Mesh, say: Say = print) -> Preflight:
+def report(config: ConfigDict, devices: Sequence[jax.Device], say: Say = print) -> Preflight:
     """Looks over a config and says what it is, as far as that is known; the problems last."""
-    found = preflight(config, mesh)
+    found = preflight(config, devices)
     if found.outline is None:
         say(f"data      {config.data.name}: how many images there are is known when they are read")
     elif not found.wrong:
-        for line in found.lines(config, mesh):
+        for line in found.lines(config):
             say(line)
     return found
 
@@ -91,18 +94,19 @@ class _Findings:
             return None
 
 
-def check(config: ConfigDict, mesh: Mesh) -> None:
+def check(config: ConfigDict, devices: Sequence[jax.Device]) -> None:
     """Raises a UserError that tells all problems that show before data are read."""
-    raise_all(preflight(config, mesh).problems)
+    raise_all(preflight(config, devices).problems)
 
 
-def preflight(config: ConfigDict, mesh: Mesh) -> Preflight:
-    """Looks over a config for a run on the devices of `mesh`; reads no data."""
+def preflight(config: ConfigDict, devices: Sequence[jax.Device]) -> Preflight:
+    """Looks over a config for a run on `devices`; reads no data."""
     found = _Findings(options.problems(config))
     data, optim = config.data, config.optim
+    mesh = found.of("mesh", lambda: make_mesh(devices, **config.mesh))
     found.of(
         "data.batch_size optim.accumulation_steps",
-        lambda: check_batch_size(data.batch_size, optim.accumulation_steps, mesh),
+        lambda: check_batch_size(data.batch_size, optim.accumulation_steps, len(devices)),
     )
     found.of("data.augment", lambda: Augmentation(**data.augment))
     found.of("data.split_seed", lambda: check_share(data.valid_fraction, data.split_seed))
@@ -120,7 +124,7 @@ def preflight(config: ConfigDict, mesh: Mesh) -> Preflight:
         _check_data(found, config, known, model is not None)
     files = _Findings({})
     files.of("", lambda: check_place(data))
-    return Preflight(list(dict.fromkeys(found.problems)), files.problems, known)
+    return Preflight(list(dict.fromkeys(found.problems)), files.problems, known, mesh)
 
 
 def _read_options(data: ConfigDict) -> ReadOptions:

@@ -19,7 +19,7 @@ from vitjax.errors import UserError, raise_all
 from vitjax.training import finetune, losses, optim, schedule
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import Say
-from vitjax.training.sharding import check_batch_size, make_mesh
+from vitjax.training.sharding import check_batch_size, data_shards, make_mesh
 from vitjax.training.step import Recipe
 
 _OF_THE_EPOCH = (
@@ -41,7 +41,7 @@ class Setup(NamedTuple):
 
 def prepare(config: ConfigDict, say: Say = print) -> Setup:
     """Reads the data and checks that all fits; raises UserError before anything is compiled."""
-    mesh = make_mesh()
+    mesh = make_mesh(**config.mesh)
     check_options(config, mesh)
     return assemble(config, load(config, say), mesh)
 
@@ -49,7 +49,7 @@ def prepare(config: ConfigDict, say: Say = print) -> Setup:
 def check_options(config: ConfigDict, mesh: Mesh) -> None:
     """Raises UserError for what is wrong whatever the data are."""
     check(config)
-    check_batch_size(config.data.batch_size, config.optim.accumulation_steps, mesh)
+    check_batch_size(config.data.batch_size, config.optim.accumulation_steps, data_shards(mesh))
     Augmentation(**config.data.augment)
 
 
