@@ -12,6 +12,7 @@ from vitjax.training import memory, preflight
 from vitjax.training.outline import Outline
 from vitjax.training.progress import Say
 from vitjax.training.setup import Setup
+from vitjax.training.sharding import num_parts
 
 
 def check(config: ConfigDict, target_name: str = "", say: Say = print) -> list[str]:
@@ -64,7 +65,11 @@ def _does_not_fit(needed: str, setup: Setup, target: Target) -> str:
     if 2 * data > limit:  # which are whole on each chip
         change = "lower config.data.image_size or config.data.max_examples"
     else:
-        change = memory.advice(recipe.accumulation_steps, can_remat=memory.can_remat(recipe.model))
+        change = memory.advice(
+            recipe.accumulation_steps,
+            can_remat=memory.can_remat(recipe.model),
+            can_split=num_parts(setup.mesh) < target.num_chips,
+        )
     return (
         f"a step on {recipe.batch_size} images needs {needed} of each {target.chip.name}, which "
         f"has {memory.gib(limit)} GiB, {memory.gib(data)} of them for the training images; {change}"

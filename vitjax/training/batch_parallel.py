@@ -12,7 +12,7 @@ from vitjax.training.diagnose import first_bad_layer
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import Say
 from vitjax.training.setup import Setup
-from vitjax.training.sharding import replicated
+from vitjax.training.sharding import num_parts, replicated
 from vitjax.training.state import TrainState
 from vitjax.training.step import Programs, aot
 
@@ -66,13 +66,14 @@ class BatchParallel:
             calls.append((programs.evaluate, (state.variables, self._data["valid"])))
         self._train_steps, *rest = aot(recipe, *calls)
         self._validate = rest[0] if rest else None
-        device = self._setup.mesh.local_devices[0]
+        mesh = self._setup.mesh
         memory.check_fits(
             self._train_steps,
-            device,
+            mesh.local_devices[0],
             recipe.batch_size,
             recipe.accumulation_steps,
             can_remat=memory.can_remat(recipe.model),
+            can_split=num_parts(mesh) < mesh.size,
         )
 
     def begin_epoch(self, epoch: int) -> None:
