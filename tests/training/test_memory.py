@@ -69,8 +69,8 @@ def test_too_little_memory_is_refused(platform, can_remat, can_split, others):
         rf"a step on 16 images needs .* GiB, {platform} has 0\.000977; raise "
         rf"config\.optim\.accumulation_steps above 1, {others}or lower config\.data\.batch_size"
     )
+    can = {"can_remat": can_remat, "can_split": can_split}
     with pytest.raises(UserError, match=message):
-        can = {"can_remat": can_remat, "can_split": can_split}
         memory.check_fits(compiled_step(), Device(platform), 16, 1, **can)
 
 
