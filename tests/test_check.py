@@ -5,6 +5,7 @@ import importlib.util
 import json
 
 import draw_galaxies
+import jax
 import numpy as np
 import pytest
 from commands import main
@@ -13,9 +14,6 @@ from PIL import Image
 from vitjax import config_file, data
 from vitjax.targets import figures, forecast
 from vitjax.training import outline, preflight
-from vitjax.training.sharding import make_mesh
-
-MESH = make_mesh()
 
 
 def check(*args, code=0):
@@ -183,7 +181,7 @@ def test_what_is_known_by_name_is_what_tfds_has(name, real_data):
 
 def test_looking_is_quick():
     config = config_file.load_config("vit_base_cifar100")
-    assert preflight.preflight(config, MESH).problems == []
+    assert preflight.preflight(config, jax.devices()).problems == []
 
 
 MADE_UP = figures.Figures(
@@ -198,6 +196,7 @@ MADE_UP = figures.Figures(
     flops=1e9,
     num_ops=1234,
     collective_bytes=200_000_000,  # 1 ms
+    alone_bytes=200_000_000,
     largest_bytes=1,
     padded_bytes=1,
 )
@@ -207,7 +206,7 @@ MADE_UP = figures.Figures(
 def no_compiler(monkeypatch):
     """Devices of this machine in place of a target's, and made-up figures; returns what to set."""
     made = {"figures": MADE_UP}
-    monkeypatch.setattr(forecast, "mesh_of", lambda target: MESH)
+    monkeypatch.setattr(forecast, "devices_of", lambda target: jax.devices()[:1])
     monkeypatch.setattr(forecast, "compile_for", lambda *of: (None, made["figures"]))
     return made
 
@@ -219,6 +218,15 @@ def test_says_what_a_step_takes_on_chips_that_are_not_here(no_compiler):
     assert "step      2 ms at least, 8,000 images/s at most: each chip moves 819.0 MB" in out
     assert "computes 1.0 GFLOP, 200.0 MB sent" in out
     assert "1,234 operations, 3.0 MB of code, compiled in 12 s here" in out
+
+
+def test_a_mesh_is_that_of_the_chips(no_compiler, monkeypatch):
+    monkeypatch.setattr(forecast, "devices_of", lambda target: jax.devices()[:1] * 8)
+    words = ("--config.mesh.fsdp=3", "--config.data.batch_size=100", "--target=v5e:2x4")
+    out = check("--config=configs/vit_digits.py:debug", *words, code=1)
+    assert "config.mesh.data=0 and config.mesh.fsdp=3 do not make up 8 device(s)" in out
+    assert "nearest that fit: 96 or 104" in out
+    assert "2 problems" in out
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ python -m vitjax.benchmark --suite=seeds --peers --json=seeds.json
 python -m vitjax.benchmark --config=configs/vit_mnist.py --config.data.data_dir=DIR
 python -m vitjax.benchmark --suite=attention --plot=attention.png
 python -m vitjax.benchmark --suite=tpu --target=v5e --only=vit_mnist
+python -m vitjax.benchmark --suite=many_chips --target=v5e:4x4 --only=vit_b
 
-Suites run on random images. The suites tpu and gpu run nothing: they compile for a device that need
-not be there, with the extra [tpu] or [cuda], and say what its compiler predicts. --peers needs the
-extra [bench]; vitjax and PyTorch take turns in one run, so that their ratio holds on a busy
-machine, where an absolute time means little. --markdown prints what vitjax/benchmarking/README.md
-holds, from the results that come with vitjax.
+Suites run on random images. The suites tpu, gpu and many_chips run nothing: they compile for
+devices that need not be there, with the extra [tpu] or [cuda], and say what the compiler predicts.
+--peers needs the extra [bench]; vitjax and PyTorch take turns in one run, so that their ratio holds
+on a busy machine, where an absolute time means little. --markdown prints what
+vitjax/benchmarking/README.md holds, from the results that come with vitjax; with --suite=many_chips
+the table of vitjax/docs/scaling.md.
 """
 
 import json
@@ -22,8 +24,8 @@ from typing import Any
 from vitjax import cli, files
 from vitjax.errors import UserError
 
-_SUITES = ["seeds", "attention", "sweep", "start", "stream", "tpu", "gpu"]
-_PREDICTED = ("tpu", "gpu")
+_SUITES = ["seeds", "attention", "sweep", "start", "stream", "tpu", "gpu", "many_chips"]
+_PREDICTED = ("tpu", "gpu", "many_chips")
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -36,21 +38,26 @@ def run(argv: Sequence[str] | None = None) -> int:
         "only", "Only these of the suite: models, numbers of patches a side, of members."
     )
     target = command.string(
-        "target", "", "Chips of --suite=tpu (v5e, v6e, v5e:2x4) or gpu (h200, h100x8, a100, t4)."
+        "target",
+        "",
+        "Chips of --suite=tpu and many_chips (v5e, v6e, v5e:2x4) or gpu (h200, h100x8, a100, t4).",
     )
     peers = command.switch("peers", "Measure PyTorch on the same work as well.")
     rounds = command.integer("rounds", 7, "Turns that each trainer takes.", lower_bound=1)
     json_file = command.string("json", None, "File that the results are written to.")
     plot = command.png("plot", "PNG file for a figure of --suite=attention's times and memory.")
     markdown = command.switch(
-        "markdown", "Print vitjax/benchmarking/README.md, and measure nothing."
+        "markdown", "Print the page of recorded results, and measure nothing."
     )
 
     def main() -> int:
         if markdown.value:
-            from vitjax.benchmarking import speed_tables
+            from vitjax.benchmarking import prediction_tables, speed_tables
 
-            print(speed_tables.markdown())
+            if suite.value == "many_chips":
+                print(prediction_tables.many_chips(speed_tables.RESULTS))
+            else:
+                print(speed_tables.markdown())
             return 0
         if of_config:
             results = _measure_config(command, peers.value, rounds.value)
@@ -77,7 +84,10 @@ def _check(suite: str, only: Sequence[str], peers: bool, plot: str | None, targe
     if only and suite in ("start", "stream"):
         raise UserError(f"--only was given, and --suite={suite} has no parts; leave it out")
     if target and suite not in _PREDICTED:
-        raise UserError(f"--target={target} is for --suite=tpu and --suite=gpu, not for {suite}")
+        raise UserError(
+            f"--target={target} is for --suite=tpu, gpu and many_chips, which compile; not for "
+            f"--suite={suite}"
+        )
     if peers and suite in _PREDICTED:
         raise UserError(f"--peers works with --suite=seeds; --suite={suite} was given")
 
@@ -107,9 +117,11 @@ def _measure(
 
 def _predict(suite: str, only: Sequence[str], target: str) -> dict[str, Any]:
     """Compiles a suite for chips that need not be there."""
-    from vitjax.benchmarking import compiler_suite
+    from vitjax.benchmarking import compiler_suite, many_chips
     from vitjax.config_file import load_config
 
+    if suite == "many_chips":
+        return {"suite": suite, **many_chips.predict(target, only, _say)}
     return {"suite": suite, **compiler_suite.predict(suite, target, only, load_config, _say)}
 
 

@@ -36,6 +36,9 @@ def default(model_name: str = "vit") -> ConfigDict:
     config.loss.class_weights = "uniform"
     config.optim = _optimizer_options()
     config.finetune = _finetune_options()
+    config.mesh = ConfigDict()  # how a run's devices share its work; data * fsdp is their number
+    config.mesh.data = 0  # devices that share batches alone; 0: all that fsdp leaves
+    config.mesh.fsdp = 1  # that share large parameters and the optimiser's state as well
     config.schedule = _schedule_options()
     config.log = ConfigDict()  # besides metrics.jsonl
     config.log.tensorboard = False  # event files in the run's folder; needs the extra [log]
@@ -162,6 +165,7 @@ _AT_LEAST_1 = (
     "data.batch_size",
     "data.eval_batch_size",
     "optim.accumulation_steps",
+    "mesh.fsdp",
     "schedule.step_size",
     "model.patch_size",
     "model.hidden_dim",
@@ -185,6 +189,7 @@ _AT_LEAST_0 = (
     "data.max_examples",
     "data.num_workers",
     "data.split_seed",
+    "mesh.data",
     "optim.weight_decay",
     "optim.clip_norm",
     "optim.eps",

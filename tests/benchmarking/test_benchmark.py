@@ -14,6 +14,7 @@ from vitjax import config_file, models
 from vitjax.benchmarking import (
     measure,
     member_scaling,
+    prediction_tables,
     profile,
     speed_tables,
     start,
@@ -223,7 +224,14 @@ def test_the_page_is_what_the_command_prints():
     assert "PyTorch / vitjax: step" in page
 
 
+def test_the_table_of_many_chips_is_what_the_command_prints():
+    page = (REPO / "vitjax/docs/scaling.md").read_text()
+    out, _ = benchmark("--suite=many_chips", "--markdown")
+    start = "<!-- written by: python -m vitjax.benchmark --suite=many_chips --markdown -->\n"
+    assert page.partition(start)[2].partition("<!-- end -->")[0] == out
+
+
 def test_recorded_results_are_all_shown():
-    page = speed_tables.markdown()
+    page = speed_tables.markdown() + prediction_tables.many_chips(speed_tables.RESULTS)
     for path in speed_tables.RESULTS.iterdir():
         assert json.loads(path.read_text())["command"] in page

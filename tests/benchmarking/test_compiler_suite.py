@@ -31,6 +31,7 @@ def made_up(memory_bytes):
         flops=4.56e9,
         num_ops=1234,
         collective_bytes=0,
+        alone_bytes=0,
         largest_bytes=100,
         padded_bytes=150,
     )
@@ -45,7 +46,7 @@ def no_compiler(monkeypatch):
         seen.append(stage)
         return None, made_up(819_000_000)  # 1 ms of a v5e
 
-    monkeypatch.setattr(compiler_suite, "mesh_of", lambda target: make_mesh(jax.devices()[:1]))
+    monkeypatch.setattr(compiler_suite, "devices_of", lambda target: jax.devices()[:1])
     monkeypatch.setattr(compiler_suite, "compile_for", compile_for)
     return seen
 
@@ -143,7 +144,7 @@ def test_the_page_of_what_does_not_fit(tmp_path):
         (("--suite=tpu", "--only=vit_lite"), "--only=vit_lite is not in the suite, which has vit_"),
         (("--suite=tpu", "--target=v5"), "--target=v5 is unknown; expected one of v5e, v6e"),
         (("--suite=tpu", "--target=h200"), "--target=h200 is for another suite than --suite=tpu"),
-        (("--target=v5e",), "--target=v5e is for --suite=tpu and --suite=gpu"),
+        (("--target=v5e",), "--target=v5e is for --suite=tpu, gpu and many_chips"),
         (("--suite=tpu",), "compiling for v5e:1x1 needs libtpu: pip install '.[tpu]'"),
         (("--suite=gpu",), "compiling for h200 needs jax_cuda12_plugin: pip install '.[cuda]'"),
         (("--suite=tpu", "--peers"), "--peers works with --suite=seeds"),

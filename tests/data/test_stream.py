@@ -16,7 +16,7 @@ from vitjax.data.images import StoredImages, in_slices, take
 from vitjax.data.on_device import put
 from vitjax.data.order import EpochOrders, InTurn, Together, epoch_order, in_turn
 from vitjax.errors import UserError
-from vitjax.training.sharding import make_mesh, replicated, split_in_chunks
+from vitjax.training.sharding import make_mesh, of_chunks, replicated
 
 MESH = make_mesh(jax.devices()[:1])
 SHAPE = (6, 5, 3)
@@ -29,7 +29,7 @@ def split(count=23):
 
 def read(split, orders, start, stop, num_workers=0):
     """The chunks from step `start` to `stop`, on the host, each with the step where it ends."""
-    place = stream.Place(split_in_chunks(MESH), orders.batch_size, SHAPE)
+    place = stream.Place(of_chunks(MESH), orders.batch_size, SHAPE)
     reading, found = stream.Stream(split, orders, place, start, stop, num_workers), []
     try:
         while not found or found[-1].stop < stop:
@@ -117,7 +117,7 @@ def test_reads_only_a_little_ahead(monkeypatch):
     stored = split()
     images = Slow(stored.images)
     orders = EpochOrders(0, 23, 4, False)
-    place = stream.Place(split_in_chunks(MESH), 4, SHAPE)
+    place = stream.Place(of_chunks(MESH), 4, SHAPE)
     data = Split(images, stored.labels, stored.ids)
     reading = stream.Stream(data, orders, place, 0, 10_000)
     reading.next(lambda: None)
@@ -129,7 +129,7 @@ def test_reads_only_a_little_ahead(monkeypatch):
 def test_a_closed_stream_leaves_no_thread():
     before = threading.active_count()
     orders = EpochOrders(0, 23, 4, False)
-    reading = stream.Stream(split(), orders, stream.Place(split_in_chunks(MESH), 4, SHAPE), 0, 500)
+    reading = stream.Stream(split(), orders, stream.Place(of_chunks(MESH), 4, SHAPE), 0, 500)
     reading.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "vitjax-stream"]
     assert threading.active_count() <= before + 1
@@ -138,7 +138,7 @@ def test_a_closed_stream_leaves_no_thread():
 def test_counts_the_time_in_which_devices_have_nothing_to_do():
     stored = split()
     data = Split(Slow(stored.images), stored.labels, stored.ids)
-    place = stream.Place(split_in_chunks(MESH), 23, SHAPE)
+    place = stream.Place(of_chunks(MESH), 23, SHAPE)
     reading = stream.Stream(data, InTurn(23, 23), place, 0, 1)
     drained = []
     reading.next(lambda: drained.append(time.sleep(0.05)))

@@ -34,7 +34,7 @@ from vitjax.sweeps.plan import groups, members, parse_grid
 from vitjax.sweeps.ranking import as_csv, over_seeds, table
 from vitjax.training import setup
 from vitjax.training.run import train_and_evaluate
-from vitjax.training.sharding import make_mesh
+from vitjax.training.sharding import member_mesh
 
 
 def sweep(config, overrides, workdir, **options):
@@ -175,7 +175,7 @@ def test_what_memory_does_not_hold_together_trains_one_after_another(tmp_path):
     said, config = [], small(num_epochs=1)
     grid = [{"seed": seed} for seed in range(3)]
     two, dataset = members(config, grid[:2]), setup.load(config, quiet)
-    limit = Group(two, dataset, make_mesh(axis="member")).predicted_bytes
+    limit = Group(two, dataset, member_mesh()).predicted_bytes
     sweep(config, grid, tmp_path / "split", max_bytes=limit, say=said.append)
     sweep(config, grid, tmp_path / "whole")
     assert "group 1 is split in 2 for memory" in said
@@ -225,6 +225,12 @@ def test_a_value_that_is_off_is_other_code():
 def test_a_wrong_grid_is_refused(grid, error):
     with pytest.raises(UserError, match=error):
         parse_grid(grid, small())
+
+
+@pytest.mark.parametrize(("config", "changes"), [({"mesh.fsdp": 2}, {}), ({}, {"mesh.data": 1})])
+def test_a_mesh_is_refused(config, changes, tmp_path):
+    with pytest.raises(UserError, match=r"member default: config\.mesh\.data=.* are for one run"):
+        sweep(small(**config), [{"seed": 0, **changes}], tmp_path)
 
 
 def test_equal_members_are_refused():

@@ -1,5 +1,6 @@
 """Chips by name, and how compilers are told of them."""
 
+import dataclasses
 import importlib.util
 import re
 
@@ -69,7 +70,7 @@ def test_jax_leaves_a_quarter_of_a_gpus_memory_alone():
 def test_a_compiler_that_is_missing_is_named(name, message, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=message):
-        topology.mesh_of(chips.parse(name))
+        topology.devices_of(chips.parse(name))
 
 
 def test_bound_and_padding_by_hand():
@@ -86,8 +87,13 @@ def test_bound_and_padding_by_hand():
         flops=1e9,  # 1 ms
         num_ops=1,
         collective_bytes=50_000,  # 0.5 ms
+        alone_bytes=50_000,
         largest_bytes=100,
         padded_bytes=150,
     )
     assert figures.bound_seconds(chip) == pytest.approx(2.5e-3)
+    beside = dataclasses.replace(figures, alone_bytes=0)
+    assert beside.bound_seconds(chip) == pytest.approx(2e-3)
+    longer = dataclasses.replace(beside, collective_bytes=300_000)
+    assert longer.bound_seconds(chip) == pytest.approx(3e-3)
     assert figures.padding == 1.5

@@ -15,7 +15,7 @@ from vitjax.targets import chips, hlo
 from vitjax.targets.figures import compile_for
 from vitjax.targets.products import equations, product_flops
 from vitjax.targets.stages import programs
-from vitjax.targets.topology import mesh_of
+from vitjax.targets.topology import devices_of
 from vitjax.training import setup, step
 from vitjax.training.outline import outline
 from vitjax.training.sharding import make_mesh
@@ -125,7 +125,7 @@ def optimised():
 def test_an_epoch_on_a_tpu_copies_no_data(name, optimised):
     """Neither in a step nor before the first; but a small set may be fetched into VMEM, once."""
     target = chips.parse("v5e")
-    mesh = mesh_of(target)
+    mesh = make_mesh(devices_of(target))
     recipe, stored = compiler_suite.work(name, target, mesh, config_file.load_config)
     compiled, figures = compile_for(target, mesh, programs(recipe, mesh, stored)["epoch"])
     num_bytes = recipe.num_examples * math.prod(stored)

@@ -59,20 +59,22 @@ class Device:
 
 
 @pytest.mark.parametrize(
-    ("platform", "can_remat", "remat"),
+    ("platform", "can_remat", "can_split", "others"),
     [
-        ("gpu", True, r"set config\.model\.remat=true, "),
-        ("gpu", False, ""),  # the model has no such option, or it is set
-        ("cpu", True, ""),
+        ("gpu", True, False, r"set config\.model\.remat=true, "),
+        ("gpu", False, False, ""),  # the model has no such option, or it is set
+        ("cpu", True, False, ""),
+        ("cpu", False, True, r"raise config\.mesh\.fsdp, "),
     ],
 )
-def test_too_little_memory_is_refused(platform, can_remat, remat):
+def test_too_little_memory_is_refused(platform, can_remat, can_split, others):
     message = (
         rf"a step on 16 images needs .* GiB, {platform} has 0\.000977; raise "
-        rf"config\.optim\.accumulation_steps above 1, {remat}or lower config\.data\.batch_size"
+        rf"config\.optim\.accumulation_steps above 1, {others}or lower config\.data\.batch_size"
     )
+    can = {"can_remat": can_remat, "can_split": can_split}
     with pytest.raises(UserError, match=message):
-        memory.check_fits(compiled_step(), Device(platform), 16, 1, can_remat=can_remat)
+        memory.check_fits(compiled_step(), Device(platform), 16, 1, **can)
 
 
 @pytest.mark.parametrize(

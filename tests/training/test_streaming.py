@@ -13,7 +13,7 @@ from vitjax.data import load
 from vitjax.errors import Interrupted, UserError
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.weights import read_variables
-from vitjax.training import placement
+from vitjax.training import streaming
 from vitjax.training.batch_parallel import BatchParallel
 from vitjax.training.run import train_and_evaluate
 from vitjax.training.sharding import make_mesh
@@ -152,8 +152,8 @@ def test_a_run_may_be_cached_streamed_and_evaluated(tmp_path):
 )
 def test_auto_streams_what_does_not_fit(stream, memory, expected, monkeypatch):
     dataset = load("digits", on_status=quiet)
-    monkeypatch.setattr(placement, "limit_bytes", lambda device: memory)
-    assert placement.streams(stream, dataset, make_mesh()) is expected
+    monkeypatch.setattr(streaming, "limit_bytes", lambda device: memory)
+    assert streaming.streams(stream, dataset, make_mesh()) is expected
 
 
 def test_a_wrong_word_is_refused():

@@ -20,9 +20,9 @@ from vitjax.targets import chips
 from vitjax.targets.chips import Target
 from vitjax.targets.figures import DoesNotFit, compile_for
 from vitjax.targets.stages import Stage, stages
-from vitjax.targets.topology import mesh_of
+from vitjax.targets.topology import devices_of
 from vitjax.training.preflight import preflight
-from vitjax.training.sharding import check_batch_size
+from vitjax.training.sharding import check_batch_size, make_mesh
 from vitjax.training.step import Recipe
 
 Say = Callable[[str], None]
@@ -60,13 +60,13 @@ def predict(
     for name in only:
         if name not in NAMES:
             raise UserError(f"--only={name} is not in the suite, which has {', '.join(NAMES)}")
-    mesh = mesh_of(target)
+    mesh = make_mesh(devices_of(target))
     cases = []
     with cached_in(None):
         for name in only or NAMES:
             cases.append(_case(name, target, mesh, work(name, target, mesh, load_config)))
             say("\n".join(case_lines(cases[-1])))
-    return {"target": str(target), "cases": cases, "versions": _versions()}
+    return {"target": str(target), "cases": cases, "versions": versions()}
 
 
 def work(name: str, target: Target, mesh: Mesh, load_config: Callable[[str], ConfigDict]) -> Work:
@@ -74,14 +74,14 @@ def work(name: str, target: Target, mesh: Mesh, load_config: Callable[[str], Con
     if name in CONFIGS:
         config = load_config(name)
         config.dtype = target.chip.dtype
-        found = preflight(config, mesh)
+        found = preflight(config, list(mesh.devices.flat))
         raise_all(found.wrong)
         assert found.outline is not None
-        recipe, stored_shape = found.setup(config, mesh).recipe, found.outline.image_shape
+        recipe, stored_shape = found.setup(config).recipe, found.outline.image_shape
     else:
         case = SEEDS[name]
         recipe, stored_shape = make_recipe(case, jnp.dtype(target.chip.dtype)), case.image_shape
-        check_batch_size(recipe.batch_size, recipe.accumulation_steps, mesh)
+        check_batch_size(recipe.batch_size, recipe.accumulation_steps, mesh.size)
     fitting = int(_DATA_SHARE * target.chip.memory / math.prod(stored_shape))
     few = dataclasses.replace(recipe, num_examples=min(recipe.num_examples, fitting))
     return Work(few, stored_shape)
@@ -97,13 +97,14 @@ def _case(name: str, target: Target, mesh: Mesh, of: Work) -> dict[str, Any]:
         "num_examples": recipe.num_examples,
         "num_params": models.num_params(models.abstract_params(recipe.model, recipe.image_shape)),
         "stages": {
-            stage_name: _stage(target, mesh, stage)
+            stage_name: figures_of(target, mesh, stage)
             for stage_name, stage in stages(recipe, mesh, of.stored_shape).items()
         },
     }
 
 
-def _stage(target: Target, mesh: Mesh, stage: Stage) -> dict[str, Any]:
+def figures_of(target: Target, mesh: Mesh, stage: Stage) -> dict[str, Any]:
+    """Returns what the compiler tells of a stage, or how much memory it lacks."""
     try:
         _, figures = compile_for(target, mesh, stage)
     except DoesNotFit as error:
@@ -114,9 +115,10 @@ def _stage(target: Target, mesh: Mesh, stage: Stage) -> dict[str, Any]:
     }
 
 
-def _versions() -> Mapping[str, str]:
-    versions = {}
+def versions() -> Mapping[str, str]:
+    """Returns the versions that predictions depend on, of what is installed."""
+    found = {}
     for name in _VERSIONS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions
+            found[name] = importlib.metadata.version(name)
+    return found

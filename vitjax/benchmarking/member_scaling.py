@@ -13,7 +13,7 @@ from vitjax.benchmarking.ours import SEED, Ours, make_recipe, random_splits
 from vitjax.data import on_device
 from vitjax.data.on_device import AtRest
 from vitjax.sweeps.member_programs import MemberPrograms
-from vitjax.training.sharding import make_mesh, replicated
+from vitjax.training.sharding import make_mesh, member_mesh, replicated
 from vitjax.training.step import aot
 
 CASE = "vit_light"
@@ -25,7 +25,7 @@ class Together:
     """Members of a case that differ in their learning rate, one program on all devices."""
 
     def __init__(self, case: Case, dtype: Any, num_members: int):
-        mesh = make_mesh(axis="member")
+        mesh = member_mesh()
         size = -(-num_members // mesh.size) * mesh.size  # members are whole on a device
 
         def build(values: Any) -> Any:

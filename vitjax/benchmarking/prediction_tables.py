@@ -60,8 +60,51 @@ def sections(results: Path) -> list[str]:
     return lines
 
 
+def many_chips_line(case: Mapping[str, Any]) -> str:
+    """Returns what the compiler tells of a step on many chips."""
+    memory, sent, step, rate = _many_chips_cells(case)
+    of = f"{case['name']} on {case['target']}, data {case['data']} x fsdp {case['fsdp']}"
+    if not rate:
+        return f"{of}: {memory} of each chip"
+    return f"{of}: {memory} of each chip, {sent} sent, {step} at least, {rate} images/s at most"
+
+
+def many_chips(results: Path) -> str:
+    """Returns the table of docs/scaling.md, from the result files in the folder."""
+    files = [json.loads(path.read_text()) for path in results.glob("many_chips_*.json")]
+    files.sort(key=lambda file: file["cases"][0]["data"] * file["cases"][0]["fsdp"])
+    lines = [f"`{file['command']}`; {_versions(file)}\n" for file in files]
+    lines += [
+        "| model | parameters | chips | data x fsdp | batch | memory of each | sent by each | "
+        "step at least | images/s at most |",
+        "|---|---:|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for case in (case for file in files for case in file["cases"]):
+        shares = f"{case['data']} x {case['fsdp']}"
+        known = (case["name"], f"{case['num_params']:,}", case["target"], shares)
+        cells = (*known, f"{case['batch_size']:,}", *_many_chips_cells(case))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _many_chips_cells(case: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Returns memory of a chip without the data, bytes that it sends, time of a step and rate."""
+    step = case["step"]
+    if "does_not_fit" in step:
+        return f"needs {step['does_not_fit']}", "", "", ""
+    return (
+        f"{(step['peak_bytes'] - case['data_bytes']) / 2**30:.1f} GiB",
+        f"{step['collective_bytes'] / 1e6:,.0f} MB",
+        _ms(step),
+        f"{case['batch_size'] / step['bound_seconds']:,.0f}",
+    )
+
+
+def _versions(results: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+
+
 def _tables(results: Mapping[str, Any]) -> list[str]:
-    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     heads = " | ".join(_BATCH_STAGES)
     steps = [
         "| model | batch | step at least | images/s at most | GFLOP | memory | padded | "
@@ -73,7 +116,7 @@ def _tables(results: Mapping[str, Any]) -> list[str]:
         steps.append(_step_row(case))
         moved = " | ".join(_megabytes(case["stages"][name]) for name in _BATCH_STAGES)
         by_stage.append(f"| {case['name']} | {moved} |")
-    said = f"`{results['command']}` for {results['target']}; {versions}:"
+    said = f"`{results['command']}` for {results['target']}; {_versions(results)}:"
     return [said, "", *steps, "", *by_stage]
 
 

@@ -21,7 +21,7 @@ from vitjax.benchmarking.speed_tables import (
     sweep_lines,
 )
 from vitjax.benchmarking.start import measure_start
-from vitjax.benchmarking.streaming import measure_stream
+from vitjax.benchmarking.stream_rate import measure_stream
 from vitjax.benchmarking.worker import Worker
 from vitjax.errors import UserError
 from vitjax.host import num_cores

@@ -24,6 +24,8 @@ _FREE_KEYS = (
     "data.stream",
     "data.num_workers",
     "data.cache",
+    "mesh.data",
+    "mesh.fsdp",
     "log.tensorboard",
     "log.wandb",
 )

@@ -10,7 +10,7 @@ import jax
 from ml_collections import ConfigDict
 
 from vitjax import processes
-from vitjax.config import to_json
+from vitjax.config import default, to_json
 from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
 from vitjax.runs import selection
@@ -25,7 +25,7 @@ from vitjax.sweeps.sweep_folder import PartFolder, SweepFolder, link_best
 from vitjax.training import setup
 from vitjax.training.interrupt import SignalWatch
 from vitjax.training.progress import Say
-from vitjax.training.sharding import make_mesh
+from vitjax.training.sharding import member_mesh
 
 _STATUS = ("finished", "dropped", "diverged")  # how a member ends, the best first
 
@@ -92,6 +92,14 @@ def _check_halve(halve: Sequence[int], members: Sequence[Member]) -> None:
         raise UserError("the members of a sweep need one config.select_by, to be ranked by")
 
 
+def _check_mesh(config: ConfigDict) -> None:
+    if config.mesh != default().mesh:
+        raise UserError(
+            f"config.mesh.data={config.mesh.data} and config.mesh.fsdp={config.mesh.fsdp} are for "
+            "one run; a sweep splits its members over the devices: leave both out"
+        )
+
+
 class _Sweep:
     """A sweep in progress."""
 
@@ -106,7 +114,7 @@ class _Sweep:
     ):
         self._members, self._groups = members, groups(members)
         largest = None if jax.process_count() > 1 else max(map(len, self._groups))
-        mesh = make_mesh(jax.devices()[:largest], axis="member")
+        mesh = member_mesh(jax.devices()[:largest])
         folder = SweepFolder(workdir)
         self.context = Context(folder, mesh, vectorize, words, self._read_data, say)
         self._max_bytes = max_bytes or memory_for_members(mesh)
@@ -128,6 +136,7 @@ class _Sweep:
             for member in group:
                 with named(member):
                     check_installed(**member.config.log)
+                    _check_mesh(member.config)
                     setup.check_options(member.config, mesh)
             dataset = self._read_data(group[0].config)
             with named(group[0]):

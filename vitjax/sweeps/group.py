@@ -18,7 +18,7 @@ from vitjax.errors import UserError
 from vitjax.sweeps import plan
 from vitjax.sweeps.member_programs import MemberPrograms, Values
 from vitjax.sweeps.plan import Member
-from vitjax.training import placement, sharding
+from vitjax.training import sharding, streaming
 from vitjax.training.feeds import AtRestFeed, Feed, StreamFeed
 from vitjax.training.memory import gib, limit_bytes, peak_bytes
 from vitjax.training.metrics import Metrics
@@ -43,7 +43,7 @@ class Group:
         """
         self.members = list(members)
         self.config = self.members[0].config  # but for the values
-        streamed = placement.streams(self.config.data.stream, dataset, mesh)
+        streamed = streaming.streams(self.config.data.stream, dataset, mesh)
         self.setup = assemble(self.config, dataset, mesh, streamed)
         self.size = -(-len(self.members) // mesh.size) * mesh.size
         values = plan.values(self.members, dataset)

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from vitjax.errors import UserError
 from vitjax.targets import hlo
 from vitjax.targets.chips import Chip, Target
+from vitjax.targets.collectives import sent
 from vitjax.targets.products import product_flops
 from vitjax.targets.stages import Stage
 from vitjax.targets.topology import compiler_options
@@ -47,7 +48,8 @@ class Figures:
     once_bytes: int  # of the same, those of what comes before and after the loop
     flops: float  # as a TPU's compiler counts; elsewhere those of matrix products
     num_ops: int  # operations on a TPU, kernels on a GPU
-    collective_bytes: int  # that chips send each other
+    collective_bytes: int  # that a chip sends to others
+    alone_bytes: int  # of the same: while it computes nothing
     largest_bytes: int  # of the elements of the largest arrays
     padded_bytes: int  # that these arrays take
 
@@ -57,9 +59,13 @@ class Figures:
         return self.padded_bytes / self.largest_bytes if self.largest_bytes else 1.0
 
     def bound_seconds(self, chip: Chip) -> float:
-        """Returns the least time of a pass: memory, or products, and what chips send each other."""
-        on_chip = max(self.memory_bytes / chip.bandwidth, self.flops / chip.flops)
-        return on_chip + self.collective_bytes / chip.link
+        """Returns the least time of a pass: memory, products or links, whichever takes longest.
+
+        What a chip sends while it computes nothing comes on top.
+        """
+        beside = (self.collective_bytes - self.alone_bytes) / chip.link
+        on_chip = max(self.memory_bytes / chip.bandwidth, self.flops / chip.flops, beside)
+        return on_chip + self.alone_bytes / chip.link
 
 
 def compile_for(target: Target, mesh: Mesh, stage: Stage) -> tuple[Any, Figures]:
@@ -79,7 +85,7 @@ def compile_for(target: Target, mesh: Mesh, stage: Stage) -> tuple[Any, Figures]
         raise DoesNotFit(text, target.chip) from None
     seconds = time.perf_counter() - start
     flops = product_flops(traced.jaxpr.jaxpr) / mesh.size  # batches are split over the chips
-    return compiled, _figures(compiled, seconds, flops, stage.loop)
+    return compiled, _figures(compiled, seconds, flops, stage.loop, mesh.size)
 
 
 def _trace(mesh: Mesh, stage: Stage) -> Any:
@@ -90,17 +96,20 @@ def _trace(mesh: Mesh, stage: Stage) -> Any:
             stage.arguments,
             shardings,
         )
-        return jax.jit(stage.function).trace(*arguments)
+        # What training compiles is compiled as it is, with its state donated.
+        compiles = hasattr(stage.function, "trace")
+        function: Any = stage.function if compiles else jax.jit(stage.function)
+        return function.trace(*arguments)
     formats = jax.tree.map(lambda sharding: Format(Layout.AUTO, sharding), shardings)
     plain = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), stage.arguments)
     free = jax.jit(stage.function, in_shardings=formats, out_shardings=Format(Layout.AUTO))
     return free.trace(*plain)
 
 
-def _figures(compiled: Any, seconds: float, flops: float, is_loop: bool) -> Figures:
+def _figures(compiled: Any, seconds: float, flops: float, is_loop: bool, num_chips: int) -> Figures:
     memory, whole = compiled.memory_analysis(), hlo.read(compiled.as_text())
     program = whole.loop() if is_loop else whole
-    ran, from_memory = program.operations(), program.memory_bytes()
+    ran, from_memory, links = program.operations(), program.memory_bytes(), sent(program, num_chips)
     arrays = [array for operation in ran for array in operation.results]
     largest = sorted(arrays, key=lambda array: -array.padded_bytes)[:_LARGEST]
     cost = compiled.cost_analysis() or {}
@@ -115,12 +124,8 @@ def _figures(compiled: Any, seconds: float, flops: float, is_loop: bool) -> Figu
         once_bytes=whole.memory_bytes() - from_memory,
         flops=cost.get("flops") or flops,
         num_ops=len(ran),
-        collective_bytes=sum(
-            array.num_bytes
-            for operation in ran
-            if operation.opcode.removesuffix("-start") in hlo.COLLECTIVES
-            for array in operation.results
-        ),
+        collective_bytes=links.total,
+        alone_bytes=links.alone,
         largest_bytes=sum(array.num_bytes for array in largest),
         padded_bytes=sum(array.padded_bytes for array in largest),
     )

@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 from ml_collections import ConfigDict
 
 from vitjax.data.images import num_bytes
@@ -10,11 +11,11 @@ from vitjax.targets import chips
 from vitjax.targets.chips import Target
 from vitjax.targets.figures import DoesNotFit, Figures, compile_for
 from vitjax.targets.stages import programs
-from vitjax.targets.topology import mesh_of
+from vitjax.targets.topology import devices_of
 from vitjax.training import memory, preflight
 from vitjax.training.progress import Say
 from vitjax.training.setup import Setup
-from vitjax.training.sharding import data_shards, make_mesh
+from vitjax.training.sharding import data_shards, num_parts
 
 
 def check(config: ConfigDict, target_name: str = "", say: Say = print) -> list[str]:
@@ -24,9 +25,9 @@ def check(config: ConfigDict, target_name: str = "", say: Say = print) -> list[s
     target is unknown or its compiler is not installed.
     """
     if not target_name:
-        mesh = make_mesh()
-        limit = memory.limit_bytes(mesh.local_devices[0])
-        problems = preflight.report(config, mesh, say, limit).problems
+        devices = jax.devices()
+        limit = memory.limit_bytes(jax.local_devices()[0])
+        problems = preflight.report(config, devices, say, limit).problems
     else:
         problems = _check_for(config, chips.parse(target_name), say)
     preflight.tell(problems, say)
@@ -34,19 +35,20 @@ def check(config: ConfigDict, target_name: str = "", say: Say = print) -> list[s
 
 
 def _check_for(config: ConfigDict, target: Target, say: Say) -> list[str]:
-    mesh = mesh_of(target)
+    devices = devices_of(target)
     if config.dtype == "auto":
         config = ConfigDict(config)
         config.dtype = target.chip.dtype
-    found = preflight.report(config, mesh, say, target.chip.usable_memory)
+    found = preflight.report(config, devices, say, target.chip.usable_memory)
     if found.wrong or found.outline is None:
         say(f"target    {target}: compiled when all of the above is known and right")
         return found.problems
-    setup = found.setup(config, mesh)
+    setup = found.setup(config)
     say(f"target    {target}: compiling, a minute or two")
-    epoch = programs(setup.recipe, mesh, found.outline.image_shape, setup.streams)["epoch"]
+    shape, streamed = found.outline.image_shape, setup.streams
+    epoch = programs(setup.recipe, setup.mesh, shape, streamed)["epoch"]
     try:
-        _, figures = compile_for(target, mesh, epoch)
+        _, figures = compile_for(target, setup.mesh, epoch)
     except DoesNotFit as error:
         return [*found.problems, _does_not_fit(error.needed, setup, target)]
     needed = figures.peak_bytes + _other_bytes(setup)
@@ -72,7 +74,11 @@ def _does_not_fit(needed: str, setup: Setup, target: Target) -> str:
     if 2 * data > limit and not setup.streams:  # which are whole on each chip
         change = "set config.data.stream to auto, or lower config.data.image_size"
     else:
-        change = memory.advice(recipe.accumulation_steps, can_remat=memory.can_remat(recipe.model))
+        change = memory.advice(
+            recipe.accumulation_steps,
+            can_remat=memory.can_remat(recipe.model),
+            can_split=num_parts(setup.mesh) < target.num_chips,
+        )
     of_images = f", {memory.gib(data)} of them for the training images"
     return (
         f"a step on {recipe.batch_size} images needs {needed} of each {target.chip.name}, which "

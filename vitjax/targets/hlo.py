@@ -14,7 +14,6 @@ _FREE = {
 }
 _MOVES = ("copy-start", "slice-start")  # between a TPU's memory and its VMEM
 _PICKS = ("gather", "slice", "dynamic-slice")
-COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.-]+) \(.*\{\s*$")
 _OPERATION = re.compile(r"^\s+(?:ROOT )?%?([\w.-]+) = (.*?) ([a-z][\w-]*)\((.*)$")
 _CALLED = re.compile(r"(?:body|condition|to_apply|true_computation|false_computation)=%?([\w.-]+)")
@@ -73,21 +72,22 @@ class Program:
     computations: Mapping[str, Sequence[Operation]]
     entry: str
 
-    def operations(self) -> list[Operation]:
-        """Returns what runs; the body of a loop once, the inside of a fusion not."""
+    def operations(self, *, fused: bool = False) -> list[Operation]:
+        """Returns what runs; the body of a loop once, the inside of a fusion if `fused`."""
         return [
             operation
-            for name in self._reached()
+            for name in self._reached(fused)
             for operation in self.computations[name]
             if operation.opcode not in _FREE
         ]
 
-    def _reached(self) -> list[str]:
-        """Returns the names of the computations that run, but for those of fusions."""
+    def _reached(self, fused: bool = False) -> list[str]:
+        """Returns the names of the computations that run, those of fusions if `fused`."""
         reached = [self.entry]
         for name in reached:  # which grows
             for operation in self.computations[name]:
-                new = (each for each in _called(operation) if each in self.computations)
+                called = _called(operation) + (_FUSED.findall(operation.text) if fused else [])
+                new = (each for each in called if each in self.computations)
                 reached += [each for each in new if each not in reached]
         return reached
 

@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from vitjax.data import order
 from vitjax.data.on_device import AtRest, Batches, abstract_images
 from vitjax.data.stream import abstract_chunk
 from vitjax.training import step
-from vitjax.training.sharding import split_batch, split_in_chunks
+from vitjax.training.sharding import of_batches, of_chunks, placed, split_batch, whole
 from vitjax.training.step import Recipe
 
 
@@ -37,13 +37,13 @@ def programs(
     """
     of = step.Programs(recipe, mesh)
     seed, number = jax.ShapeDtypeStruct((), jnp.uint32), jax.ShapeDtypeStruct((), jnp.int32)
-    state = jax.eval_shape(of.init, seed)
+    state = of.abstract_state
     epoch_order = jax.eval_shape(of.epoch_order, seed, number)
     split = abstract_images((recipe.num_examples,), stored_shape or recipe.image_shape)
     batches: Batches = AtRest(split, epoch_order, number)
     if streamed:
         shape = stored_shape or recipe.image_shape
-        batches = abstract_chunk(recipe.batch_size, shape, split_in_chunks(mesh))
+        batches = abstract_chunk(recipe.batch_size, shape, of_chunks(mesh))
     return {
         "epoch": Stage(of.train, (state, seed, batches, number), loop=True),
         "evaluate": Stage(of.evaluate, (state.variables, split), loop=True),
@@ -57,9 +57,9 @@ def stages(
 
     Where a part takes a batch from another it lies as the compiler likes, as within the epoch.
     """
-    whole = programs(recipe, mesh, stored_shape)
-    state, seed, batches, number = whole["epoch"].arguments
-    in_parts = NamedSharding(mesh, PartitionSpec("data"))
+    trained = programs(recipe, mesh, stored_shape)
+    state, seed, batches, number = trained["epoch"].arguments
+    in_parts = of_batches(mesh)
 
     def split_over_chips(batch: Any) -> Any:
         return jax.tree.map(
@@ -74,7 +74,8 @@ def stages(
 
     def forward(variables: Any, batch: Any, seed: Any, number: Any) -> Any:
         key = order.dropout_key(seed, number)
-        return step.summed_loss(recipe, variables, split_batch(mesh, batch), key)
+        used = whole(mesh, variables, recipe.dtype)
+        return step.summed_loss(recipe, used, split_batch(mesh, batch), key)
 
     def gradients(variables: Any, batch: Any, seed: Any, number: Any) -> Any:
         key = order.dropout_key(seed, number)
@@ -85,15 +86,15 @@ def stages(
 
     gathered = split_over_chips(jax.eval_shape(gather, batches, number))
     batch = split_over_chips(jax.eval_shape(augment, seed, number, gathered))
-    computed = jax.eval_shape(gradients, state_variables(state), batch, seed, number)
     training = state_variables(state)
+    computed = placed(mesh, jax.eval_shape(gradients, training, batch, seed, number))
     return {
         "gather": Stage(gather, (batches, number)),
         "augment": Stage(augment, (seed, number, gathered), free=True),
         "forward": Stage(forward, (training, batch, seed, number), free=True),
         "gradients": Stage(gradients, (training, batch, seed, number), free=True),
         "update": Stage(update, (state, *computed)),
-        **whole,
+        **trained,
     }
 
 

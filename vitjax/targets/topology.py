@@ -5,9 +5,7 @@ import os
 from typing import Any
 
 import jax
-import numpy as np
 from jax.experimental import topologies
-from jax.sharding import Mesh
 
 from vitjax.errors import UserError
 from vitjax.targets.chips import Target
@@ -23,8 +21,8 @@ def compiler_options(target: Target) -> dict[str, Any]:
     return _NO_AUTOTUNING if target.chip.platform == "cuda" else {}
 
 
-def mesh_of(target: Target, axis: str = "data") -> Mesh:
-    """Returns a mesh of the target's chips with one axis; JAX itself then computes on the CPU.
+def devices_of(target: Target) -> list[jax.Device]:
+    """Returns the target's chips; JAX itself then computes on the CPU.
 
     Raises UserError where the target's compiler is not installed.
     """
@@ -35,10 +33,6 @@ def mesh_of(target: Target, axis: str = "data") -> Mesh:
             "(a device is not needed)"
         )
     jax.config.update("jax_platforms", "cpu")  # a plugin would look for its devices
-    return Mesh(np.array(_devices(target)), (axis,))
-
-
-def _devices(target: Target) -> list[jax.Device]:
     if target.chip.platform == "cuda":
         shape = f"1x1x{target.num_chips}"  # partitions, hosts, devices
         return topologies.get_topology_desc(

@@ -14,7 +14,7 @@ from vitjax.training.feeds import AtRestFeed, Feed, StreamFeed
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import Say
 from vitjax.training.setup import Setup
-from vitjax.training.sharding import replicated, split_in_chunks
+from vitjax.training.sharding import num_parts, of_chunks, replicated
 from vitjax.training.state import TrainState
 from vitjax.training.step import Programs, aot
 
@@ -48,19 +48,11 @@ class BatchParallel:
 
     def resume(self) -> tuple[int, np.ndarray]:
         """Restores the newest checkpoint, if any."""
-        restored = self._checkpoints.restore(self._abstract_state())
+        restored = self._checkpoints.restore(self._programs.abstract_state)
         if restored is not None:
             self._state = restored
             self._say(f"resuming at step {int(restored.step)}")
         return int(self._state.step), np.array([True])
-
-    def _abstract_state(self) -> Any:
-        """Returns the shapes and the placement of the state."""
-        everywhere = replicated(self._setup.mesh)
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
-            jax.eval_shape(self._programs.init, self._seed),
-        )
 
     def kept_steps(self) -> list[set[int]]:
         """The steps that have a checkpoint."""
@@ -74,13 +66,14 @@ class BatchParallel:
             calls.append(self._feed.evaluation("valid", (state.variables,)))
         self._train_steps, *rest = aot(recipe, *calls)
         self._validate = rest[0] if rest else None
-        device = self._setup.mesh.local_devices[0]
+        mesh = self._setup.mesh
         memory.check_fits(
             self._train_steps,
-            device,
+            mesh.local_devices[0],
             recipe.batch_size,
             recipe.accumulation_steps,
             can_remat=memory.can_remat(recipe.model),
+            can_split=num_parts(mesh) < mesh.size,
         )
 
     def train(self, active: np.ndarray, first: int, stop: int) -> np.ndarray:
@@ -135,7 +128,7 @@ class BatchParallel:
         self._checkpoints.wait()
         state = self._state
         if int(state.step) != step:
-            state = self._checkpoints.restore_step(step, self._abstract_state())
+            state = self._checkpoints.restore_step(step, self._programs.abstract_state)
         program, _ = self._feed.evaluation("test", (state.variables,))
         return self._feed.metrics(program, "test", (state.variables,))
 
@@ -146,7 +139,7 @@ def _feed(setup: Setup, programs: Programs, seed: int, on_devices: jax.Array) ->
     if setup.streams:
         orders = EpochOrders(seed, recipe.num_examples, recipe.batch_size, recipe.drop_remainder)
         zero = jax.device_put(jax.device_get(Metrics.zero()), everywhere)
-        split = split_in_chunks(setup.mesh)
+        split = of_chunks(setup.mesh)
         return StreamFeed(setup, orders, split, programs.evaluate_chunk, zero)
     return AtRestFeed(
         {name: on_device.put(split, everywhere) for name, split in setup.dataset.splits.items()},

@@ -3,8 +3,9 @@
 from ml_collections import ConfigDict
 
 from vitjax.host import unused_accelerator
-from vitjax.training import placement
+from vitjax.training import streaming
 from vitjax.training.setup import Setup
+from vitjax.training.sharding import num_parts
 
 
 def describe(config: ConfigDict, setup: Setup, about: str = "") -> list[str]:
@@ -13,15 +14,17 @@ def describe(config: ConfigDict, setup: Setup, about: str = "") -> list[str]:
     sizes = ", ".join(f"{len(s.labels):,} {n}" for n, s in setup.dataset.splits.items())
     shape = "x".join(map(str, setup.dataset.image_shape))
     per_device = recipe.batch_size // len(devices)
+    parts = num_parts(setup.mesh)
+    split = f", large parameters in {parts} parts" if parts > 1 else ""
     learn = setup.num_trained_params
     frozen = f" ({learn:,} learn)" if learn < setup.num_params else ""
     return [
         f"data      {setup.dataset.name}: {about}{sizes} images of {shape}, "
-        f"{recipe.num_classes} classes; {placement.describe(setup.dataset, setup.streams)}",
+        f"{recipe.num_classes} classes; {streaming.describe(setup.dataset, setup.streams)}",
         f"model     {config.model_name}: {setup.num_params:,} parameters{frozen}, "
         f"{setup.num_macs:,} MACs per image",
         f"devices   {len(devices)} x {devices[0].device_kind}, computing in "
-        f"{recipe.model.dtype}; batch {recipe.batch_size}, {per_device} per device",
+        f"{recipe.model.dtype}; batch {recipe.batch_size}, {per_device} per device{split}",
         f"training  {config.num_epochs} epochs of {about}{recipe.steps_per_epoch} steps, "
         f"{config.optim.name}, learning rate {config.optim.learning_rate:g} "
         f"({config.schedule.name}), seed {config.seed}",

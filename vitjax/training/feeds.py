@@ -12,7 +12,7 @@ from vitjax.data import stream
 from vitjax.data.on_device import AtRest, Batches, DeviceImages
 from vitjax.data.order import InTurn, Order, num_batches
 from vitjax.training.setup import Setup
-from vitjax.training.sharding import split_in_chunks
+from vitjax.training.sharding import of_chunks
 from vitjax.training.step import evaluation_batch
 
 Call = tuple[Any, tuple]  # a function to compile, and arguments like those of its calls
@@ -163,7 +163,7 @@ class StreamFeed:
     def _evaluation_place(self, split: str) -> stream.Place:
         setup, count = self._setup, len(self._setup.dataset.splits[split])
         size = evaluation_batch(setup.recipe, setup.mesh, count)
-        return self._place_of(split_in_chunks(setup.mesh), size)
+        return self._place_of(of_chunks(setup.mesh), size)
 
     def close(self) -> None:
         """Stops reading."""

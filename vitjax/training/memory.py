@@ -43,11 +43,18 @@ def can_remat(model: nn.Module) -> bool:
 
 
 def check_fits(
-    compiled: Any, device: jax.Device, batch_size: int, parts: int, *, can_remat: bool
+    compiled: Any,
+    device: jax.Device,
+    batch_size: int,
+    parts: int,
+    *,
+    can_remat: bool,
+    can_split: bool,
 ) -> None:
     """Raises UserError if a training step needs more memory than `device` has.
 
-    `batch_size` images go through in `parts` micro-batches; `can_remat`: the model could do so.
+    `batch_size` images go through in `parts` micro-batches; `can_remat`: the model could do so;
+    `can_split`: parameters could be split over more devices.
     """
     needed, limit = peak_bytes(compiled), limit_bytes(device)
     if limit is None or needed <= limit:
@@ -56,15 +63,16 @@ def check_fits(
     can_remat = can_remat and device.platform != "cpu"
     raise UserError(
         f"a step on {batch_size} images needs {gib(needed)} GiB, {device.device_kind} has "
-        f"{gib(limit)}; {advice(parts, can_remat=can_remat)}"
+        f"{gib(limit)}; {advice(parts, can_remat=can_remat, can_split=can_split)}"
     )
 
 
-def advice(parts: int, *, can_remat: bool) -> str:
+def advice(parts: int, *, can_remat: bool, can_split: bool) -> str:
     """Returns what to change where a step, whose batch is cut into `parts`, does not fit."""
     remat = "set config.model.remat=true, " if can_remat else ""
+    fsdp = "raise config.mesh.fsdp, " if can_split else ""
     return (
-        f"raise config.optim.accumulation_steps above {parts}, {remat}or lower "
+        f"raise config.optim.accumulation_steps above {parts}, {remat}{fsdp}or lower "
         "config.data.batch_size"
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -15,11 +16,11 @@ from vitjax.data.dataset import check_share
 from vitjax.data.image_files import ReadOptions
 from vitjax.errors import UserError, raise_all
 from vitjax.runs.logs import check_installed
-from vitjax.training import finetune, losses, placement, setup
+from vitjax.training import finetune, losses, setup, streaming
 from vitjax.training.description import describe
 from vitjax.training.outline import Outline, check_place, outline
 from vitjax.training.progress import Say
-from vitjax.training.sharding import check_batch_size
+from vitjax.training.sharding import check_batch_size, make_mesh
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ class Preflight(NamedTuple):
     wrong: list[str]  # of the options
     missing: list[str]  # of the files
     outline: Outline | None  # None: not known before the data are read
+    mesh: Mesh | None  # None: config.mesh does not fit the devices
     device_memory: int | None  # bytes of each device; None: unlimited
 
     @property
@@ -39,38 +41,42 @@ class Preflight(NamedTuple):
         """All that would stop the run."""
         return self.wrong + self.missing
 
-    def setup(self, config: ConfigDict, mesh: Mesh) -> setup.Setup:
+    def setup(self, config: ConfigDict) -> setup.Setup:
         """Returns what the run would work on, with black images, where no option is wrong."""
         assert self.outline is not None
+        assert self.mesh is not None
         channels = self.outline.image_shape[-1]
         if not config.data.mean and not config.data.std:  # those of the images, which are not read
             config = ConfigDict(config)
             config.data.update(mean=(0.5,) * channels, std=(0.25,) * channels)
         dataset = self.outline.stand_in()
-        streamed = placement.exceeds(config.data.stream, dataset, self.device_memory)
-        return setup.assemble(config, dataset, mesh, streamed)
+        streamed = streaming.exceeds(config.data.stream, dataset, self.device_memory)
+        return setup.assemble(config, dataset, self.mesh, streamed)
 
-    def lines(self, config: ConfigDict, mesh: Mesh) -> list[str]:
+    def lines(self, config: ConfigDict) -> list[str]:
         """Returns what the run would be, a line each, where no option is wrong."""
         assert self.outline is not None
-        of_run = self.setup(config, mesh)
+        of_run = self.setup(config)
         steps = config.num_epochs * of_run.recipe.steps_per_epoch
         about = "" if self.outline.exact else "about "
         return [*describe(config, of_run, about), f"in all    {about}{steps:,} steps"]
 
 
 def report(
-    config: ConfigDict, mesh: Mesh, say: Say = print, device_memory: int | None = None
+    config: ConfigDict,
+    devices: Sequence[jax.Device],
+    say: Say = print,
+    device_memory: int | None = None,
 ) -> Preflight:
     """Looks over a config and says what it is, as far as that is known; the problems last.
 
     `device_memory` is that of each device in bytes; None: unlimited.
     """
-    found = preflight(config, mesh, device_memory)
+    found = preflight(config, devices, device_memory)
     if found.outline is None:
         say(f"data      {config.data.name}: how many images there are is known when they are read")
     elif not found.wrong:
-        for line in found.lines(config, mesh):
+        for line in found.lines(config):
             say(line)
     return found
 
@@ -100,18 +106,21 @@ class _Findings:
             return None
 
 
-def check(config: ConfigDict, mesh: Mesh) -> None:
+def check(config: ConfigDict, devices: Sequence[jax.Device]) -> None:
     """Raises a UserError that tells all problems that show before data are read."""
-    raise_all(preflight(config, mesh).problems)
+    raise_all(preflight(config, devices).problems)
 
 
-def preflight(config: ConfigDict, mesh: Mesh, device_memory: int | None = None) -> Preflight:
-    """Looks over a config for a run on the devices of `mesh`; reads no data."""
+def preflight(
+    config: ConfigDict, devices: Sequence[jax.Device], device_memory: int | None = None
+) -> Preflight:
+    """Looks over a config for a run on `devices`; reads no data."""
     found = _Findings(options.problems(config))
     data, optim = config.data, config.optim
+    mesh = found.of("mesh", lambda: make_mesh(devices, **config.mesh))
     found.of(
         "data.batch_size optim.accumulation_steps",
-        lambda: check_batch_size(data.batch_size, optim.accumulation_steps, mesh),
+        lambda: check_batch_size(data.batch_size, optim.accumulation_steps, len(devices)),
     )
     found.of("data.augment", lambda: Augmentation(**data.augment))
     found.of("data.split_seed", lambda: check_share(data.valid_fraction, data.split_seed))
@@ -131,7 +140,8 @@ def preflight(config: ConfigDict, mesh: Mesh, device_memory: int | None = None) 
         _check_data(found, config, known, model is not None)
     files = _Findings({})
     files.of("", lambda: check_place(data))
-    return Preflight(list(dict.fromkeys(found.problems)), files.problems, known, device_memory)
+    wrong = list(dict.fromkeys(found.problems))
+    return Preflight(wrong, files.problems, known, mesh, device_memory)
 
 
 def _read_options(data: ConfigDict) -> ReadOptions:

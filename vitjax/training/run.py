@@ -26,7 +26,7 @@ from vitjax.training.interrupt import SignalWatch
 from vitjax.training.loop import Training
 from vitjax.training.progress import Say, result_table, timed
 from vitjax.training.setup import Setup, dataset_json, eval_json, prepare
-from vitjax.training.sharding import make_mesh, replicated
+from vitjax.training.sharding import placement
 from vitjax.training.state import TrainState, with_variables
 from vitjax.training.step import Programs, Recipe
 
@@ -51,7 +51,7 @@ def train_and_evaluate(
         say(result_table(result, workdir))
         return result
     with processes.agreed():
-        preflight.check(config, make_mesh())
+        preflight.check(config, jax.devices())
         setup = prepare(config, say)
     processes.check_same("data set", json.dumps(dataset_json(setup)))
     programs = Programs(setup.recipe, setup.mesh)
@@ -102,7 +102,7 @@ def _fresh_state(config: ConfigDict, programs: Programs, say: Say) -> TrainState
         return state
     with processes.agreed():
         loaded = with_weights(config, programs.recipe, state, say)
-    return jax.device_put(loaded, replicated(programs.mesh))
+    return jax.device_put(loaded, placement(programs.mesh, loaded))
 
 
 def with_weights(config: ConfigDict, recipe: Recipe, state: TrainState, say: Say) -> TrainState:

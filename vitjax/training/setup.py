@@ -17,10 +17,10 @@ from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Dataset
 from vitjax.data.statistics import channel_statistics
 from vitjax.errors import UserError, raise_all
-from vitjax.training import finetune, losses, optim, placement, schedule
+from vitjax.training import finetune, losses, optim, schedule, streaming
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import Say
-from vitjax.training.sharding import check_batch_size, make_mesh
+from vitjax.training.sharding import check_batch_size, data_shards, make_mesh
 from vitjax.training.step import Recipe
 
 _OF_THE_EPOCH = (
@@ -45,17 +45,17 @@ class Setup(NamedTuple):
 
 def prepare(config: ConfigDict, say: Say = print) -> Setup:
     """Reads the data and checks that all fits; raises UserError before anything is compiled."""
-    mesh = make_mesh()
+    mesh = make_mesh(**config.mesh)
     check_options(config, mesh)
     dataset = load(config, say)
-    streamed = placement.streams(config.data.stream, dataset, mesh)
+    streamed = streaming.streams(config.data.stream, dataset, mesh)
     return assemble(config, dataset, mesh, streamed)
 
 
 def check_options(config: ConfigDict, mesh: Mesh) -> None:
     """Raises UserError for what is wrong whatever the data are."""
     check(config)
-    check_batch_size(config.data.batch_size, config.optim.accumulation_steps, mesh)
+    check_batch_size(config.data.batch_size, config.optim.accumulation_steps, data_shards(mesh))
     Augmentation(**config.data.augment)
 
 
@@ -162,7 +162,7 @@ def load(config: ConfigDict, say: Say) -> Dataset:
     read = functools.partial(
         data.load,
         **load_options(config),
-        decode_up_to=placement.decode_up_to(config.data.stream),
+        decode_up_to=streaming.decode_up_to(config.data.stream),
         cache_dir=config.data.cache or None,
         on_status=say,
     )

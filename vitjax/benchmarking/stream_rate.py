@@ -1,6 +1,6 @@
 """How fast images are read that do not fit into memory, beside decoding alone, and what it takes.
 
-python -m vitjax.benchmarking.streaming FOLDER COUNT is a process of its own, for its memory.
+python -m vitjax.benchmarking.stream_rate FOLDER COUNT is a process of its own, for its memory.
 """
 
 import itertools
@@ -23,7 +23,7 @@ from vitjax.data.image_files import FileImages, ReadOptions
 from vitjax.data.order import EpochOrders
 from vitjax.data.stream import Place, Stream
 from vitjax.host import num_cores
-from vitjax.training.sharding import make_mesh, split_in_chunks
+from vitjax.training.sharding import make_mesh, of_chunks
 
 COUNTS = (2_000, 20_000)  # images of an epoch
 _SIDE, _CROP = 424, 224  # pixels of a file, as in Galaxy Zoo 2, and of what is cut out of it
@@ -91,7 +91,7 @@ def _decode(images: FileImages) -> float:
 def _stream(split: Split) -> float:
     """Returns images/s of a stream, from the files to a device."""
     orders = EpochOrders(0, len(split), _BATCH_SIZE, drop_remainder=True)
-    on_one = split_in_chunks(make_mesh(jax.devices()[:1]))
+    on_one = of_chunks(make_mesh(jax.devices()[:1]))
     place = Place(on_one, _BATCH_SIZE, (_CROP, _CROP, 3))
     reading = Stream(split, orders, place, 0, 10**9)
     begun = 0

@@ -1,0 +1,70 @@
+"""Runs on eight devices in several meshes; the argument is the folder that theirs come into."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from unittest import mock
+
+import jax
+from small_runs import quiet, small
+
+from vitjax.runs.checkpoints import Checkpoints
+from vitjax.training.run import train_and_evaluate
+
+MESHES = ((8, 1), (4, 2), (1, 8))  # data, fsdp
+TUNED = {  # goes on from other weights, some of which stay, in micro-batches
+    **{"finetune.train_only": "encoder|head", "optim.accumulation_steps": 2},
+    **{"optim.name": "muon", "optim.clip_norm": 1.0, "num_epochs": 2},
+}
+
+
+def config(data, fsdp, **changes):
+    """A run some of whose parameters are large enough to be split."""
+    wide = {"model.hidden_dim": 128, "model.mlp_dim": 512, "optim.learning_rate": 1e-3}
+    odd = {"data.max_examples": 117, "data.eval_batch_size": 50, "optim.ema_decay": 0.5}
+    mesh = {"mesh.data": data, "mesh.fsdp": fsdp}
+    return small(**wide | odd | mesh | changes)
+
+
+def shards(state):
+    """{path: [shape, shape on a device]} of a state."""
+    return {
+        jax.tree_util.keystr(path): [x.shape, x.addressable_shards[0].data.shape]
+        for path, x in jax.tree_util.tree_leaves_with_path(state)
+    }
+
+
+def train(workdir, *mesh, **changes):
+    """Trains, and writes down how the last state that was saved lay on the devices."""
+    save = Checkpoints.save
+
+    def save_and_look(self, step, state):
+        (workdir / "shards.json").write_text(json.dumps(shards(state)))
+        save(self, step, state)
+
+    with mock.patch.object(Checkpoints, "save", save_and_look):
+        train_and_evaluate(config(*mesh, **changes), workdir, quiet)
+
+
+def go_on(workdir, before, *mesh):
+    """Does the last epoch of a run again, in a copy of its folder."""
+    shutil.copytree(before, workdir)
+    (workdir / "eval.json").unlink()
+    newest = max((workdir / "checkpoints").glob("[0-9]*"), key=lambda path: int(path.name))
+    shutil.rmtree(newest)
+    train(workdir, *mesh)
+
+
+def main(folder):
+    jax.config.update("jax_disable_most_optimizations", True)  # as the tests
+    for mesh in MESHES:
+        train(folder / "{}x{}".format(*mesh), *mesh)
+    go_on(folder / "on_8x1", folder / "4x2", 8, 1)
+    train(folder / "tuned", 4, 2, **TUNED, **{"finetune.weights": str(folder / "8x1")})
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main(Path(sys.argv[1]))
