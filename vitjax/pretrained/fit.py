@@ -52,6 +52,8 @@ def fit(
         notes.append(
             f"left out, as nothing here needs it: {', '.join(_endings(converted.ignored))}"
         )
+    if converted.doubt:
+        notes.append(converted.doubt)
     given = {path: np.asarray(arrays[path], np.float32) for path in template if path in arrays}
     broken = {path: "" for path, array in given.items() if not np.isfinite(array).all()}
     if broken:
