@@ -1,6 +1,8 @@
 """Rows and sweeps as Markdown."""
 
-from vitjax.published import ledger_tables, rebuild
+from commands import REPO, main
+
+from vitjax.published import cost_tables, ledger, ledger_tables, rebuild
 from vitjax.published.ledger import find
 
 SWEEP = {
@@ -38,3 +40,20 @@ def test_a_row_measured_with_several_seeds_shows_their_deviation():
     assert "| 91.50 ± 2.12 |" in page
     by = "`python -m vitjax.sweep` on 1 x cpu; jax 0, random seeds 0, 2"
     assert f"- measured, mnist: {by}" in page
+
+
+def test_the_cost_of_all_galaxy_rows_is_what_the_command_prints():
+    page = (REPO / "vitjax/docs/scaling.md").read_text()
+    out, _ = main("--cost", module="vitjax.published")
+    start = "<!-- written by: python -m vitjax.published --cost -->\n"
+    assert page.partition(start)[2].partition("<!-- end -->")[0] == out
+
+
+def test_the_cost_of_a_row_by_hand():
+    (row,) = [row for row in ledger.rows(seed="003") if row.row == "arXiv"]
+    cost = cost_tables.cost_of([row])
+    assert cost == (1, 200, 3 * 198_181_888 * 99_808 * 200)  # forward, and backward twice
+    (head,) = [row for row in ledger.rows(seed="003") if row.row == "122921"][:1]
+    assert (
+        cost_tables.cost_of([head]).macs == 17_563_066_368 * 99_808 * 200
+    )  # the head alone learns

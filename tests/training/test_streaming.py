@@ -3,6 +3,7 @@
 import json
 import signal
 
+import draw_galaxies
 import numpy as np
 import pytest
 from PIL import Image
@@ -89,6 +90,24 @@ def test_a_run_that_stops_amid_an_epoch_goes_on_either_way(at_rest, tmp_path, mo
     train_and_evaluate(going_on, workdir, said.append)
     assert "resuming at step 6" in said
     assert_equal_runs(workdir, at_rest)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ["vit_galaxy_zoo2:110421", "linformer_galaxy_zoo2:arXiv"])
+def test_galaxies_are_the_same_streamed(row, tmp_path):
+    """As published but for their size: center crop, rotation, flips, resized crop, dropout."""
+    draw_galaxies.write(tmp_path / "galaxies", 300)
+    for stream in ("never", "always"):
+        options = {
+            "data.data_dir": str(tmp_path / "galaxies"),
+            "data.stream": stream,
+            "data.input_size": 56,
+            "model.num_layers": 2,
+            "model.patch_size": 28,
+            "num_epochs": 2,
+        }
+        train_and_evaluate(vitjax.get_config(row, **options), tmp_path / stream, quiet)
+    assert_equal_runs(tmp_path / "always", tmp_path / "never")
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ python -m vitjax.published --seed=003 --row=110421
 
 --record=WORKDIR takes the result of a finished run, or of those in a sweep, as the measured one of
 its row, in a checkout. --json prints one object a row and line, --markdown what
-vitjax/published/README.md holds. The exit code is 1 where a count disagrees after corrections.
+vitjax/published/README.md holds, --cost what all galaxy rows would take. The exit code is 1 where a
+count disagrees after corrections.
 """
 
 import json
@@ -25,6 +26,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         "record", None, "Folder of a finished run of a row, or of a sweep, to be taken in."
     )
     as_markdown = command.switch("markdown", "The page vitjax/published/README.md.")
+    cost = command.switch("cost", "What training all of seed 003's rows takes, predicted.")
 
     def main() -> int:
         if as_json.value and as_markdown.value:
@@ -33,6 +35,11 @@ def run(argv: Sequence[str] | None = None) -> int:
             from vitjax.published.recording import checkout_results, record
 
             print(*record(recorded.value, checkout_results()), sep="\n")
+            return 0
+        if cost.value:
+            from vitjax.published import cost_tables
+
+            print("\n".join(cost_tables.markdown()))
             return 0
         from vitjax.published import ledger
 
