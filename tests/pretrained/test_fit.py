@@ -279,6 +279,22 @@ def test_all_misfits_are_listed_at_once_with_both_sides():
         assert line in text
 
 
+def test_of_many_misfits_the_first_of_each_kind_are_shown():
+    with pytest.raises(UserError, match=r"in 328 array\(s\): .*; and 41 more such; ") as error:
+        convert(load("timm_swin")["tensors"], models.create("swin_b", 5), (224, 224, 3))
+    assert len(str(error.value)) < 1000
+
+
+def test_long_names_are_cut():
+    tensors = load("timm_vit")["tensors"] | {"x" * 5000: np.ones(3, np.float32)}
+    with pytest.raises(UserError, match=r"xx\.\.\.xx.*: \(3,\) in the file, of no known") as error:
+        vit(tensors)
+    assert len(str(error.value)) < 500
+    with pytest.raises(UserError, match=r"is of no known origin: .*xx\.\.\.xx") as error:
+        to_ours({"x" * 5000: np.zeros(1)}, "ViT", "FILE")
+    assert len(str(error.value)) < 700
+
+
 @pytest.mark.parametrize("num_classes", [5, 3])
 def test_a_head_without_its_kernel_is_a_misfit(num_classes):
     tensors = load("timm_vit")["tensors"]

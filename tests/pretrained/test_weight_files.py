@@ -28,6 +28,11 @@ def safetensors():
     return len(header).to_bytes(8, "little") + header + ARRAYS["a"].tobytes()
 
 
+def safetensors_of(dtype, num_bytes, name="a"):
+    header = json.dumps({name: {"dtype": dtype, "shape": [2, 4], "data_offsets": [0, num_bytes]}})
+    return len(header).to_bytes(8, "little") + header.encode() + bytes(num_bytes)
+
+
 def npz(**arrays):
     buffer = io.BytesIO()
     np.savez(buffer, **(arrays or ARRAYS))
@@ -48,11 +53,29 @@ def compressed_npz_with_flipped_bytes():
     return bytes(content)
 
 
-def torch_file(content):
+def torch_file(content, compression=zipfile.ZIP_STORED, storage=b""):
     """A file as torch.save writes it, around any pickle."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
         archive.writestr("archive/data.pkl", content)
+        archive.writestr("archive/data/0", storage)
+    return buffer.getvalue()
+
+
+def torch_tensor(shape, strides, name=b"a", constructor=b"_rebuild_tensor_v2"):
+    """A file of one tensor of 4 stored numbers, as torch.save writes it."""
+    storage = b"(Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nI4\ntQ"
+    numbers = (b"(%st" % b"".join(b"I%d\n" % n for n in each) for each in (shape, strides))
+    arguments = b"".join([storage, b"I0\n", *numbers, b"I00\n"])
+    call = b"ctorch._utils\n%s\n(%stR" % (constructor, arguments)
+    return torch_file(
+        b"(dV%s\n%ss." % (name, call), storage=np.arange(4, dtype=np.float32).tobytes()
+    )
+
+
+def npz_of_zeros():
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, a=np.zeros(1_000_000))
     return buffer.getvalue()
 
 
@@ -84,6 +107,9 @@ def test_whole_files_are_read(tmp_path, name, content):
         ("pickle.npz", pickle.dumps(ARRAYS), r"is no whole npz file \(File is not a zip file\)"),
         ("torch.npz", torch_file(b"junk"), "torch.npz holds more than plain arrays"),
         ("objects.npz", npz(a={"b": 1}), "objects.npz holds more than plain arrays"),
+        ("fp8.safetensors", safetensors_of("F8_E4M3", 8), "holds numbers of F8_E4M3, expected"),
+        ("fp4.safetensors", safetensors_of("F4", 4), "holds numbers of F4, expected weights that"),
+        ("full.npz", npz_of_zeros(), "full.npz would fill .* times its size, expected weights"),
         ("weights.txt", b"", "weights.txt has no known kind of weights"),
         ("model.pth", torch_file(pickle.dumps({})), "set --config.finetune.allow_pickle=true"),
     ],
@@ -101,12 +127,48 @@ def test_damaged_files_and_pickles_are_refused(tmp_path, name, content, message)
         (torch_file(pickle.dumps({"a": Harm()})), r"builtins\.eval"),
         (torch_file(b"\x80\x02junk"), "is damaged"),
         (torch_file(pickle.dumps([1, 2])), "model.pth"),
+        (torch_file(b"N0" * 10_000 + b"N.", zipfile.ZIP_DEFLATED), "holds more than its own size"),
+        (torch_tensor((2**40,), (0,)), r"of shape \(1099511627776,\) that is larger than its"),
+        (torch_tensor((3,), (2,)), r"a tensor of shape \(3,\) that lies outside its storage"),
+        (
+            torch_tensor((4,), (1,), constructor=b"_rebuild_tensor_v3"),
+            "holds numbers that NumPy lacks, such as fp8, expected weights that are not quantised",
+        ),
     ],
 )
 def test_an_allowed_pickle_gives_arrays_or_an_error(tmp_path, content, message):
     (tmp_path / "model.pth").write_bytes(content)
     with pytest.raises(UserError, match=message):
         weight_files.read(tmp_path / "model.pth", allow_pickle=True)
+
+
+def test_a_tensor_of_torch_is_read_by_its_strides(tmp_path):
+    (tmp_path / "model.pth").write_bytes(torch_tensor((2, 2), (1, 2)))
+    arrays = weight_files.read(tmp_path / "model.pth", allow_pickle=True)
+    np.testing.assert_array_equal(arrays["a"], [[0, 2], [1, 3]])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.safetensors", safetensors_of("F32", 32, name="\x1b[31ma")),
+        ("a.npz", npz(**{"\x1b[31ma": ARRAYS["a"]})),
+        ("a.pth", torch_tensor((4,), (1,), name=b"\x1b[31ma")),
+    ],
+)
+def test_names_in_files_show_no_control_characters(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    (name,) = weight_files.read(tmp_path / name, allow_pickle=True)
+    assert name.isprintable()
+    assert name.startswith(r"\x1b")
+
+
+@pytest.mark.parametrize("content", [torch_file(b"c\x1b[31m\nx\n."), torch_file(b"Q\x1b[31m.")])
+def test_errors_show_no_control_characters(tmp_path, content):
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(UserError) as error:
+        weight_files.read(tmp_path / "a.pth", allow_pickle=True)
+    assert str(error.value).isprintable()
 
 
 def test_what_is_written_is_read_exactly(tmp_path):

@@ -13,8 +13,10 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from vitjax.errors import UserError
 from vitjax.pretrained import resize
 from vitjax.pretrained.convert import Arrays, Converted
+from vitjax.text import brief
 
 _HEAD = "params/head/"
+_SHOWN = 4  # lines of a list that may be as long as the file makes it
 _INDEX = re.compile(r"(?<=[._])\d+(?=[./])")  # of a layer, in a path of ours or of theirs
 _END = re.compile(r".*\.(num_batches_tracked|relative_position_index|attn_mask)")
 _BY_TOKENS = {  # end of a path: how it is made for another number of tokens
@@ -23,12 +25,9 @@ _BY_TOKENS = {  # end of a path: how it is made for another number of tokens
     "value_projection": resize.length_projection,
 }
 _POOLING = "config.model.pool, config.model.final_norm and config.model.norm_after_pool"
-_OPTIONS = {  # path: the options that it, or its shape, depends on
-    "final_norm/scale": _POOLING,
-    "pool_norm/scale": _POOLING,
-    "stem/kernel": "config.model.patch_size and config.data.channels",
-    "stem/embedding/kernel": "config.model.patch_size and config.data.channels",
-}
+_PATCHES = "config.model.patch_size and config.data.channels"
+_BEING = {"final_norm/scale": _POOLING, "pool_norm/scale": _POOLING}  # path: options it is there by
+_SHAPES = {"stem/kernel": _PATCHES, "stem/embedding/kernel": _PATCHES}  # path: options of its shape
 
 
 def fit(
@@ -37,7 +36,7 @@ def fit(
     """Returns variables for `model` on images [H, W, C], and what was changed, a line each.
 
     `fresh` are variables of the model: they give the shapes, and the head where the classes differ.
-    Raises UserError that lists all that does not fit; `what` names the source in it.
+    Raises UserError that shows what does not fit, of each kind; `what` names the source in it.
     """
     template = flatten_dict(fresh, sep="/")
     arrays = dict(converted.arrays)
@@ -49,15 +48,13 @@ def fit(
     _drop_empty(arrays, template, converted, notes)
     _check(arrays, template, head, converted, what)
     if converted.ignored:
-        notes.append(
-            f"left out, as nothing here needs it: {', '.join(_endings(converted.ignored))}"
-        )
+        notes.append(f"left out, as nothing here needs it: {_listed(_endings(converted.ignored))}")
     if converted.doubt:
         notes.append(converted.doubt)
     given = {path: np.asarray(arrays[path], np.float32) for path in template if path in arrays}
     broken = {path: "" for path, array in given.items() if not np.isfinite(array).all()}
     if broken:
-        raise UserError(f"{what} holds NaN or infinity in {', '.join(_grouped(broken))}")
+        raise UserError(f"{what} holds NaN or infinity in {_listed(broken)}")
     return unflatten_dict(template | given, sep="/"), notes
 
 
@@ -70,7 +67,7 @@ def _check_dtypes(arrays: Arrays, what: str) -> None:
     }
     if others:
         raise UserError(
-            f"{what} holds what is no floating-point number in {'; '.join(_grouped(others))}; "
+            f"{what} holds what is no floating-point number in {_listed(others)}; "
             "expected weights that are not quantised; change config.finetune.weights"
         )
 
@@ -166,7 +163,7 @@ def _drop_empty(
         del arrays[path]
     if empty:
         names = dict.fromkeys((converted.names[path] for path in sorted(empty)), "")
-        notes.append(f"left out, as it is empty: {', '.join(_grouped(names))}")
+        notes.append(f"left out, as it is empty: {_listed(names)}")
 
 
 def _check(
@@ -176,29 +173,31 @@ def _check(
     converted: Converted,
     what: str,
 ) -> None:
-    """Raises UserError that lists every misfit with both sides."""
-    misfits = {}
+    """Raises UserError that shows misfits of each kind with both sides."""
+    missing, more, shapes, unknown = {}, {}, {}, {}
     unjoined = converted.parts.keys() - converted.arrays.keys()
     for path in sorted(unjoined):
-        misfits[_short(path)] = f": {converted.parts[path]} in the file, expected equal shapes"
+        shapes[_short(path)] = f": {converted.parts[path]} in the file, expected equal shapes"
     for path in sorted(template.keys() - arrays.keys() - fresh_head - unjoined):
-        misfits[_short(path)] = f": not in the file, {template[path].shape} in the model"
+        missing[_short(path)] = f": not in the file, {template[path].shape} in the model"
     for path in sorted(arrays.keys() - template.keys()):
         name = converted.names.get(path, path)
-        misfits[name] = f": {arrays[path].shape} in the file, no {_short(path)} in the model"
+        more[name] = f": {arrays[path].shape} in the file, no {_short(path)} in the model"
     for path in sorted(arrays.keys() & template.keys()):
         old, new = arrays[path].shape, template[path].shape
         if old != new:
             parts = f", of {converted.parts[path]}" if path in converted.parts else ""
-            misfits[_short(path)] = f": {old} in the file{parts}, {new} in the model"
+            shapes[_short(path)] = f": {old} in the file{parts}, {new} in the model"
     for name, shape in converted.unknown.items():
-        misfits[name] = f": {shape} in the file, of no known meaning"
-    if misfits:
-        lines = _grouped(misfits)
-        options = [f"; {path} depends on {o}" for path, o in _OPTIONS.items() if path in misfits]
+        unknown[name] = f": {shape} in the file, of no known meaning"
+    misfits = [missing, more, shapes, unknown]
+    if number := sum(map(len, misfits)):
+        lines = [_listed(kind) for kind in misfits if kind]
+        for table, wrong in ((_BEING, missing), (_SHAPES, shapes)):
+            lines += [f"{path} depends on {o}" for path, o in table.items() if path in wrong]
         raise UserError(
-            f"{what} does not fit the model in {len(misfits)} array(s): {'; '.join(lines)}"
-            f"{''.join(options)}. Change config.model or config.finetune.weights"
+            f"{what} does not fit the model in {number} array(s): {'; '.join(lines)}. "
+            "Change config.model or config.finetune.weights"
         )
 
 
@@ -206,10 +205,16 @@ def _short(path: str) -> str:
     return path.removeprefix("params/")
 
 
-def _endings(names: Iterable[str]) -> list[str]:
+def _endings(names: Iterable[str]) -> dict[str, str]:
     """Returns names; of those that say by their end what they are, the ends alone."""
-    ends = (_END.sub(r"*.\1", name) for name in names)
-    return _grouped(dict.fromkeys(ends, ""))
+    return dict.fromkeys((_END.sub(r"*.\1", name) for name in names), "")
+
+
+def _listed(texts: Mapping[str, str]) -> str:
+    """Returns the first of these lines, grouped, as one."""
+    lines = _grouped(texts)
+    more = [f"and {len(lines) - _SHOWN} more such"] if len(lines) > _SHOWN else []
+    return "; ".join(lines[:_SHOWN] + more)
 
 
 def _grouped(texts: Mapping[str, str]) -> list[str]:
@@ -218,6 +223,6 @@ def _grouped(texts: Mapping[str, str]) -> list[str]:
     for name, text in texts.items():
         groups.setdefault(_INDEX.sub("*", name + text), []).append(name + text)
     return [
-        lines[0] if len(lines) == 1 else f"{group} ({len(lines)} such)"
+        brief(lines[0], 300) if len(lines) == 1 else f"{brief(group, 300)} ({len(lines)} such)"
         for group, lines in groups.items()
     ]

@@ -32,7 +32,7 @@ def load_weights(
     `weights` is a file, a folder with one, a run's folder, a name of the catalogue, or
     hub:OWNER/REPO/FILE. `fresh` are the model's own variables: they give the shapes, and the head
     where the classes differ. Says what was read, resized and left out, and where the weights were
-    trained otherwise; raises UserError that lists all that does not fit.
+    trained otherwise; raises UserError that shows what does not fit.
     """
     found = locate.find(weights)
     tensors = read(found.path, allow_pickle)

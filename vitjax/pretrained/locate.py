@@ -15,6 +15,7 @@ from vitjax.models.names import nearest
 from vitjax.pretrained import weight_files
 from vitjax.pretrained.catalog import CATALOG, Entry
 from vitjax.runs.weights import is_run
+from vitjax.text import printable
 
 HUB = "hub:"
 _DEFAULT_FILE, _CONFIG = "model.safetensors", "config.json"
@@ -96,7 +97,7 @@ def _in_folder(folder: Path) -> Path:
         if len(found) == 1:
             return found[0]
         if found:
-            names = ", ".join(path.name for path in found[:8])
+            names = ", ".join(printable(path.name) for path in found[:8])
             raise UserError(
                 f"{folder} has {len(found)} files of weights ({names}), expected one; name it in "
                 "config.finetune.weights"
@@ -144,7 +145,7 @@ def _no_way_to_the_hub(constants: Any) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:160]
+    return printable(str(error).strip().split("\n")[0][:160])
 
 
 def _check_sha256(path: Path, entry: Entry) -> None:

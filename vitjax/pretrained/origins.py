@@ -8,6 +8,7 @@ import numpy as np
 from vitjax.errors import UserError
 from vitjax.pretrained import google, hugging_face, lucidrains, timm
 from vitjax.pretrained.convert import Converted, Origin, convert
+from vitjax.text import brief
 
 _ORIGINS = (  # the first that fits is taken
     hugging_face.SWIN,  # without its prefix it begins as a ViT
@@ -52,7 +53,7 @@ def _recognise(names: list[str], source: str) -> Origin:
     for origin in _ORIGINS:
         if origin.fits(names):
             return origin
-    shown = ", ".join(sorted(names)[:4]) or "none"
+    shown = ", ".join(brief(name, 100) for name in sorted(names)[:4]) or "none"
     raise UserError(
         f"{source} is of no known origin: it has {len(names)} arrays ({shown}, ...), expected "
         f"those of {', '.join(origin.title for origin in _ORIGINS)}, or vitjax's own; change "

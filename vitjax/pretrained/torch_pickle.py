@@ -5,7 +5,9 @@ torch's tensor rebuilder and storage types, and OrderedDict; every other name en
 """
 
 import collections
+import functools
 import io
+import math
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
@@ -15,6 +17,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from vitjax import text
 from vitjax.errors import UserError
 from vitjax.pretrained.convert import Arrays
 
@@ -40,6 +43,8 @@ def read(path: Path) -> Arrays:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            if inflation(archive) > 1:
+                raise _Refused("holds more than its own size, which torch.save does not write")
             (name,) = (n for n in archive.namelist() if n.endswith("data.pkl"))
             folder = name.removesuffix("data.pkl")
             reader = _Reader(
@@ -52,10 +57,21 @@ def read(path: Path) -> Arrays:
             "with a newer torch"
         ) from error
     except _Refused as error:
-        raise UserError(f"{path} {error}; save its state_dict() alone, as safetensors") from error
+        raise UserError(
+            f"{path} {text.one_line(error)}; save its state_dict() alone, as safetensors"
+        ) from error
     except Exception as error:  # a damaged pickle raises whatever its bytes lead to
-        raise UserError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+        raise UserError(
+            f"{path} is damaged ({type(error).__name__}: {text.one_line(error)})"
+        ) from error
     return _arrays(content, path)
+
+
+def inflation(archive: zipfile.ZipFile) -> float:
+    """How many times larger the members of a file are than it is itself."""
+    file = archive.fp
+    assert file is not None  # open
+    return sum(info.file_size for info in archive.infolist()) / max(file.seek(0, io.SEEK_END), 1)
 
 
 def _arrays(content: Any, path: Path) -> Arrays:
@@ -65,13 +81,17 @@ def _arrays(content: Any, path: Path) -> Arrays:
             content = content[key]
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{path} holds a {type(content).__name__}, expected a state dict")
-    arrays = {str(k): v for k, v in content.items() if isinstance(v, np.ndarray)}
+    arrays = {
+        name: value
+        for name, value in content.items()
+        if isinstance(name, str) and isinstance(value, np.ndarray)
+    }
     wrapped = all(name.startswith("module.") for name in arrays)  # by DataParallel
     return {name.removeprefix("module.") if wrapped else name: v for name, v in arrays.items()}
 
 
 class _Refused(Exception):
-    """The pickle names something that no state dict needs."""
+    """The file has something that no state dict needs."""
 
 
 class _Reader(pickle.Unpickler):
@@ -79,7 +99,7 @@ class _Reader(pickle.Unpickler):
 
     def __init__(self, file: io.BytesIO, storage: Callable[[str], bytes]):
         super().__init__(file)
-        self._storage = storage
+        self._storage = functools.cache(storage)  # tensors may share one
 
     def find_class(self, module: str, name: str) -> Any:
         """Returns one of the few names allowed; raises _Refused for any other."""
@@ -89,6 +109,11 @@ class _Reader(pickle.Unpickler):
             return _rebuild
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda array, *_: array
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v3"):
+            raise _Refused(
+                "holds numbers that NumPy lacks, such as fp8, expected weights that are not "
+                "quantised"
+            )
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
         raise _Refused(f"names {module}.{name}, which is more than arrays")
@@ -102,9 +127,11 @@ class _Reader(pickle.Unpickler):
 def _rebuild(
     storage: np.ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
 ) -> np.ndarray:
-    """Returns a tensor's values: a view of its storage with strides, in elements, copied."""
+    """Returns a tensor's values: a view of its storage with strides, in elements."""
     last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     if 0 not in shape and (offset < 0 or last >= len(storage) or min(strides, default=0) < 0):
-        raise UserError(f"a tensor of shape {shape} lies outside its storage")
+        raise _Refused(f"has a tensor of shape {shape} that lies outside its storage")
+    if math.prod(shape) > len(storage):
+        raise _Refused(f"has a tensor of shape {shape} that is larger than its storage")
     in_bytes = [s * storage.itemsize for s in strides]
-    return np.lib.stride_tricks.as_strided(storage[offset:], shape, in_bytes).copy()
+    return np.lib.stride_tricks.as_strided(storage[offset:], shape, in_bytes, writeable=False)

@@ -4,22 +4,36 @@ The only importer of safetensors.
 """
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vitjax import files
+from vitjax import files, text
 from vitjax.errors import UserError
 from vitjax.pretrained import torch_pickle
 from vitjax.pretrained.convert import Arrays
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl")
 SAFE = (".safetensors", ".npz")
+_READ = (  # what safetensors calls the kinds of numbers that NumPy, or JAX for it, has
+    *("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8"),
+    *("BOOL", "C64"),
+)
+_MOST_INFLATED = 100  # times
 
 
 def read(path: Path, allow_pickle: bool = False) -> Arrays:
-    """Returns a file's arrays by name; raises UserError where it is damaged or not allowed."""
+    """Returns a file's arrays by name; raises UserError where it is damaged or not allowed.
+
+    Characters of names that would not show are escaped.
+    """
+    arrays = _read(path, allow_pickle)
+    return {text.printable(name): array for name, array in arrays.items()}
+
+
+def _read(path: Path, allow_pickle: bool) -> Arrays:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix == ".npz":
@@ -54,12 +68,24 @@ def metadata(path: Path) -> dict[str, Any]:
 def _read_safetensors(path: Path) -> Arrays:
     library = _safetensors()
     try:
-        return library.numpy.load_file(path)
+        with library.safe_open(path, "np") as file:
+            names = file.keys()
+            kinds = {file.get_slice(name).get_dtype() for name in names}
+        unread = sorted(kinds.difference(_READ))
+        if not unread:
+            return library.numpy.load_file(path)
     except Exception as error:  # SafetensorError, a plain Exception, and what NumPy raises
-        raise UserError(f"{path} is no whole safetensors file ({error}); get it again") from error
+        raise UserError(
+            f"{path} is no whole safetensors file ({text.one_line(error)}); get it again"
+        ) from error
+    raise UserError(
+        f"{path} holds numbers of {', '.join(unread)}, expected weights that are not quantised; "
+        "change config.finetune.weights"
+    )
 
 
 def _read_npz(path: Path) -> Arrays:
+    _check_inflation(path)
     try:
         # Not np.load: of other files it says how to read them as pickles.
         with path.open("rb") as opened, np.lib.npyio.NpzFile(opened) as file:
@@ -73,7 +99,25 @@ def _read_npz(path: Path) -> Arrays:
             "numpy.savez writes them; change config.finetune.weights"
         ) from error
     except Exception as error:  # what zipfile and zlib raise for damaged bytes
-        raise UserError(f"{path} is no whole npz file ({error}); get it again") from error
+        raise _no_npz(path, error) from error
+
+
+def _check_inflation(path: Path) -> None:
+    """Raises UserError where a small npz would fill the memory."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            times = torch_pickle.inflation(archive)
+    except Exception as error:
+        raise _no_npz(path, error) from error
+    if times > _MOST_INFLATED:
+        raise UserError(
+            f"{path} would fill {times:.0f} times its size, expected weights, which hardly shrink "
+            "when they are compressed; change config.finetune.weights"
+        )
+
+
+def _no_npz(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} is no whole npz file ({text.one_line(error)}); get it again")
 
 
 def write(path: Path, arrays: Arrays, metadata: dict[str, Any]) -> None:

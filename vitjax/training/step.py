@@ -92,7 +92,9 @@ def gather_batch(mesh: Mesh, batches: Batches, i: Any) -> Gathered:
     """Gathers the examples of batch `i`."""
     at = split_batch(mesh, jax.tree.map(lambda x: x[i], batches.order))
     found = batches.at(i, at)
-    return Gathered(at.indices, found.images(), found.labels, at.mask)
+    # The barrier keeps what follows the same program, to the last bit, wherever the batch came from.
+    images = jax.lax.optimization_barrier(found.images())
+    return Gathered(at.indices, images, found.labels, at.mask)
 
 
 def augment_batch(recipe: Recipe, mesh: Mesh, seed: Any, epoch: Any, batch: Gathered) -> Batch:
