@@ -3,12 +3,12 @@
 python -m vitjax.main --config=configs/linformer_galaxy_zoo2.py:arXiv --workdir=runs/galaxy \
     --config.data.data_dir=DIR
 
-DIR holds gz2_train.csv, gz2_valid.csv, gz2_test.csv and images/GALAXYID.jpg. The argument is any
-row of the seed's Linformer tables (`python -m vitjax.published --seed=003` lists them; 123021C
-stands for #123021C#). Published test accuracy of arXiv, the default: 80.55 % (stopped by a
+DIR holds the label files and images, or the set prepared (vitjax/docs/galaxy_zoo2.md). The argument
+is any row of the seed's Linformer tables (`python -m vitjax.published --seed=003` lists them;
+123021C stands for #123021C#). Published test accuracy of arXiv, the default: 80.55 % (stopped by a
 disconnection at epoch 54); of 010522B, the best by validation: 81.21 %.
 
-Not run here on the real images yet.
+Not run here on the photographs yet.
 """
 
 from ml_collections import ConfigDict

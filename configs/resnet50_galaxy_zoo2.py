@@ -3,10 +3,11 @@
 python -m vitjax.main --config=configs/resnet50_galaxy_zoo2.py --workdir=runs/galaxy \
     --config.data.data_dir=DIR
 
-DIR holds gz2_train.csv, gz2_valid.csv, gz2_test.csv and images/GALAXYID.jpg. Published test
-accuracy: 85.58 %. Give a file with --config.finetune.weights=FILE where the hub cannot be reached.
+DIR holds the label files and images, or the set prepared (vitjax/docs/galaxy_zoo2.md). Published
+test accuracy: 85.58 %. Give a file with --config.finetune.weights=FILE where the hub cannot be
+reached.
 
-Not run here on the real images and weights yet.
+Not run here on the photographs and weights yet.
 """
 
 from ml_collections import ConfigDict
@@ -19,5 +20,6 @@ def get_config(arg: str = "") -> ConfigDict:
     """Returns the config of the published row, R50."""
     config = galaxy_zoo2(default("resnet50"))
     apply_row(config, "resnet50", choose_row(arg, {"R50": "R50"}, "row"))
+    config.data.update(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))  # of ImageNet
     config.finetune.weights = "resnet50_in1k"
     return config

@@ -3,11 +3,11 @@
 python -m vitjax.main --config=configs/vit_galaxy_zoo2.py:110421 --workdir=runs/galaxy \
     --config.data.data_dir=DIR
 
-DIR holds gz2_train.csv, gz2_valid.csv, gz2_test.csv and images/GALAXYID.jpg. The argument is any
-row of the seed's ViT tables (`python -m vitjax.published --seed=003` lists them; 12xx21 stands for
-12??21). Published test accuracy of 110421, the default: 81.66 %.
+DIR holds the label files and images, or the set prepared (vitjax/docs/galaxy_zoo2.md). The argument
+is any row of the seed's ViT tables (`python -m vitjax.published --seed=003` lists them; 12xx21
+stands for 12??21). Published test accuracy of 110421, the default: 81.66 %.
 
-Not run here on the real images yet.
+Not run here on the photographs yet; on drawn galaxies a small ViT learns with it.
 """
 
 from ml_collections import ConfigDict

@@ -5,8 +5,10 @@ import importlib
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from unittest import mock
 
@@ -63,6 +65,50 @@ def main_in_process_of_its_own(*args, module="vitjax.main", code=0, cwd=REPO, st
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout, done.stderr
+
+
+def free_port():
+    """A port that no process listens on."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+def start_together(count, *words, of_last=(), **env):
+    """Starts a command line in `count` processes that share its run; the last has words more."""
+    shared = [f"--coordinator=localhost:{free_port()}", f"--num_processes={count}"]
+    env = environment(JAX_NUM_CPU_DEVICES="1", **env)
+    return [
+        subprocess.Popen(
+            [*words, *shared, f"--process_id={i}", *(of_last if i == count - 1 else ())],
+            env=env,
+            cwd=REPO,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(count)
+    ]
+
+
+def ends(processes, timeout=500):
+    """Waits until processes have ended; returns their exit codes, outputs and errors."""
+    try:
+        said = [process.communicate(timeout=timeout) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(p.returncode, out, err) for p, (out, err) in zip(processes, said, strict=True)]
+
+
+def wait_for_epochs(count, workdir, processes):
+    """Returns when a run has written the lines of `count` epochs, or a process has ended."""
+    file, until = workdir / "metrics.jsonl", time.monotonic() + 200
+    while time.monotonic() < until and all(process.poll() is None for process in processes):
+        if file.exists() and file.read_text().count("\n") >= count:
+            return
+        time.sleep(0.02)
+    raise AssertionError([process.communicate(timeout=60) for process in processes])
 
 
 def lines(workdir):

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 
+import draw_galaxies
 import jax
 import numpy as np
 import pytest
@@ -70,6 +71,37 @@ def test_data_that_are_not_here_are_a_problem_and_the_run_is_described_all_the_s
     assert "about 99,808 train, 24,952 valid, 31,191 test images of 224x224x3, 8 classes" in out
     assert "4,719,368 parameters" in out
     assert "config.data.name='galaxy_zoo2' needs to know where the data lies" in out
+
+
+def galaxies_of(folder, **options):
+    options = {"name": "galaxy_zoo2", "data_dir": str(folder), "image_size": 224} | options
+    return outline_of(**options)
+
+
+def test_the_outline_of_galaxies_before_and_after_they_are_prepared(tmp_path):
+    draw_galaxies.write(tmp_path, 60)
+    next((tmp_path / "images").iterdir()).unlink()
+    before = galaxies_of(tmp_path, label_column="label4")
+    assert (before.counts, before.exact) == (dict(train=38, valid=10, test=12), False)
+    assert (before.image_shape, before.num_classes) == ((224, 224, 3), 3)
+    read = data.load("galaxy_zoo2", data_dir=str(tmp_path), image_size=8)
+    for path in [*(tmp_path / "images").iterdir(), *tmp_path.glob("*.csv")]:
+        path.unlink()
+    after = galaxies_of(tmp_path, label_column="label4")
+    assert (after.counts, after.exact) == (counts_of(read), True)
+    assert sum(after.counts.values()) == 59
+    assert (after.image_shape, after.num_classes) == ((224, 224, 3), 3)
+
+
+def test_what_galaxies_need_is_told_before_they_are_read(tmp_path):
+    words = ["--config=configs/vit_galaxy_zoo2.py", f"--config.data.data_dir={tmp_path}"]
+    assert "holds neither gz2_train.csv nor a prepared galaxy_zoo2" in check(*words, code=1)
+    draw_galaxies.write(tmp_path, 60)
+    (tmp_path / "images").rename(tmp_path / "elsewhere")
+    words.append("--config.data.batch_size=8")
+    assert "there are no images of Galaxy Zoo 2 (GALAXYID.jpg) in" in check(*words, code=1)
+    out = check(*words, f"--config.data.image_root={tmp_path}/elsewhere")
+    assert "about 38 train, 10 valid, 12 test images" in out
 
 
 def test_what_is_not_known_is_said():
@@ -217,7 +249,17 @@ def test_what_does_not_fit_is_a_problem(words, change, no_compiler):
 def test_data_that_do_not_fit_are_named(no_compiler):
     no_compiler["figures"] = dataclasses.replace(MADE_UP, peak_bytes=20 * 2**30)
     words = "--config=configs/vit_galaxy_zoo2.py", "--target=v5e"
-    assert "lower config.data.image_size or config.data.max_examples" in check(*words, code=1)
+    out = check(*words, "--config.data.stream=never", code=1)
+    assert "21.9 GiB of pixels at rest on each device" in out
+    assert "14 of them for the training images; set config.data.stream to auto, or lower" in out
+
+
+def test_data_that_do_not_fit_are_streamed(no_compiler):
+    no_compiler["figures"] = dataclasses.replace(MADE_UP, peak_bytes=2**30)
+    out = check("--config=configs/vit_galaxy_zoo2.py", "--target=v5e", code=1)
+    assert "21.9 GiB of pixels streamed to the devices" in out
+    # Two chunks of three batches of 64 images of 147 KiB wait beside what the step takes.
+    assert "memory    1.05 of 15.8 GiB of each chip" in out
 
 
 @pytest.mark.parametrize(

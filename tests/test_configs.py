@@ -65,6 +65,29 @@ def load(row):
     return config_file.load_config(f"{REPO}/configs/{name}.py:{argument}")
 
 
+STATISTICS = {  # what the seed's own models, and those with published weights, normalise by
+    "vit_galaxy_zoo2": ((0.094, 0.0815, 0.063), (0.1303, 0.11, 0.0913)),
+    "linformer_galaxy_zoo2": ((0.094, 0.0815, 0.063), (0.1303, 0.11, 0.0913)),
+    "vit_base_galaxy_zoo2": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "resnet50_galaxy_zoo2": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_galaxies_are_transformed_as_published(name):
+    data = config_file.load_config(f"{REPO}/configs/{name}.py").data
+    assert (data.name, data.label_column) == ("galaxy_zoo2", "label1")
+    assert (data.image_size, data.fit, data.input_size) == (224, "center_crop", 0)
+    assert (data.mean, data.std) == STATISTICS[name]
+    assert Augmentation(**data.augment) == Augmentation(
+        rotation_degrees=90.0,
+        horizontal_flip=True,
+        vertical_flip=True,
+        resized_crop_scale=(0.8, 1.0),
+        resized_crop_ratio=(0.99, 1.01),
+    )
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_num_params(row):
     image_shape, num_classes, expected = ROWS[row]

@@ -40,6 +40,7 @@ def commands_of(page):
 
 COMMANDS = list(dict.fromkeys(line for page in TEXTS for line in commands_of(page)))
 MODULE_COMMANDS = [line for line in COMMANDS if line.startswith("python -m vitjax")]
+GALAXIES = "vitjax/docs/galaxy_zoo2.md"
 RUN = {  # part of a command line: what it says; the others need data, weights or long
     "main --config=configs/vit_digits.py --workdir=runs/digits": "epoch 1/1",
     "check --config=configs/vit_digits.py": "no problem found",
@@ -54,6 +55,7 @@ RUN = {  # part of a command line: what it says; the others need data, weights o
     "sweep --config=configs/vit_digits.py:debug": "ranked by loss on validation",
     "published --seed=003 --row=110421": "4,719,368",
     "main --workdir=runs/mine --config.data.name=folder": "images of 32x32x3, 2 classes",
+    "main --workdir=runs/streamed --config.data.name=folder": "pixels streamed to the devices",
 }
 
 
@@ -114,7 +116,34 @@ def test_options_of_commands_exist(line):
 
 def test_commands_are_all_run_or_parsed():
     others = set(COMMANDS) - set(MODULE_COMMANDS)
-    assert others == set(HEADLINES)
+    assert others == {*HEADLINES, commands_of(GALAXIES)[0]}
+
+
+def test_commands_on_galaxies_run_one_after_another(tmp_path):
+    """With 60 galaxies that are drawn, a smaller network and two epochs."""
+    draw, *lines = commands_of(GALAXIES)
+    script, folder, _ = draw.removeprefix("python ").split()
+    runpy.run_path(f"{REPO}/{script}")["write"](tmp_path / folder, 60)
+    small = "data.image_size=32 data.input_size=16 model.patch_size=8 model.hidden_dim=32"
+    said = []
+    for module, words in map(words_of, lines):
+        words = [f"{w},debug" if w.startswith("--config=") else w for w in words]
+        if module == "vitjax.main":
+            words += [f"--config.{word}" for word in f"{small} num_epochs=2".split()]
+        elif module == "vitjax.compare":
+            shutil.copytree(tmp_path / "runs/galaxy", tmp_path / "runs/other")
+        said.append(main(*words, module=module, cwd=tmp_path)[0])
+    assert [module for module, _ in map(words_of, lines)] == [
+        *("vitjax.main", "vitjax.check", "vitjax.main", "vitjax.main", "vitjax.compare")
+    ]
+    drawn, check, galaxy, shapes, compare = said
+    assert "galaxy_zoo2: 60 images in galaxies/images" in drawn
+    assert "38 train, 10 valid, 12 test images" in check
+    assert "no problem found" in check
+    assert "preparing" not in galaxy
+    assert "test " in galaxy
+    assert "4 classes" in shapes
+    assert "label2" in compare
 
 
 @pytest.mark.slow

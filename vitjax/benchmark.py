@@ -24,7 +24,7 @@ from typing import Any
 from vitjax import cli, files
 from vitjax.errors import UserError
 
-_SUITES = ["seeds", "attention", "sweep", "start", "tpu", "gpu", "many_chips"]
+_SUITES = ["seeds", "attention", "sweep", "start", "stream", "tpu", "gpu", "many_chips"]
 _PREDICTED = ("tpu", "gpu", "many_chips")
 
 
@@ -81,8 +81,8 @@ def _check(suite: str, only: Sequence[str], peers: bool, plot: str | None, targe
     """Raises UserError for an option that the suite does not know."""
     if plot and suite != "attention":
         raise UserError(f"--plot is for --suite=attention; --suite={suite} was given")
-    if only and suite == "start":
-        raise UserError("--only was given, and --suite=start has one run alone; leave it out")
+    if only and suite in ("start", "stream"):
+        raise UserError(f"--only was given, and --suite={suite} has no parts; leave it out")
     if target and suite not in _PREDICTED:
         raise UserError(
             f"--target={target} is for --suite=tpu, gpu and many_chips, which compile; not for "
@@ -105,6 +105,8 @@ def _measure(
             _draw(results, Path(plot))
     elif suite == "start":
         results = suites.start(rounds, _say)
+    elif suite == "stream":
+        results = suites.stream(rounds, _say)
     elif suite == "sweep":
         device_per_core()
         results = suites.sweep(only, rounds, _say)

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags, logging
 
+from vitjax import supervise
 from vitjax.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
+
+    from vitjax.processes import Group
 
 _FAULT = 70  # exit code of what is not the user's mistake, as in sysexits.h
 
@@ -29,6 +32,8 @@ class Command:
         self._doc, self._default_config, self._takes_words = doc or "", default_config, takes_words
         self._flags = flags.FlagValues()
         self._config_source = default_config
+        self._group_options: list[str] = []  # any of which asks for several processes
+        self._group: Group | None = None  # the processes that this one has joined
         self.words: list[str] = []  # of the command line that are no options
         self.argv: list[str] = []  # all words of the command line
 
@@ -67,6 +72,30 @@ class Command:
         )
         return holder
 
+    def group(self) -> Callable[[], None]:
+        """Defines the options of a command that several processes can share.
+
+        Returns what joins them where the options say so, to be called before JAX begins.
+        """
+        distributed = self.switch(
+            "distributed", "Shares the run with the other processes of a cluster, which tells them."
+        )
+        coordinator = self.string(
+            "coordinator", None, "HOST:PORT of process 0, where no cluster tells it."
+        )
+        num_processes = self.integer("num_processes", None, "How many processes share the run.")
+        process_id = self.integer("process_id", None, "Which of them this one is, from 0.")
+        self._group_options = ["distributed", "coordinator", "num_processes", "process_id"]
+
+        def join() -> None:
+            given = coordinator.value, num_processes.value, process_id.value
+            if distributed.value or given != (None, None, None):
+                from vitjax import processes
+
+                self._group = processes.join(*given)
+
+        return join
+
     @property
     def config(self) -> "ConfigDict":
         """The config that the command line gives."""
@@ -85,11 +114,22 @@ class Command:
         Says in one line what the user can mend. Anything else is a fault of ours and shows its
         traceback; the environment variable VITJAX_TRACEBACK=1 shows it for all.
         """
+        self.argv = list(sys.argv[1:] if argv is None else argv)
+        names = {word.lstrip("-").partition("=")[0] for word in self.argv}
+        if argv is None and names & {*self._group_options}:
+            if not supervise.is_child():
+                return supervise.run()
+            supervise.begin_child()
+        code = self._run(main)
+        if self._group is not None:
+            self._group.leave(code)
+        return code
+
+    def _run(self, main: Callable[[], int]) -> int:
         logging.set_verbosity(logging.ERROR)  # Orbax and TFDS chat at the levels below
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # names of files and classes may be no text
                 stream.reconfigure(errors="backslashreplace")
-        self.argv = list(sys.argv[1:] if argv is None else argv)
         try:
             try:
                 if any(word.lstrip("-") in ("help", "helpfull", "helpshort") for word in self.argv):
@@ -103,20 +143,23 @@ class Command:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
         except (UserError, flags.Error) as error:
-            if os.environ.get("VITJAX_TRACEBACK"):
-                raise
-            print("error: " + " ".join(str(error).split()), file=sys.stderr)
+            whole = traceback.format_exc() if os.environ.get("VITJAX_TRACEBACK") else ""
+            self._say(error, whole or f"error: {' '.join(str(error).split())}")
             return 2 if isinstance(error, flags.Error) else 1
         except Interrupted as error:
-            print(error, file=sys.stderr)
+            self._say(error, str(error))
             return 128 + error.signal_number
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
+        except KeyboardInterrupt as error:
+            self._say(error, "interrupted")
             return 130
-        except Exception:
-            traceback.print_exc()
-            print(_report_it(), file=sys.stderr)
+        except Exception as error:
+            self._say(error, f"{traceback.format_exc()}{_report_it()}")
             return _FAULT
+
+    def _say(self, error: BaseException, text: str) -> None:
+        """Says what ends this process, unless another one says it."""
+        if self._group is None or self._group.is_to_say(error):
+            print(text, file=sys.stderr)
 
     def _help(self) -> str:
         """Returns what --help shows."""

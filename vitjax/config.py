@@ -30,7 +30,9 @@ def default(model_name: str = "vit") -> ConfigDict:
     config.loss = ConfigDict()
     config.loss.name = "cross_entropy"  # cross_entropy | mse
     config.loss.label_smoothing = 0.0
-    config.loss.class_weights = placeholder(object)  # uniform | balanced | a tuple of numbers
+    # uniform | balanced | a tuple of numbers. As in torch a batch's losses are divided by the sum
+    # of its labels' weights, and where mixup or CutMix mixes labels by its number of examples.
+    config.loss.class_weights = placeholder(object)
     config.loss.class_weights = "uniform"
     config.optim = _optimizer_options()
     config.finetune = _finetune_options()
@@ -53,8 +55,8 @@ def _data_options() -> ConfigDict:
     data = ConfigDict()
     data.name = "digits"  # digits, folder, csv, npz, galaxy_zoo2 or the name of a TFDS set
     data.data_dir = ""  # where the data lies; "": TFDS's own folder
-    data.image_root = ""  # folder that the paths of a CSV start from; "": the CSV's
-    data.label_column = "label"  # of a CSV
+    data.image_root = ""  # folder that a CSV's paths start from, or .zip of galaxies; "": the CSV's
+    data.label_column = "label"  # of a CSV, or another label of a TFDS set; label: the usual one
     data.image_size = 0  # pixels, square; 0: as stored
     data.channels = 0  # 1 (gray) or 3 (RGB); 0: as stored
     data.fit = "resize"  # resize | center_crop: how an image becomes image_size
@@ -62,6 +64,9 @@ def _data_options() -> ConfigDict:
     data.max_examples = 0  # read only so many of each split; 0: all
     data.valid_fraction = 0.1  # of train, where the set has no validation split
     data.split_seed = 0  # of that carving
+    data.stream = "auto"  # always: bring batches to the devices; never; auto: if not all fit there
+    data.num_workers = 0  # processes that read a stream; 0: a thread for each core
+    data.cache = ""  # folder for decoded images, mapped into memory by all runs; "": none
     data.batch_size = 128  # images, over all devices
     data.eval_batch_size = 256  # images, over all devices
     data.drop_remainder = False  # drop the last, smaller batch of an epoch
@@ -182,6 +187,7 @@ _AT_LEAST_0 = (
     "data.image_size",
     "data.input_size",
     "data.max_examples",
+    "data.num_workers",
     "data.split_seed",
     "mesh.data",
     "optim.weight_decay",
@@ -208,6 +214,7 @@ _CHOICES = {
     "dtype": ("auto", "float32", "bfloat16"),
     "select_by": ("accuracy", "loss"),
     "data.channels": (0, 1, 3),
+    "data.stream": ("auto", "always", "never"),
 }
 
 

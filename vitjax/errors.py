@@ -8,6 +8,8 @@ from pathlib import Path
 class UserError(ValueError):
     """What was given does not fit: says in one line what was expected, and what to change."""
 
+    everywhere = False  # whether all processes of a run raise it at once
+
 
 def raise_all(problems: Sequence[str]) -> None:
     """Raises one UserError that tells all problems; none where there are none."""
@@ -21,9 +23,13 @@ def raise_all(problems: Sequence[str]) -> None:
 class Diverged(UserError, FloatingPointError):
     """Training met numbers that are not finite."""
 
+    everywhere = True
+
 
 class Interrupted(Exception):
     """A run was asked to stop by a signal, and has saved its state."""
+
+    everywhere = True
 
     def __init__(self, signal_number: int, step: int, workdir: Path):
         name = signal.Signals(signal_number).name

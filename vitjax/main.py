@@ -2,7 +2,8 @@
 
 python -m vitjax.main --config=configs/vit_cifar100.py --workdir=runs/cifar --config.seed=1
 
-The same command on the same --workdir resumes the run. VITJAX_TRACEBACK=1 shows tracebacks.
+The same command on the same --workdir resumes the run. --distributed shares it among the processes
+of a cluster. VITJAX_TRACEBACK=1 shows tracebacks.
 """
 
 import shlex
@@ -17,13 +18,16 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__, default_config="configs/vit_digits.py")
     workdir = command.string("workdir", None, "Folder of the run; default: a new one in runs/.")
+    join = command.group()
 
     def main() -> int:
         import vitjax
+        from vitjax import processes
 
+        join()
         new = f"runs/{command.config_file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
         words = shlex.join(["python", "-m", "vitjax.main", *command.argv])
-        vitjax.train(command.config, workdir.value or new, command=words)
+        vitjax.train(command.config, workdir.value or processes.of_first(new), command=words)
         return 0
 
     return command.run(main, argv)

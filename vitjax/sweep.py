@@ -4,7 +4,8 @@ python -m vitjax.sweep --config=configs/vit_light.py --workdir=runs/light \
     --grid="optim.learning_rate=1e-3,1e-2;seed=0,1,2"
 
 Without --grid the config's own sweep() says what to run. The same command on the same --workdir
-resumes. Each member becomes a run folder in WORKDIR/runs, the best also WORKDIR/best.
+resumes. Each member becomes a run folder in WORKDIR/runs, the best also WORKDIR/best. --distributed
+shares the members among the processes of a cluster.
 """
 
 import sys
@@ -23,35 +24,30 @@ def run(argv: Sequence[str] | None = None) -> int:
     name = command.string("sweep", "", "Which of the config's sweeps; default: its first.")
     halve = command.texts("halve", "Epochs after which the worse half is dropped, as 2,4.")
     memory = command.number("memory_gib", 0.0, "Of each device, for members; 0: what it has.")
-    coordinator = command.string("coordinator", None, "HOST:PORT of process 0, for several.")
-    num_processes = command.integer("num_processes", None, "How many processes share the sweep.")
-    process_id = command.integer("process_id", None, "Which of them this one is, from 0.")
+    join = command.group()
 
     def main() -> int:
         if grid.value and name.value:
             raise UserError("--grid and --sweep given, expected one of them; leave one out")
         epochs = _epochs(halve.value)
-        import jax
-
         import vitjax
-        from vitjax import config_file
+        from vitjax import config_file, processes
         from vitjax.training.sharding import device_per_core
 
         source = str(command.config_file)
         members = grid.value or config_file.load_sweep(source, name.value)
         device_per_core()
-        if coordinator.value:
-            jax.distributed.initialize(coordinator.value, num_processes.value, process_id.value)
+        join()
         new = f"runs/{command.config_file.stem}-sweep-{time.strftime('%Y%m%d-%H%M%S')}"
         runs = vitjax.train_grid(
             command.config,
             members,
-            workdir.value or new,
+            workdir.value or processes.of_first(new),
             halve=epochs,
             memory_gib=memory.value,
             words=command.argv,
         )
-        if jax.process_index() == 0:
+        if processes.is_first():
             print(f"{runs.table()}\n{runs.files()}")
         return 0
 

@@ -178,6 +178,17 @@ def test_measures_the_start(tmp_path):
         assert 0 < seconds["first_step"]["median"] < seconds["first_epoch"]["median"]
 
 
+@pytest.mark.slow
+def test_measures_streams(tmp_path, monkeypatch):
+    path = tmp_path / "stream.json"
+    out, _ = benchmark("--suite=stream", "--rounds=1", f"--json={path}")
+    few, many = json.loads(path.read_text())["points"]
+    assert (few["images"], many["images"]) == (2_000, 20_000)
+    assert min(few["share"], many["share"]) > 0
+    assert many["peak_bytes"] < few["peak_bytes"] + 2**28  # 2.5 GiB more of pixels
+    assert "| 20,000 |" in out
+
+
 def test_a_start_that_fails_is_said(monkeypatch):
     monkeypatch.setattr(start, "COMMAND", (*start.COMMAND, "--config.num_epochs=x"))
     with pytest.raises(RuntimeError, match=r"vitjax\.main .* failed: .*num_epochs"):
@@ -188,7 +199,7 @@ def test_a_start_that_fails_is_said(monkeypatch):
     ("args", "message"),
     [
         (("--only=vit_lite",), "--only=vit_lite is not in the suite, which has vit_mnist, vit_li"),
-        (("--suite=start", "--only=9"), "--suite=start has one run alone; leave it out"),
+        (("--suite=start", "--only=9"), "--suite=start has no parts; leave it out"),
         (("--suite=fast",), "value should be one of <seeds|attention|sweep"),
         (("--config=configs/vit_digits.py", "--peers"), "--peers works with --suite=seeds"),
     ],

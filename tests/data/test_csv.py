@@ -68,6 +68,12 @@ def test_image_root_and_absolute_paths(root, tmp_path_factory):
         (["path,label", "0.png,a", "1.png,"], "all.csv line 3 has no label"),
         (["path,label", "0.png"], "all.csv line 2 has no label"),
         (["path,label", ",a"], "all.csv line 2 has no path"),
+        (["path,label", "0.png,1", "1.png,nan"], "all.csv line 3 has the label 'nan'; complete"),
+        (
+            ["path,label", "0.png,0", "1.png,0.0"],
+            "line 3 has the label '0.0', and .*line 2 '0', which is the same number",
+        ),
+        (["path,label", "0.png,007", "1.png,7"], "is the same number; write it in one way"),
     ],
 )
 def test_bad_files(root, lines, message):

@@ -88,6 +88,29 @@ def test_modes_become_rgb(pets):
     assert read(pets).image_shape == (6, 6, 3)
 
 
+def test_what_is_transparent_becomes_white(pets):
+    save(pets / "cat" / "z.png", (9, 8, 7, 0), mode="RGBA")
+    save(pets / "cat" / "y.png", (100, 0, 0, 51), mode="RGBA")  # a fifth: 255 - 0.2 * (255 - 100)
+    images = read(pets).splits["train"].images
+    assert images[4, 0, 0].tolist() == [255, 255, 255]
+    assert images[3, 0, 0].tolist() == [224, 204, 204]
+
+
+@pytest.mark.parametrize("options", [{}, {"size": 6, "channels": 3}])
+def test_photographs_are_turned_as_their_exif_data_say(tmp_path, options):
+    pixels = np.zeros((6, 12, 3), np.uint8)
+    pixels[:, 6:] = 255  # dark on the left, light on the right
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by a quarter, clockwise
+    (tmp_path / "cat").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "cat" / "0.jpg", exif=exif, quality=95)
+    image = read(tmp_path, **options).splits["train"].images[0]
+    assert image.shape == ((12, 6, 3) if not options else (6, 6, 3))
+    half = len(image) // 2
+    assert image[: half - 1].max() < 30
+    assert image[half + 1 :].min() > 225
+
+
 def test_rectangles_stay(tmp_path):
     save(tmp_path / "cat" / "0.png", size=(8, 5))
     assert read(tmp_path).image_shape == (5, 8, 3)

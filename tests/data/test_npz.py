@@ -112,3 +112,22 @@ def test_a_zip_of_another_kind(tmp_path, local, central, value, reason):
 def test_missing(path):
     with pytest.raises(UserError, match=r"config\.data\.data_dir"):
         npz.read(path)
+
+
+@pytest.mark.parametrize("label", [2**40, 2**31, -1])
+def test_labels_that_int32_cannot_hold(tmp_path, label):
+    path = save(tmp_path, x_train=IMAGES, y_train=np.array([0, 1, label, 1], np.int64))
+    with pytest.raises(UserError, match=rf"y_train has 1 labels .* the first {label} at index 2"):
+        npz.read(path)
+
+
+def test_a_stray_label_makes_no_million_classes(tmp_path):
+    path = save(tmp_path, x_train=IMAGES, y_train=np.array([0, 1, 10**6, 1]))
+    with pytest.raises(UserError, match=r"labels up to 1,000,000 but images of 3 classes alone"):
+        npz.read(path)
+
+
+def test_a_class_without_images_may_have_a_name(tmp_path):
+    labels = np.array([0, 2, 2, 0])
+    path = save(tmp_path, x_train=IMAGES, y_train=labels, class_names=["cat", "dog", "cow"])
+    assert npz.read(path).splits["train"].labels.tolist() == [0, 2, 2, 0]

@@ -126,7 +126,7 @@ def test_cut_tfrecord(tfrecord):
 def test_lost_records(tfrecord):
     path = tfrecord[0] / "mnist" / "3.0.1" / "mnist-train.tfrecord-00001-of-00002"
     path.write_bytes(b"")
-    with pytest.raises(UserError, match=r"mnist/train holds 5 examples.*expected 8"):
+    with pytest.raises(UserError, match=r"split train in .* holds 5 examples, expected 8"):
         load("mnist", tfrecord[0])
 
 
@@ -153,14 +153,14 @@ def test_cut_array_record(tmp_path, any_checksum):
 
 
 def test_decodes_plain_files_all_at_once(tfrecord, monkeypatch):
-    monkeypatch.delattr("vitjax.data.tfds.decode_one_by_one")
+    monkeypatch.delattr("vitjax.data.records.decode_one_by_one")
     assert len(load("mnist", tfrecord[0]).splits["train"]) > 0
 
 
 def test_damaged_image(tfrecord):
     path = tfrecord[0] / "mnist" / "3.0.1" / "mnist-train.tfrecord-00000-of-00002"
     path.write_bytes(path.read_bytes().replace(b"\x89PNG", b"\x88PNG", 1))
-    with pytest.raises(UserError, match="example 0 of mnist/train is damaged"):
+    with pytest.raises(UserError, match=r"example 0 of split train in .* is damaged"):
         load("mnist", tfrecord[0])
 
 
@@ -223,6 +223,15 @@ def test_prepares_cifar100(tmp_path, any_checksum, folder):
     archive.unlink()  # the prepared set is all that the next run needs
     again = load("cifar100", tmp_path)
     np.testing.assert_array_equal(again.splits["train"].images, dataset.splits["train"].images)
+
+
+def test_another_label_of_a_set(tmp_path, any_checksum):
+    fake_cifar100(tmp_path / "downloads" / "manual" / "cifar-100-binary.tar.gz")
+    dataset = load("cifar100", tmp_path, label_column="coarse_label")
+    assert dataset.class_names == tuple(f"coarse{i}" for i in range(20))
+    assert dataset.splits["train"].labels.tolist() == [0] * 12
+    with pytest.raises(UserError, match=r"'id' given, expected one of .*'coarse_label'"):
+        load("cifar100", tmp_path, label_column="id")
 
 
 def test_leaves_tfds_as_it_was(tmp_path, any_checksum):

@@ -162,7 +162,9 @@ def save_models(old: str) -> None:
     vit = common | {"image_size": (HEIGHT, WIDTH), "depth": DEPTH, "heads": HEADS}
     vit |= {"dim_head": HEAD_DIM, "mlp_dim": MLP_DIM}
     save_model("vit_pytorch_old", load(old, "vit").ViT(**vit), versions(old, "vit-pytorch"))
-    save_model("vit_pytorch_today", load(None, "vit").ViT(**vit), versions(None, "vit-pytorch"))
+    today, made_by = load(None, "vit").ViT, versions(None, "vit-pytorch")
+    save_model("vit_pytorch_today", today(**vit), made_by)
+    save_model("vit_pytorch_mean", today(**vit, pool="mean"), made_by)  # an empty class token
 
     linformer = {"dim": DIM, "depth": DEPTH, "k": 3, "heads": HEADS, "dim_head": HEAD_DIM}
     for name, folder, height, share_kv in (
@@ -247,6 +249,8 @@ def save_losses() -> None:
         "both": (nn.CrossEntropyLoss(weights, label_smoothing=0.1), labels, weights, 0.1),
         "more": (nn.CrossEntropyLoss(weights, label_smoothing=0.4), labels, weights, 0.4),
         "mixed": (nn.CrossEntropyLoss(label_smoothing=0.1), mixed, None, 0.1),
+        "mixed, weighted": (nn.CrossEntropyLoss(weights), mixed, weights, 0.0),
+        "mixed, both": (nn.CrossEntropyLoss(weights, label_smoothing=0.4), mixed, weights, 0.4),
         "mse": (nn.MSELoss(), one_hot, None, 0.0),
     }
     arrays = {"logits": logits, "versions": np.array(versions(None))}
@@ -255,10 +259,24 @@ def save_losses() -> None:
         value = loss(variable, targets)
         value.backward()
         arrays |= {f"{case}: loss": value.detach(), f"{case}: gradient": variable.grad}
-        arrays[f"{case}: targets"] = mixed if case == "mixed" else one_hot
+        arrays[f"{case}: targets"] = mixed if targets is mixed else one_hot
         arrays[f"{case}: weights"] = torch.ones(4) if class_weights is None else class_weights
         arrays[f"{case}: smoothing"] = np.float32(smoothing)
     save("losses", arrays)
+
+
+STRENGTHS = {  # largest strengths of torchvision's RandAugment (its _augmentation_space)
+    "Shear": 0.3, "Rotate": 30.0, "enhance": 0.9, "28": 150 / 331 * 28, "32": 150 / 331 * 32,
+    "33": 150 / 331 * 33, "224": 150 / 331 * 224,
+}  # fmt: skip
+
+
+def save_strengths() -> None:
+    """Writes RandAugment's strengths at its 31 magnitudes; translations by the size in pixels."""
+    arrays = {name: torch.linspace(0.0, end, 31) for name, end in STRENGTHS.items()}
+    arrays["Solarize"] = torch.linspace(255.0, 0.0, 31)
+    arrays["Posterize"] = 8 - (torch.arange(31) / (30 / 4)).round()
+    save("strengths", arrays | {"versions": np.array(versions(None))})
 
 
 def statistics(weight: torch.Tensor) -> np.ndarray:
@@ -300,4 +318,5 @@ if __name__ == "__main__":
     save_models(sys.argv[1])
     save_optimizers()
     save_losses()
+    save_strengths()
     save_inits()

@@ -197,18 +197,18 @@ def timm_networks() -> dict[str, tuple[nn.Module, tuple[int, int]]]:
     from timm.models.vision_transformer import VisionTransformer
 
     common = {"num_classes": NUM_CLASSES}
+    vit = {"embed_dim": 16, "depth": 2, "num_heads": 2, **common}
+    swin = {"embed_dim": 8, "num_heads": (2, 4), "window_size": 3, "mlp_ratio": 2, **common}
     return {
-        "timm_vit": (
-            VisionTransformer((12, 8), 4, embed_dim=16, depth=2, num_heads=2, **common),
-            (12, 8),
+        "timm_vit": (VisionTransformer((12, 8), 4, **vit), (12, 8)),
+        "timm_vit_fc_norm": (
+            VisionTransformer((12, 8), 4, class_token=False, global_pool="avg", **vit), (12, 8)
         ),
-        "timm_swin": (
-            SwinTransformer(
-                (12, 12), 2, embed_dim=8, depths=(2, 1), num_heads=(2, 4), window_size=3,
-                mlp_ratio=2, **common,
-            ),
-            (12, 12),
-        ),
+        "timm_swin": (SwinTransformer((12, 12), 2, depths=(2, 1), **swin), (12, 12)),
+        # 8x5 tokens: shifted, then padded to 9x6; then 4x3, shifted down the columns alone.
+        "timm_swin_padded": (SwinTransformer((16, 10), 2, depths=(2, 2), **swin), (16, 10)),
+        # 2x5 and 1x3 tokens: windows of 2x3 and 1x3, with tables for their offsets alone.
+        "timm_swin_small": (SwinTransformer((4, 10), 2, depths=(2, 1), **swin), (4, 10)),
         "timm_mixer": (
             MlpMixer(
                 img_size=12, patch_size=4, num_blocks=2, embed_dim=16, mlp_ratio=(0.5, 2.0),

@@ -66,6 +66,7 @@ LINFORMER_OPTIONS = dict(stem="linear", num_heads=2, head_dim=6, k_dim=3, mlp_di
 CASES = {  # golden file: (names; None: a public converter has them, model, its options)
     "vit_pytorch_old": (None, "vit", VIT_OPTIONS),
     "vit_pytorch_today": (None, "vit", VIT_OPTIONS | {"stem_norm": True}),
+    "vit_pytorch_mean": (None, "vit", VIT_OPTIONS | {"stem_norm": True, "pool": "mean"}),
     "linformer": (None, "linformer", LINFORMER_OPTIONS),
     "linformer_shared": (None, "linformer", LINFORMER_OPTIONS | {"share_kv": True}),
     "linformer_today": (None, "linformer", LINFORMER_OPTIONS | {"stem_norm": True}),

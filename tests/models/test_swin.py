@@ -72,6 +72,27 @@ def test_any_image_size_with_the_same_parameters(size):
     assert jax.eval_shape(model.apply, {"params": params}, images).shape == (2, 3)
 
 
+def test_tilings_are_known_by_name():
+    model = models.create("swin", 3, **SMALL, tiling="torch")
+    with pytest.raises(UserError, match=r"config\.model\.tiling='torch' is unknown; choose from"):
+        models.abstract_params(model, (24, 24, 3))
+
+
+@pytest.mark.parametrize(
+    ("size", "alike"),
+    [
+        ((24, 24), True),  # 12x12 and 6x6 tokens: windows of 3 tile both
+        ((14, 24), False),  # 7x12
+        ((6, 12), False),  # 3x6: timm shifts along the rows
+        ((4, 4), True),  # 2x2 and 1x1: one window
+        ((4, 6), False),  # 2x3: timm's window is as wide
+    ],
+)
+def test_where_the_tilings_differ(size, alike):
+    model = models.create("swin", 3, **SMALL)
+    assert model.tiled_alike(*size) == alike
+
+
 def test_drop_path_grows_with_the_depth():
     model = models.create("swin", 3, **SMALL, drop_path_rate=0.3)
     images = jax.random.normal(KEY, (64, 6, 6, 1))

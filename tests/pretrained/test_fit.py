@@ -90,6 +90,76 @@ def test_another_window_resizes_relative_positions():
     )
 
 
+@pytest.mark.parametrize(
+    ("side", "window", "done", "kept"),
+    [
+        (7, (2, 3), "centred", 7),  # for more offsets than the windows have, fewer than the model
+        (7, (4, 4), "centred", 7),
+        (7, (5, 5), "resized", 9),
+        (7, (7, 7), "resized", 13),
+        (15, (4, 4), "cut", 13),
+    ],
+)
+def test_a_bias_keeps_its_offset_in_a_table_of_13(side, window, done, kept):
+    table = np.random.RandomState(0).randn(side, side, 1).astype(np.float32)
+    text, found = resize.relative_positions(table.reshape(-1, 1), 13**2, window)
+    assert text.startswith(done)
+    edge, spare = (13 - kept) // 2, (side - kept) // 2
+    expected = table[spare : side - spare, spare : side - spare]
+    if done == "resized":
+        expected = jax.image.resize(table, (kept, kept, 1), "cubic")
+    expected = np.pad(expected, [(edge, edge), (edge, edge), (0, 0)])
+    np.testing.assert_allclose(found.reshape(13, 13, 1), expected, rtol=1e-6)
+
+
+def test_a_smaller_window_takes_the_biases_of_its_offsets():
+    tensors = load("timm_swin")["tensors"]
+    name = "layers.0.blocks.0.attn.relative_position_bias_table"
+    model = models.create("swin", 5, **SWIN | {"window_size": 2})
+    variables, notes = convert(tensors, model, (16, 16, 3))
+    table = variables["params"]["stage_0"]["block_0"]["mixer"]["relative_position_bias"]
+    np.testing.assert_array_equal(table.reshape(3, 3, 2), tensors[name].reshape(5, 5, 2)[1:4, 1:4])
+    note = notes[0]
+    assert re.match(
+        r"cut .*/relative_position_bias to the offsets of the window from \(25, 2\)", note
+    )
+
+
+def test_a_norm_on_the_other_side_of_the_mean_is_a_misfit():
+    golden = load("timm_vit_fc_norm")["tensors"]
+    options = r"_norm/scale depends on config\.model\.pool, config\.model\.final_norm and config\."
+    with pytest.raises(
+        UserError, match=rf"fc_norm\.weight: .* no pool_norm/scale .*final{options}"
+    ):
+        vit(golden, pool="mean")
+    before = {name.replace("fc_norm", "norm"): x for name, x in golden.items()}
+    with pytest.raises(UserError, match=rf"norm\.weight: .* no final_norm/scale .*pool{options}"):
+        vit(before, pool="mean", norm_after_pool=True)
+
+
+@pytest.mark.parametrize("pool", ["cls", "mean"])
+def test_a_norm_after_the_mean_of_patches_beside_a_class_token_is_a_misfit(pool):
+    tensors = load("timm_vit")["tensors"]
+    tensors = {name.replace("norm.", "fc_norm."): x for name, x in tensors.items()}
+    with pytest.raises(UserError, match="does not fit the model"):
+        vit(tensors, pool=pool, norm_after_pool=True)
+
+
+def vit_pytorch_without_class_token(**changes):
+    with np.load(GOLDENS / "vit_pytorch_mean.npz") as file:
+        tensors = unpack(file["weights"], json.loads(str(file["shapes"])))
+    sizes = VIT | dict(head_dim=6, qkv_bias=False, mlp_dim=20, stem="linear", stem_norm=True)
+    return convert(tensors, models.create("vit", 5, **sizes | changes), (12, 8, 3))
+
+
+def test_an_empty_class_token_is_none():
+    variables, notes = vit_pytorch_without_class_token(pool="mean")
+    assert "class_token" not in variables["params"]
+    assert notes == ["left out, as it is empty: cls_token"]
+    with pytest.raises(UserError, match=r"class_token: \(1, 0, 16\) in the file, \(1, 1, 16\) in"):
+        vit_pytorch_without_class_token(pool="cls")
+
+
 def test_a_head_for_other_classes_begins_anew():
     variables, notes = vit(num_classes=3)
     assert not variables["params"]["head"]["logits"]["kernel"].any()  # that of `fresh`

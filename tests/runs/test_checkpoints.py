@@ -1,10 +1,9 @@
 """Checkpoints of processes that write at the same time."""
 
-import socket
 import subprocess
 import sys
 
-from commands import environment
+from commands import ends, environment, free_port
 
 SAVE_ALONE = """
 import sys
@@ -24,16 +23,8 @@ for i in range(5):
 
 
 def test_processes_that_save_alone_do_not_wait_for_each_other(tmp_path):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    words = [sys.executable, "-c", SAVE_ALONE, str(tmp_path), str(port)]
+    words = [sys.executable, "-c", SAVE_ALONE, str(tmp_path), str(free_port())]
     env = environment(JAX_NUM_CPU_DEVICES="1")
     both = [subprocess.Popen([*words, str(i)], env=env, stderr=subprocess.PIPE) for i in range(2)]
-    try:
-        for process in both:
-            _, error = process.communicate(timeout=120)
-            assert process.returncode == 0, error.decode()
-    finally:
-        for process in both:
-            process.kill()
+    for code, _, error in ends(both):
+        assert code == 0, error.decode()

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vitjax import lock
 from vitjax.config import flatten
 from vitjax.errors import UserError
-from vitjax.runs import lock
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.runs.run_folder import RunFolder
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,7 +14,17 @@ import weakref
 import jax
 import numpy as np
 import pytest
-from commands import REPO, environment, main, newest_params, results, scalars
+from commands import (
+    REPO,
+    ends,
+    environment,
+    main,
+    newest_params,
+    results,
+    scalars,
+    start_together,
+    wait_for_epochs,
+)
 from small_runs import quiet, small
 
 from vitjax.errors import UserError
@@ -308,24 +317,9 @@ def test_killed_and_resumed_ends_as_without(how, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--halve=1", "--memory_gib=0.01"]])
 def test_two_processes_share_the_members(options, tmp_path):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    words = command(
-        GRID,
-        *options,
-        f"--workdir={tmp_path / 'two'}",
-        f"--coordinator=localhost:{port}",
-        "--num_processes=2",
-    )
-    env = environment(JAX_NUM_CPU_DEVICES="1")
-    both = [
-        subprocess.Popen([*words, f"--process_id={i}"], env=env, cwd=REPO, stderr=subprocess.PIPE)
-        for i in range(2)
-    ]
-    for process in both:
-        _, error = process.communicate(timeout=500)
-        assert process.returncode == 0, error.decode()
+    words = command(GRID, *options, f"--workdir={tmp_path / 'two'}")
+    for code, _, error in ends(start_together(2, *words)):
+        assert code == 0, error
     run_command(GRID, *options[:1], f"--workdir={tmp_path / 'one'}")
     parts = json.loads((tmp_path / "two/groups/0/parts.json").read_text())["parts"]
     assert [len(part) for part in parts] == ([2, 2] if options else [4])
@@ -335,6 +329,24 @@ def test_two_processes_share_the_members(options, tmp_path):
         for line, expected in zip(
             results(tmp_path / "two/runs" / folder.name), results(folder), strict=True
         ):
+            assert line == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_with_fewer_processes(tmp_path):
+    """Three members fill up two devices, and one; a signal at the second process saves on both."""
+    options = ["--grid=seed=0,1,2", "--config.num_epochs=6", "--config.steps_per_call=1"]
+    words = command(*options, f"--workdir={tmp_path / 'stopped'}")
+    both = start_together(2, *words)
+    wait_for_epochs(1, tmp_path / "stopped/runs/seed=0", both)
+    both[1].send_signal(signal.SIGTERM)
+    (first, _, error), (second, *_) = ends(both)
+    assert (first, second) == (143, 143), error
+    run_command(*options, f"--workdir={tmp_path / 'stopped'}")
+    run_command(*options, f"--workdir={tmp_path / 'whole'}")
+    for folder in (tmp_path / "whole/runs").iterdir():
+        found = results(tmp_path / "stopped/runs" / folder.name)
+        for line, expected in zip(found, results(folder), strict=True):
             assert line == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from vitjax import config_file
 from vitjax.benchmarking import compiler_suite
-from vitjax.data.on_device import abstract_split
+from vitjax.data.on_device import AtRest, abstract_images
 from vitjax.targets import chips, hlo
 from vitjax.targets.figures import compile_for
 from vitjax.targets.products import equations, product_flops
@@ -61,10 +61,9 @@ def copies(jaxpr, num_bytes):
 def prepared(recipe, mesh):
     """The function that makes a batch for the model, as a training step does."""
 
-    def batch_of(data, epoch_order, i):
-        at = jax.tree.map(lambda x: x[i], epoch_order)
+    def batch_of(split, order, i):
         seed, epoch = jnp.uint32(0), jnp.int32(0)
-        gathered = step.gather_batch(mesh, data, at)
+        gathered = step.gather_batch(mesh, AtRest(split, order, 0), i)
         return step.augment_batch(recipe, mesh, seed, epoch, gathered)
 
     return batch_of
@@ -73,7 +72,7 @@ def prepared(recipe, mesh):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_batch_is_made_without_gathers_of_pixels_and_copies_of_the_data(name):
     recipe, stored = work(name)
-    data = abstract_split(recipe.num_examples, stored)
+    data = abstract_images((recipe.num_examples,), stored)
     epoch_order = jax.eval_shape(lambda: step.order_of(recipe, jnp.uint32(0), jnp.int32(0)))
     num_bytes = math.prod(data.pixels.shape)
     jaxpr = jax.make_jaxpr(prepared(recipe, MESH))(data, epoch_order, jnp.int32(0)).jaxpr

@@ -10,7 +10,7 @@ import optax
 import pytest
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
-from tiny import CLASSES, MESH, SEED, data, recipe
+from tiny import CLASSES, MESH, SEED, batches, data, recipe
 
 from vitjax.config import debug, default
 from vitjax.errors import UserError
@@ -20,7 +20,7 @@ from vitjax.pretrained.catalog import CATALOG
 from vitjax.runs.weights import merge
 from vitjax.training import finetune
 from vitjax.training.run import train_and_evaluate
-from vitjax.training.step import Programs, evaluate, train_step
+from vitjax.training.step import Programs, evaluate_split, train_step
 
 PARAMS = {"stem": {"kernel": 1}, "block_0": {"bias": 2}, "head": {"logits": {"kernel": 3}}}
 
@@ -118,22 +118,22 @@ def one_step(**changes):
     programs = Programs(recipe(Normed(), num_examples=8, **changes), MESH)
     state = programs.init(SEED)
     order = programs.epoch_order(SEED, np.int32(0))
-    return programs, state, train_step(programs.recipe, MESH, SEED, data(8), order, state)[0]
+    return programs, state, train_step(programs.recipe, MESH, SEED, batches(order, 8), state)[0]
 
 
 @pytest.mark.parametrize("parts", [1, 2])
 def test_the_models_state_moves_and_is_used(parts):
     programs, state, new = one_step(accumulation_steps=parts)
-    pixels = (np.asarray(data(8).images(np.arange(8))).reshape(8, -1) / 255 - 0.5) / 0.25
+    pixels = (np.asarray(data(8).take(np.arange(8)).images()).reshape(8, -1) / 255 - 0.5) / 0.25
     order = np.asarray(programs.epoch_order(SEED, np.int32(0)).indices[0])
     mean = np.zeros(4)
     for part in range(parts):
         mean = 0.9 * mean + 0.1 * pixels[order[part::parts]].mean(0)
     moved = new.model_state["batch_stats"]["norm"]["mean"]
     np.testing.assert_allclose(moved, mean, atol=1e-6)
-    before = evaluate(programs.recipe, MESH, state.variables, data(8)).compute()["loss"]
+    before = evaluate_split(programs.recipe, MESH, state.variables, data(8)).compute()["loss"]
     mixed = {**state.variables, "batch_stats": new.model_state["batch_stats"]}
-    assert evaluate(programs.recipe, MESH, mixed, data(8)).compute()["loss"] != before
+    assert evaluate_split(programs.recipe, MESH, mixed, data(8)).compute()["loss"] != before
 
 
 def test_frozen_parameters_stay_and_have_no_optimiser_state():

@@ -33,10 +33,11 @@ class Scripted:
     def compile(self):
         self.compiled += 1
 
-    def begin_epoch(self, epoch):
-        self.epoch = epoch
+    def seconds_waited(self):
+        return None
 
     def train(self, active, first, stop):
+        self.epoch = first // self.steps_per_epoch
         after = active.copy()
         for place in np.flatnonzero(active):
             fails = self.fails.get(place, stop)

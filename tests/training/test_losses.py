@@ -4,9 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
+from vitjax.data.augment import Augmentation
 from vitjax.errors import UserError
 from vitjax.training import losses
+from vitjax.training.step import Programs, evaluate, train_step
 
 LOGITS = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0], [2.0, 2.0, -4.0]], np.float32)
 LABELS = np.array([0, 2, 1])
@@ -33,6 +36,20 @@ def test_cross_entropy_known_value():  # equal logits over 4 classes: log 4
     loss = losses.make_loss("cross_entropy", jnp.ones(4), 0.0)
     total, _ = loss(jnp.zeros((1, 4)), jax.nn.one_hot(jnp.array([2]), 4))
     assert float(total[0]) == pytest.approx(np.log(4))
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_mixed_labels_are_torchs_probabilities_and_others_its_labels(parts):
+    # CrossEntropyLoss(weight) divides by the number of examples or by their weights.
+    augmentation = Augmentation(mixup_alpha=0.4)
+    recipe = tiny.recipe(augmentation=augmentation, accumulation_steps=parts)
+    programs, data = Programs(recipe, tiny.MESH), tiny.data()
+    state = programs.init(tiny.SEED)
+    order = programs.epoch_order(tiny.SEED, np.int32(0))
+    new, _ = train_step(recipe, tiny.MESH, tiny.SEED, data, order, state)
+    assert float(new.metrics.weight) == recipe.batch_size
+    measured = evaluate(recipe, tiny.MESH, state.variables, data)
+    assert float(measured.weight) == tiny.WEIGHTS[data.labels].sum()
 
 
 def test_mse():  # torch.nn.MSELoss on one-hot labels: the mean over all entries

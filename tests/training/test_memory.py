@@ -7,7 +7,7 @@ import pytest
 from commands import main
 from tiny import MESH, SEED, recipe
 
-from vitjax.data.on_device import abstract_split
+from vitjax.data.on_device import AtRest, abstract_images
 from vitjax.errors import UserError
 from vitjax.models import create
 from vitjax.training import memory
@@ -27,10 +27,13 @@ def compiled_step(parts=1):
         ),
         MESH,
     )
-    split = abstract_split(16, (64, 64, 1))
+    split = abstract_images((16,), (64, 64, 1))
     order = programs.epoch_order(SEED, np.int32(0))
     state = jax.eval_shape(programs.init, SEED)
-    return aot(programs.recipe, (programs.train, (state, SEED, split, order, np.int32(0))))[0]
+    return aot(
+        programs.recipe,
+        (programs.train, (state, SEED, AtRest(split, order, np.int32(0)), np.int32(0))),
+    )[0]
 
 
 def test_the_peak_of_a_program_by_hand():

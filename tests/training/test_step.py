@@ -6,21 +6,21 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
-from tiny import CLASSES, MESH, SEED, WEIGHTS, Softmax, data, recipe
+from tiny import CLASSES, MESH, SEED, WEIGHTS, Softmax, batches, data, recipe
 
 from vitjax.data.order import Order
 from vitjax.errors import UserError
 from vitjax.training import step
 from vitjax.training.diagnose import first_bad_layer
 from vitjax.training.sharding import check_batch_size
-from vitjax.training.step import Programs, evaluate, train_step
+from vitjax.training.step import Programs, evaluate_split, train_step
 
 
 def by_hand(params, indices):
     """Weighted loss, its gradients and the correct answers of `indices`, in NumPy."""
     kernel, bias = (np.asarray(params["Dense_0"][k], np.float64) for k in ("kernel", "bias"))
     x = (
-        np.asarray(data().images(indices), np.float64).reshape(len(indices), -1) / 255 - 0.5
+        np.asarray(data().take(indices).images(), np.float64).reshape(len(indices), -1) / 255 - 0.5
     ) / 0.25
     y = np.asarray(data().labels)[indices]
     logits = x @ kernel + bias
@@ -39,7 +39,7 @@ def test_step_with_a_padded_batch(parts):
     mask = np.array([True] * 5 + [False] * 3)
     loss, kernel, bias, correct = by_hand(state.params, indices[:5])
     order = Order(jnp.asarray(indices)[None].repeat(2, 0), jnp.asarray(mask)[None].repeat(2, 0))
-    new, finite = train_step(programs.recipe, MESH, SEED, data(), order, state)
+    new, finite = train_step(programs.recipe, MESH, SEED, batches(order), state)
     assert bool(finite)
     assert int(new.step) == 1
     assert new.metrics.compute()["loss"] == pytest.approx(loss, rel=1e-5)
@@ -53,7 +53,7 @@ def test_step_with_a_padded_batch(parts):
 def test_evaluation_counts_every_example_once(size):
     programs = Programs(recipe(eval_batch_size=size), MESH)
     state = programs.init(SEED)
-    metrics = evaluate(programs.recipe, MESH, state.variables, data())
+    metrics = evaluate_split(programs.recipe, MESH, state.variables, data())
     loss, _, _, correct = by_hand(state.params, np.arange(13))
     assert int(metrics.count) == 13
     assert int(metrics.correct) == correct
@@ -64,7 +64,7 @@ def test_fits_one_batch():
     programs = Programs(recipe(tx=optax.adam(0.3), num_examples=8), MESH)
     state = programs.init(SEED)
     order = Order(jnp.arange(8)[None], jnp.ones((1, 8), bool))
-    train = jax.jit(lambda s: train_step(programs.recipe, MESH, SEED, data(8), order, s)[0])
+    train = jax.jit(lambda s: train_step(programs.recipe, MESH, SEED, batches(order, 8), s)[0])
     for _ in range(200):
         state = train(state)
     assert state.metrics.compute()["accuracy"] == 1.0
@@ -74,7 +74,7 @@ def test_averaged_parameters():
     programs = Programs(recipe(ema_decay=0.9), MESH)
     state = programs.init(SEED)
     order = programs.epoch_order(SEED, np.int32(0))
-    new, _ = train_step(programs.recipe, MESH, SEED, data(), order, state)
+    new, _ = train_step(programs.recipe, MESH, SEED, batches(order), state)
     expected = jax.tree.map(lambda a, b: 0.9 * a + 0.1 * b, state.params, new.params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), new.ema_params, expected)
     jax.tree.map(np.testing.assert_array_equal, new.variables, {"params": new.ema_params})
@@ -85,11 +85,11 @@ def test_a_step_that_is_not_finite_changes_nothing_and_names_the_place():
     state = programs.init(SEED)
     bad = jax.tree.map(lambda p: p + jnp.inf, state.params)
     order = programs.epoch_order(SEED, np.int32(0))
-    new, finite = train_step(programs.recipe, MESH, SEED, data(), order, state.replace(params=bad))
+    new, finite = train_step(programs.recipe, MESH, SEED, batches(order), state.replace(params=bad))
     assert not bool(finite)
     assert int(new.step) == 0
     jax.tree.map(np.testing.assert_array_equal, new.params, bad)
-    where = first_bad_layer(programs.recipe, MESH, SEED, data(), order, state.replace(params=bad))
+    where = first_bad_layer(programs.recipe, MESH, SEED, batches(order), state.replace(params=bad))
     assert where == "in parameter Dense_0/bias"
 
 
@@ -108,7 +108,7 @@ def test_names_the_first_layer_that_overflows():
     state = programs.init(SEED)
     state = state.replace(params=jax.tree.map(lambda p: p + 100.0, state.params))
     order = programs.epoch_order(SEED, np.int32(0))
-    where = first_bad_layer(programs.recipe, MESH, SEED, data(), order, state)
+    where = first_bad_layer(programs.recipe, MESH, SEED, batches(order), state)
     assert where == "in the output of second"
 
 

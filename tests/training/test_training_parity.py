@@ -12,6 +12,7 @@ import numpy as np
 import optax
 import pytest
 
+from vitjax.data.mix import Probabilities
 from vitjax.models import init
 from vitjax.training import losses
 from vitjax.training.optim import make_optimizer
@@ -96,6 +97,7 @@ def test_optimizer_after_20_steps(case):
 @pytest.mark.parametrize("case", [key[:-6] for key in LOSSES if key.endswith(": loss")])
 def test_loss(case):
     targets, weights = LOSSES[f"{case}: targets"], LOSSES[f"{case}: weights"]
+    targets = Probabilities(targets) if case.startswith("mixed") else targets
     name = "mse" if case == "mse" else "cross_entropy"
     loss = losses.make_loss(name, weights, float(LOSSES[f"{case}: smoothing"]))
 

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Split
-from vitjax.data.on_device import put
+from vitjax.data.on_device import AtRest, put
 from vitjax.training import losses
 from vitjax.training.sharding import make_mesh, replicated
 from vitjax.training.step import Recipe
@@ -33,6 +33,10 @@ def data(count=13):
     images = random.randint(0, 256, (count, 2, 2, 1), np.uint8)
     labels = random.randint(0, CLASSES, count).astype(np.int32)
     return put(Split(images, labels, np.arange(count).astype(str)), replicated(MESH))
+
+
+def batches(order, count=13):
+    return AtRest(data(count), order, np.int32(0))
 
 
 def recipe(model=None, **changes):

@@ -11,7 +11,7 @@ from vitjax.benchmarking.cases import SEEDS, Case
 from vitjax.benchmarking.compiler_suite import figures_of, versions
 from vitjax.benchmarking.ours import cached_in, make_recipe
 from vitjax.benchmarking.prediction_tables import many_chips_line
-from vitjax.data.on_device import abstract_split
+from vitjax.data.on_device import abstract_images
 from vitjax.errors import UserError
 from vitjax.targets import chips
 from vitjax.targets.chips import Target
@@ -80,6 +80,6 @@ def _case(name: str, target: Target, fsdp: int) -> dict[str, Any]:
         "fsdp": fsdp,
         "batch_size": batch_size,
         "num_params": models.num_params(models.abstract_params(recipe.model, recipe.image_shape)),
-        "data_bytes": abstract_split(recipe.num_examples, recipe.image_shape).pixels.size,
+        "data_bytes": abstract_images((batch_size,), recipe.image_shape).pixels.size,
         "step": figures_of(target, mesh, programs(recipe, mesh)["epoch"]),
     }

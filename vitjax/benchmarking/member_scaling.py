@@ -11,6 +11,7 @@ from vitjax.benchmarking.cases import SEEDS, Case
 from vitjax.benchmarking.measure import in_turn, ratio, summary
 from vitjax.benchmarking.ours import SEED, Ours, make_recipe, random_splits
 from vitjax.data import on_device
+from vitjax.data.on_device import AtRest
 from vitjax.sweeps.member_programs import MemberPrograms
 from vitjax.training.sharding import make_mesh, member_mesh, replicated
 from vitjax.training.step import aot
@@ -40,8 +41,9 @@ class Together:
         places = jax.device_put(np.arange(size, dtype=np.int32), programs.sharding)
         self._states = programs.init(self._values, places)
         self._active = jax.device_put(np.ones(size, bool), programs.sharding)
-        self._data = on_device.put(random_splits(case)[0], replicated(mesh))
-        self._order = programs.epoch_order(self._values, np.int32(0))
+        train = on_device.put(random_splits(case)[0], replicated(mesh))
+        order = programs.epoch_order(self._values, np.int32(0))
+        self._batches = AtRest(train, order, np.int32(0))
         self._programs, self._train = programs, None
 
     def compile_once(self) -> float:
@@ -60,7 +62,7 @@ class Together:
         return time.perf_counter() - start
 
     def _arguments(self, stop: int) -> tuple:
-        parts = self._values, self._states, self._active, self._data, self._order
+        parts = self._values, self._states, self._active, self._batches
         return *parts, np.int32(0), np.int32(stop)
 
 

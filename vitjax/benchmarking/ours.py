@@ -21,7 +21,7 @@ from vitjax.benchmarking.random_data import random_split
 from vitjax.data import on_device
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Split
-from vitjax.data.on_device import DeviceSplit
+from vitjax.data.on_device import AtRest, DeviceImages
 from vitjax.training import losses, memory, optim
 from vitjax.training.sharding import make_mesh, replicated
 from vitjax.training.step import Programs, Recipe, aot
@@ -62,7 +62,7 @@ def random_splits(case: Case) -> tuple[Split, Split]:
 class Ours:
     """The compiled programs of one recipe, ready to be timed."""
 
-    def __init__(self, recipe: Recipe, mesh: Mesh, train: DeviceSplit, test: DeviceSplit):
+    def __init__(self, recipe: Recipe, mesh: Mesh, train: DeviceImages, test: DeviceImages):
         self.recipe, self._mesh = recipe, mesh
         self._programs = Programs(recipe, self._mesh)
         self._train_data, self._test_data = train, test
@@ -111,7 +111,7 @@ class Ours:
         jax.clear_caches()
         self._programs = Programs(self.recipe, self._mesh)
         start = time.perf_counter()
-        arguments = (self._state, SEED, self._train_data, self._order, np.int32(0))
+        arguments = (self._state, SEED, self._batches(), np.int32(0))
         self._train, self._evaluate = aot(
             self.recipe,
             (self._programs.train, arguments),
@@ -138,10 +138,13 @@ class Ours:
         return time.perf_counter() - start
 
     def _run(self, stop: int) -> None:
-        self._state = self._train(self._state, SEED, self._train_data, self._order, np.int32(stop))
+        self._state = self._train(self._state, SEED, self._batches(), np.int32(stop))
         self._step = int(self._state.step)
         if self._step != stop:
             raise FloatingPointError(f"the benchmark diverged at step {self._step}")
+
+    def _batches(self) -> AtRest:
+        return AtRest(self._train_data, self._order, np.int32(0))
 
     def _rewind(self) -> None:
         self._state, self._step = self._programs.init(SEED), 0

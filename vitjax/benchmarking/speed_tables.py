@@ -14,6 +14,7 @@ _TITLES = {
     "attention": "ViT and Linformer as tokens grow",
     "sweep": "Members of a sweep together",
     "start": "From the command to the first step",
+    "stream": "Images that do not fit into memory",
 }
 _INTRODUCTION = """\
 <!-- written by: python -m vitjax.benchmark --markdown > vitjax/benchmarking/README.md -->
@@ -37,7 +38,7 @@ augmentation; an epoch, with evaluation, is ours with augmentation on the device
 
 `--suite=attention` compares ViT with Linformer as tokens grow, `--suite=sweep` members of a sweep
 together with the same members one after another, `--suite=start` times the wait for the first step,
-`--config=FILE` measures a run of yours.
+`--suite=stream` the reading of images that do not fit into memory, `--config=FILE` a run of yours.
 
 A step takes at least the time of its matrix products. What a ViT's step spends "outside products"
 on a CPU is mostly softmax, transpositions around attention, activations and norms. Below the table
@@ -49,6 +50,11 @@ network are needed. What XLA's compilers predict for them stands at the end:
 `--suite=tpu --target=v5e` and `--suite=gpu --target=h200` compile the same models, and others that
 fine-tune, for a device that need not be there ([Accelerators](../docs/accelerators.md)).
 """
+
+_OF_STREAMS = (
+    "JPEG files of 424 x 424 pixels, of which the central 224 x 224 are brought to the device in "
+    "batches of 64, read by a thread for each core, beside as many threads that only decode:"
+)
 
 
 def header(conditions: Mapping[str, Any], peak: float) -> str:
@@ -147,6 +153,21 @@ def start_line(results: Mapping[str, Any]) -> str:
     )
 
 
+def stream_lines(results: Mapping[str, Any]) -> list[str]:
+    """Returns a Markdown table of how fast images are streamed."""
+    rows = [
+        "| images | streamed to the device | decoding alone | streamed / decoding | peak memory |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    for point in results["points"]:
+        rates = [point["images_per_second"][name]["median"] for name in ("stream", "decoding")]
+        rows.append(
+            f"| {point['images']:,} | {rates[0]:,.0f} images/s | {rates[1]:,.0f} images/s | "
+            f"{point['share']:.2f} | {point['peak_bytes'] / 2**20:,.0f} MiB |"
+        )
+    return rows
+
+
 def markdown() -> str:
     """Returns the page, from the result files that come with vitjax."""
     parts = [_INTRODUCTION]
@@ -159,6 +180,9 @@ def markdown() -> str:
     for path in sorted(RESULTS.glob("start_*.json")):
         results = json.loads(path.read_text())
         parts += [*_heading("start", results), start_line(results), ""]
+    for path in sorted(RESULTS.glob("stream_*.json")):
+        results = json.loads(path.read_text())
+        parts += [*_heading("stream", results), _OF_STREAMS, "", *stream_lines(results), ""]
     parts += prediction_tables.sections(RESULTS)
     return "\n".join(parts).rstrip()
 

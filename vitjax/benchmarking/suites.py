@@ -17,9 +17,11 @@ from vitjax.benchmarking.speed_tables import (
     case_line,
     header,
     start_line,
+    stream_lines,
     sweep_lines,
 )
 from vitjax.benchmarking.start import measure_start
+from vitjax.benchmarking.stream_rate import measure_stream
 from vitjax.benchmarking.worker import Worker
 from vitjax.errors import UserError
 from vitjax.host import num_cores
@@ -98,6 +100,13 @@ def start(rounds: int, say: Say) -> dict[str, Any]:
     seconds = measure_start(rounds)
     results = {**_conditions(), "seconds": seconds}  # JAX here takes its device only now
     say(start_line(results))
+    return results
+
+
+def stream(rounds: int, say: Say) -> dict[str, Any]:
+    """Measures how fast images that do not fit into memory are read."""
+    results = {**_conditions(), "points": measure_stream(rounds)}
+    say("\n".join(stream_lines(results)))
     return results
 
 

@@ -259,21 +259,21 @@ class Augmentation:
             steps.append(functools.partial(lines.box, keys[4], scale=scale, ratio=ratio))
         return lines.read(image, steps)
 
-    def batch(
-        self, keys: jax.Array, images: jax.Array, targets: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+    def batch(self, keys: jax.Array, images: jax.Array, targets: jax.Array) -> tuple[Any, Any]:
         """Mixes each example with the one before it in the batch: mixup, CutMix, or one of the two.
 
         Keys [B] (those given to `images` do: the draws differ), images [B, H, W, C] and targets
-        [B, K] -> images and targets of the same shapes.
+        [B, K] -> both of the same shapes; where labels are mixed, targets as `mix.Probabilities`.
         """
         mixup, cutmix = _is_on(self.mixup_alpha), _is_on(self.cutmix_alpha)
         if not (mixup or cutmix):
             return images, targets
         keys = jax.vmap(lambda key: jax.random.fold_in(key, _MIX_STREAM))(keys)
         if not cutmix:
-            return mix.mixup(keys, images, targets, alpha=self.mixup_alpha)
-        if not mixup:
-            return mix.cutmix(keys, images, targets, alpha=self.cutmix_alpha)
-        alphas = {"mixup_alpha": self.mixup_alpha, "cutmix_alpha": self.cutmix_alpha}
-        return mix.mixup_or_cutmix(keys, images, targets, **alphas)
+            images, targets = mix.mixup(keys, images, targets, alpha=self.mixup_alpha)
+        elif not mixup:
+            images, targets = mix.cutmix(keys, images, targets, alpha=self.cutmix_alpha)
+        else:
+            alphas = {"mixup_alpha": self.mixup_alpha, "cutmix_alpha": self.cutmix_alpha}
+            images, targets = mix.mixup_or_cutmix(keys, images, targets, **alphas)
+        return images, mix.Probabilities(targets)

@@ -1,8 +1,9 @@
 """Images listed with their labels in CSV files."""
 
 import csv
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ def read(
         root = Path(image_root) if image_root else file.parent
         rows = read_rows(file, "path", label_column)
         tables[split] = [row._replace(path=os.path.join(root, row.path)) for row in rows]
-    class_names = _sorted_labels({row.label for row in tables["train"]})
+    class_names = _sorted_labels({row.label: row.where for row in tables["train"]})
     listing = to_listing(tables, {name: i for i, name in enumerate(class_names)}, "train")
     return read_files("csv", class_names, listing, options, on_status)
 
@@ -120,8 +121,26 @@ def to_listing(tables: dict[str, list[Row]], index: dict[str, int], source: str)
     return listing
 
 
-def _sorted_labels(labels: set[str]) -> tuple[str, ...]:
-    """Integers by value, anything else by letters."""
+def _sorted_labels(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Labels and where each stands -> integers by value, anything else by letters.
+
+    Raises UserError for what is no number, as a table's empty cell, and for one number written in
+    two ways, which would be two classes.
+    """
+    numbers: dict[float, str] = {}
+    for label, where in labels.items():
+        try:
+            number = float(label)
+        except ValueError:
+            continue
+        if math.isnan(number):
+            raise UserError(f"{where} has the label {label!r}; complete or delete the line.")
+        other = numbers.setdefault(number, label)
+        if other != label:
+            raise UserError(
+                f"{where} has the label {label!r}, and {labels[other]} {other!r}, which is the "
+                "same number; write it in one way."
+            )
     try:
         return tuple(sorted(labels, key=int))
     except ValueError:

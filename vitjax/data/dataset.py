@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from vitjax.data.images import Images, num_bytes, take
 from vitjax.errors import UserError
 
 SPLITS = ("train", "valid", "test")
@@ -13,7 +14,7 @@ SPLITS = ("train", "valid", "test")
 class Split:
     """Images of one split, with their labels and a name for each."""
 
-    images: np.ndarray  # uint8 [N, H, W, C], C is 1 or 3
+    images: Images  # uint8 [N, H, W, C], C is 1 or 3; an array, or read when asked for
     labels: np.ndarray  # int32 [N], from 0 to the number of classes - 1
     ids: np.ndarray  # str [N]: the file in its folder, as its list has it, or "split/index"
 
@@ -21,13 +22,13 @@ class Split:
         return len(self.labels)
 
     def take(self, index: np.ndarray) -> "Split":
-        """The examples at `index` (int or bool [N]), copied."""
-        return Split(self.images[index], self.labels[index], self.ids[index])
+        """The examples at `index` (int or bool [N]), copied where they are in memory."""
+        return Split(take(self.images, index), self.labels[index], self.ids[index])
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A classification set that lives in memory."""
+    """A classification set."""
 
     name: str
     class_names: tuple[str, ...]
@@ -43,6 +44,11 @@ class Dataset:
         """Height, width and channels of every image."""
         height, width, channels = self.splits["train"].images.shape[1:]
         return height, width, channels
+
+    @property
+    def num_bytes(self) -> int:
+        """What all images take, decoded."""
+        return sum(num_bytes(split.images) for split in self.splits.values())
 
 
 def check(dataset: Dataset) -> None:
@@ -77,7 +83,7 @@ def check(dataset: Dataset) -> None:
 
 def _check_arrays(where: str, split: Split) -> None:
     images, labels, ids = split.images, split.labels, split.ids
-    if images.dtype != np.uint8 or images.ndim != 4:
+    if images.dtype != np.uint8 or len(images.shape) != 4:
         raise UserError(
             f"{where} has images of {images.dtype} {list(images.shape)}, expected uint8 "
             "[N, H, W, C]; convert the files of config.data.data_dir."

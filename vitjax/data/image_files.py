@@ -1,13 +1,18 @@
-"""From image files and arrays to one uint8 array per split."""
+"""From image files and arrays to the uint8 images of each split."""
 
 import concurrent.futures
 import dataclasses
-from collections.abc import Callable
+import hashlib
+import itertools
+import math
+import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
+from vitjax.data.images import Images, StoredImages
 from vitjax.errors import UserError
 from vitjax.host import available_memory, num_cores
 from vitjax.text import one_line
@@ -26,7 +31,8 @@ class Files(NamedTuple):
 
 Listing = dict[str, Files]  # by split
 
-_GRAY = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")  # modes of PIL without colour
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # of EXIF
+GRAY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")  # modes of PIL without colour
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +43,7 @@ class ReadOptions:
     channels: int | None = None  # 1 (gray) or 3 (RGB)
     fit: str = "resize"  # "resize", or "center_crop": no scaling, zeros where the image is smaller
     max_examples: int | None = None  # of each split
+    decode_up_to: int | None = None  # bytes of a set that is decoded at once; None: of any size
 
     def __post_init__(self):
         if self.size is not None and self.size < 1:
@@ -60,17 +67,25 @@ class ReadOptions:
                 "change config.data.max_examples."
             )
 
+    def decodes(self, num_images: int, shape: Sequence[int]) -> bool:
+        """Whether images [H, W, C] are decoded when the set is read, not when they are used."""
+        return self.decode_up_to is None or num_images * math.prod(shape) <= self.decode_up_to
+
 
 def to_array(
     image: "Image.Image", size: int | tuple[int, int] | None, channels: int, fit: str
 ) -> np.ndarray:
     """An opened image -> uint8 [H, W, C]; UserError for 32-bit pixels.
 
-    `size` is the side of a square or (height, width), in pixels; None keeps the image's own.
+    `size` is the side of a square or (height, width), in pixels; None keeps the image's own. It is
+    turned as its EXIF data say, and what is transparent becomes white.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     mode = "L" if channels == 1 else "RGB"
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.has_transparency_data:
+        image = _on_white(image.convert("RGBA"))
     if image.mode.startswith("I;16"):  # PIL would clip 16 bits to 255 instead of scaling
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):
@@ -88,6 +103,12 @@ def to_array(
     return np.frombuffer(image.tobytes(), np.uint8).reshape(height, width, channels)
 
 
+def _on_white(image: "Image.Image") -> "Image.Image":
+    from PIL import Image
+
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+
+
 def _offset(length: int, size: int) -> int:
     """Where a central window of `size` starts; odd differences fall as in torchvision."""
     return round((length - size) / 2) if length >= size else -((size - length) // 2)
@@ -102,7 +123,8 @@ def check_memory(what: str, count: int, height: int, width: int, channels: int) 
         raise UserError(
             f"{what} decodes to {needed / 1e9:.1f} GB ({count:,} images of "
             f"{height}x{width}x{channels}), but {available / 1e9:.1f} GB of memory is available; "
-            f"set config.data.image_size to {max(fits, 1)} or smaller."
+            "set config.data.stream to auto, or config.data.image_size to "
+            f"{max(fits, 1)} or smaller."
         )
 
 
@@ -110,7 +132,8 @@ def convert(dataset: Dataset, options: ReadOptions) -> Dataset:
     """Applies `options` to a set that is already in memory."""
     from PIL import Image
 
-    if options.max_examples:
+    largest = max(map(len, dataset.splits.values()))
+    if options.max_examples and largest > options.max_examples:
         taken = {name: s.take(thin(len(s), options)) for name, s in dataset.splits.items()}
         dataset = dataclasses.replace(dataset, splits=taken)
     height, width, channels = dataset.image_shape
@@ -122,7 +145,7 @@ def convert(dataset: Dataset, options: ReadOptions) -> Dataset:
     splits = {}
     for name, split in dataset.splits.items():
         images = np.empty((len(split), *new_shape), np.uint8)
-        for i, pixels in enumerate(split.images):
+        for i, pixels in enumerate(split.images[:]):
             image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
             images[i] = to_array(image, options.size, new_channels, options.fit)
         splits[name] = dataclasses.replace(split, images=images)
@@ -136,22 +159,54 @@ def read_files(
     options: ReadOptions,
     on_status: Callable[[str], None],
 ) -> Dataset:
-    """Decodes all files of `listing`, in its order; a UserError names the unreadable ones."""
+    """Decodes all files of `listing`, in its order; a UserError names the unreadable ones.
+
+    Those that `options` does not decode at once stay files, read when they are asked for.
+    """
     listing = {split: _thinned(files, options) for split, files in listing.items()}
     paths = [path for files in listing.values() for path in files.paths]
+    splits, damaged = {}, []
     with concurrent.futures.ThreadPoolExecutor(min(8, num_cores())) as pool:
-        height, width, channels = _common_shape(paths, options, pool)
-        check_memory(name, len(paths), height, width, channels)
-        splits, damaged = {}, []
+        shape = _common_shape(paths, options, pool)
+        decodes = options.decodes(len(paths), shape)
+        if decodes:
+            check_memory(name, len(paths), *shape)
         for split_name, files in listing.items():
-            on_status(f"reading {name}/{split_name}: {len(files.paths):,} images")
-            images = np.empty((len(files.paths), height, width, channels), np.uint8)
-            damaged += _decode_into(images, files.paths, options, pool)
+            images: Images = FileImages(files.paths, shape, options)
+            if decodes:
+                on_status(f"reading {name}/{split_name}: {len(files.paths):,} images")
+                images = np.empty(images.shape, np.uint8)
+                damaged += _decode_into(images, files.paths, options, pool)
             labels, ids = np.array(files.labels, np.int32), np.array(files.ids, str)
             splits[split_name] = Split(images, labels, ids)
     if damaged:
         raise _damaged_error(damaged)
     return Dataset(name, class_names, splits)
+
+
+class FileImages(StoredImages):
+    """Image files that are decoded when they are asked for."""
+
+    def __init__(self, paths: Sequence[str], image_shape: Sequence[int], options: ReadOptions):
+        super().__init__((len(paths), *image_shape))
+        self._paths, self._options = np.array(paths, str), options
+
+    def read(self, index: np.ndarray) -> np.ndarray:
+        """Decodes files; a UserError names the unreadable ones."""
+        images, paths = np.empty((len(index), *self.shape[1:]), np.uint8), self._paths[index]
+        reasons = [_decode(images[i : i + 1], p, self._options) for i, p in enumerate(paths)]
+        damaged = [(path, why) for path, why in zip(paths, reasons, strict=True) if why]
+        if damaged:
+            raise _damaged_error(damaged)
+        return images
+
+    def fingerprint(self) -> str:
+        """Of the paths, sizes and times of the files."""
+        digest = hashlib.sha256()
+        for path in self._paths:
+            stat = os.stat(path)
+            digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "replace"))
+        return digest.hexdigest()
 
 
 def thin(count: int, options: ReadOptions) -> np.ndarray:
@@ -170,7 +225,7 @@ def _common_shape(
     """Height, width, channels that all files get, from their headers where `options` leaves it."""
     if options.size is not None and options.channels is not None:
         return options.size, options.size, options.channels
-    headers = list(pool.map(_header, paths))
+    headers = list(pool.map(header, paths))
     readable = [(path, header) for path, header in zip(paths, headers, strict=True) if header]
     if not readable:
         raise _damaged_error([(path, "no image") for path in paths])
@@ -183,17 +238,23 @@ def _common_shape(
                     f"images differ in size: {first_path} has {first_size[0]}x{first_size[1]} "
                     f"pixels and {path} has {size[0]}x{size[1]}; set config.data.image_size."
                 )
-    all_gray = all(mode in _GRAY for _, (_, mode) in readable)
+    all_gray = all(mode in GRAY_MODES for _, (_, mode) in readable)
     return height, width, options.channels or (1 if all_gray else 3)
 
 
-def _header(path: str) -> tuple[tuple[int, int], str] | None:
-    """Size (width, height) and mode of an image file; None if it cannot be opened."""
+def header(path: str) -> tuple[tuple[int, int], str] | None:
+    """Size (width, height) and mode of an image file; None if it cannot be opened.
+
+    The size is that of the image as its EXIF data turn it.
+    """
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return image.size, image.mode
+            # Of a PNG file, which hardly ever has them, Pillow would read all pixels for them.
+            exif = {} if image.format == "PNG" else image.getexif()
+            turned = exif.get(_ORIENTATION) in _ON_ITS_SIDE
+            return image.size[::-1] if turned else image.size, image.mode
     except Exception:  # damaged files raise many types; decoding will list this one
         return None
 
@@ -202,20 +263,23 @@ def _decode_into(
     images: np.ndarray, paths: list[str], options: ReadOptions, pool: concurrent.futures.Executor
 ) -> list[tuple[str, str]]:
     """Fills `images`, whose shape is already known; returns (path, reason) of those that failed."""
+    each = (images[i : i + 1] for i in range(len(paths)))
+    reasons = pool.map(_decode, each, paths, itertools.repeat(options))
+    return [(path, reason) for path, reason in zip(paths, reasons, strict=True) if reason]
+
+
+def _decode(images: np.ndarray, path: str, options: ReadOptions) -> str | None:
+    """Fills `images` [1, H, W, C] from a file; returns why not where that fails."""
     from PIL import Image, UnidentifiedImageError
 
-    def decode(i: int) -> str | None:
-        try:
-            with Image.open(paths[i]) as image:
-                images[i] = to_array(image, options.size, images.shape[-1], options.fit)
-        except UnidentifiedImageError:
-            return "no image"
-        except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
-            return one_line(error)
-        return None
-
-    reasons = pool.map(decode, range(len(paths)))
-    return [(path, reason) for path, reason in zip(paths, reasons, strict=True) if reason]
+    try:
+        with Image.open(path) as image:
+            images[0] = to_array(image, options.size, images.shape[-1], options.fit)
+    except UnidentifiedImageError:
+        return "no image"
+    except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
+        return one_line(error)
+    return None
 
 
 def _damaged_error(damaged: list[tuple[str, str]]) -> UserError:

@@ -1,9 +1,17 @@
 """Mixup and CutMix: each example is mixed with the one before it in the batch, labels too."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
 Weights = tuple[jax.Array, jax.Array]  # of one example's pixels [H or 1, W or 1, 1], its label
+
+
+class Probabilities(NamedTuple):
+    """Mixed labels: torch weighs such targets otherwise than labels (training/losses.py)."""
+
+    rows: jax.Array  # [B, K], each sums to 1
 
 
 def mixup(

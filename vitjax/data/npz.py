@@ -46,8 +46,19 @@ def read(data_dir: str | None) -> Dataset:
     if "class_names" in arrays:
         names = tuple(str(name) for name in arrays["class_names"].ravel())
     else:
-        names = tuple(str(i) for i in range(int(splits["train"].labels.max(initial=-1)) + 1))
+        names = _numbers(path, splits["train"].labels)
     return Dataset("npz", names, splits)
+
+
+def _numbers(path: Path, labels: np.ndarray) -> tuple[str, ...]:
+    """Names the classes of labels from 0 on, each of which must have an image."""
+    found = np.unique(labels)
+    if len(found) and found[-1] >= len(found):
+        raise UserError(
+            f"{path} has labels up to {found[-1]:,} but images of {len(found):,} classes alone; "
+            "number them from 0 on, or add an array class_names with a string for each class"
+        )
+    return tuple(map(str, range(len(found))))
 
 
 def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -103,6 +114,12 @@ def _split(name: str, image_key: str, label_key: str, arrays: dict[str, np.ndarr
         raise UserError(
             f"{image_key} has {len(images):,} entries and {label_key} {len(labels):,}, expected "
             "as many; repair the file of config.data.data_dir."
+        )
+    bad = np.flatnonzero((labels < 0) | (labels > np.iinfo(np.int32).max))
+    if len(bad):  # int32 would make other classes of them
+        raise UserError(
+            f"{label_key} has {len(bad):,} labels below 0 or above 2**31 - 1, the first "
+            f"{labels.ravel()[bad[0]]} at index {bad[0]}; correct them"
         )
     ids = np.array([f"{name}/{i}" for i in range(len(labels))], str)
     return Split(images, labels.reshape(-1).astype(np.int32), ids)

@@ -1,7 +1,8 @@
-"""Small data sets, whole, in the devices' memory."""
+"""Images on the devices: whole splits, and batches that are brought there."""
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import flax.struct
 import jax
@@ -9,46 +10,88 @@ import jax.numpy as jnp
 import numpy as np
 
 from vitjax.data.dataset import Split
+from vitjax.data.order import Order
 
 _LANES = 128  # bytes in a row of what a TPU moves as one
 
 
 @flax.struct.dataclass
-class DeviceSplit:
-    """A split on the device: an image is rows of 128 bytes, one channel after another, then zeros.
+class DeviceImages:
+    """Images on the device: each is rows of 128 bytes, one channel after another, then zeros.
 
     A batch is then gathered as whole tiles of a TPU's memory. Of [N, H, W, C], whose last axis it
     would pad to 128, or of wide rows [N, C*H*W] it first copies the whole split.
     """
 
-    pixels: jax.Array  # uint8 [N, R, 128]
-    labels: jax.Array  # int32 [N]
+    pixels: jax.Array  # uint8 [..., R, 128]
+    labels: jax.Array  # int32 [...]
     image_shape: tuple[int, int, int] = flax.struct.field(pytree_node=False)  # H, W, C
 
-    def images(self, indices: jax.Array) -> jax.Array:
-        """Returns images [B, H, W, C], uint8, of indices [B]; one past the end gives the last."""
+    def take(self, indices: jax.Array) -> "DeviceImages":
+        """Returns the images at `indices` [B]; one past the end gives the last."""
+        pixels = jnp.take(self.pixels, indices, axis=0, mode="clip")
+        return self.replace(pixels=pixels, labels=self.labels[indices])  # type: ignore
+
+    def images(self) -> jax.Array:
+        """Returns [B] images as uint8 [B, H, W, C]."""
         height, width, channels = self.image_shape
-        rows = jnp.take(self.pixels, indices, axis=0, mode="clip")
-        flat = rows.reshape(len(indices), -1)[:, : math.prod(self.image_shape)]
+        flat = self.pixels.reshape(len(self.pixels), -1)[:, : math.prod(self.image_shape)]
         return flat.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
 
 
-def put(split: Split, sharding: jax.sharding.Sharding) -> DeviceSplit:
+@flax.struct.dataclass
+class AtRest:
+    """An epoch's batches from a split that lies whole on each device."""
+
+    split: DeviceImages  # [N]
+    order: Order  # [S, B]
+    first: Any  # int32, the step that the first batch is for
+
+    def at(self, i: jax.Array, order: Order) -> DeviceImages:
+        """Returns the images of batch `i`, whose order is `order` [B]."""
+        del i
+        return self.split.take(order.indices)
+
+
+@flax.struct.dataclass
+class Chunk:
+    """Some of an epoch's batches, brought to the devices."""
+
+    batches: DeviceImages  # [S, B]
+    order: Order  # [S, B]
+    first: Any  # int32, the step that the first batch is for
+
+    def at(self, i: jax.Array, order: Order) -> DeviceImages:
+        """Returns the images of batch `i`, whose order is `order` [B]."""
+        del order
+        return jax.tree.map(lambda x: x[i], self.batches)
+
+
+Batches = AtRest | Chunk
+
+
+def put(split: Split, sharding: jax.sharding.Sharding) -> DeviceImages:
     """Copies a split to the devices of `sharding`."""
-    count, *image_shape = split.images.shape
-    flat = np.moveaxis(split.images, -1, 1).reshape(count, -1)
-    missing = _num_rows(image_shape) * _LANES - flat.shape[1]
-    pixels = np.pad(flat, ((0, 0), (0, missing))).reshape(count, -1, _LANES)
-    data = DeviceSplit(pixels, split.labels, tuple(image_shape))  # type: ignore[arg-type]
+    images = split.images[:]
+    data = DeviceImages(to_rows(images), split.labels, images.shape[1:])  # type: ignore[arg-type]
     return jax.device_put(data, sharding)
 
 
-def abstract_split(count: int, image_shape: tuple[int, int, int]) -> DeviceSplit:
-    """Returns the shapes of a split of `count` images."""
-    pixels = jax.ShapeDtypeStruct((count, _num_rows(image_shape), _LANES), jnp.uint8)
-    labels = jax.ShapeDtypeStruct((count,), jnp.int32)
-    return DeviceSplit(pixels, labels, image_shape)  # type: ignore[arg-type]
+def to_rows(images: np.ndarray) -> np.ndarray:
+    """Returns images [N, H, W, C] as they lie on a device, uint8 [N, R, 128]."""
+    count, *image_shape = images.shape
+    flat = np.moveaxis(images, -1, 1).reshape(count, -1)
+    missing = num_rows(image_shape) * _LANES - flat.shape[1]
+    return np.pad(flat, ((0, 0), (0, missing))).reshape(count, -1, _LANES)
 
 
-def _num_rows(image_shape: Sequence[int]) -> int:
+def num_rows(image_shape: Sequence[int]) -> int:
+    """Returns R, the rows of an image [H, W, C]."""
     return -(-math.prod(image_shape) // _LANES)
+
+
+def abstract_images(shape: tuple[int, ...], image_shape: tuple[int, int, int]) -> DeviceImages:
+    """Returns the shapes of [*shape] images [H, W, C]."""
+    pixels = jax.ShapeDtypeStruct((*shape, num_rows(image_shape), _LANES), jnp.uint8)
+    labels = jax.ShapeDtypeStruct(shape, jnp.int32)
+    return DeviceImages(pixels, labels, image_shape)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 The operations, their strengths and their rounding are those of `torchvision.transforms.RandAugment`
 on a PIL image, with nearest interpolation and fill 0 (Rotate by the method "gather"). A vmapped
 `lax.switch` would compute all fourteen operations, so they share work here: three shears, or one
-gather, serve the six geometric ones and one blend serves the four enhancements.
+gather, serve the six geometric ones, one blend the four enhancements, one table the last two.
 """
 
 import math
@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from vitjax.data.autocontrast import autocontrast_table, floor_divide
 from vitjax.data.warp import (
     Shear,
     affine_nearest,
@@ -43,7 +45,8 @@ METHODS = ("shears", "gather")  # how images are turned: `warp.rotate`, `warp.af
 
 _SIGNED = tuple(name in OPERATIONS[1:10] for name in OPERATIONS)  # ShearX to Sharpness
 _SHEAR, _TRANSLATE, _ROTATE = 0.3, 150 / 331, 30  # at MAX_MAGNITUDE: share, share, degrees
-_KIND = (0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 4, 5)  # which case of apply_operation holds each
+_ENHANCE = 0.9  # at MAX_MAGNITUDE: factor less 1
+_KIND = (0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 4, 4)  # which case of apply_operation holds each
 
 
 def rand_augment(
@@ -84,12 +87,26 @@ def magnitudes(magnitude: int | jax.Array, height: int, width: int) -> jax.Array
     Shear in pixels per pixel, translation in pixels, rotation in degrees, enhancement factors
     less 1, posterize in bits kept, solarize as a grey level; 0 where there is no strength.
     """
-    part = jnp.asarray(magnitude, jnp.float32) / MAX_MAGNITUDE
-    translate = part * jnp.array([width, height]) * _TRANSLATE
-    zero, slope, enhance = 0 * part, _SHEAR * part, 0.9 * part
-    geometric = [slope, slope, translate[0], translate[1], _ROTATE * part]
-    points = [8 - jnp.round(4 * part), 255 * (1 - part), zero, zero]
-    return jnp.stack([zero, *geometric, *[enhance] * 4, *points])
+    return jnp.asarray(_strengths(height, width))[magnitude]
+
+
+def _strengths(height: int, width: int) -> np.ndarray:
+    """Returns the whole table, [31, 14]."""
+    zero, slope, enhance = np.zeros(MAX_MAGNITUDE + 1), _linspace(_SHEAR), _linspace(_ENHANCE)
+    translate = [_linspace(_TRANSLATE * size) for size in (width, height)]
+    geometric = [slope, slope, *translate, _linspace(_ROTATE)]
+    steps = np.arange(MAX_MAGNITUDE + 1)
+    points = [8 - np.round(steps / (MAX_MAGNITUDE / 4)), 255 - 8.5 * steps, zero, zero]
+    return np.stack([zero, *geometric, *[enhance] * 4, *points], axis=1).astype(np.float32)
+
+
+def _linspace(end: float) -> np.ndarray:
+    """torch.linspace(0, end, 31) in float32, on CPUs that multiply and add with one rounding."""
+    last = np.float32(end)
+    step = np.float64(last / np.float32(MAX_MAGNITUDE))  # double, so that no product is rounded
+    place = np.arange(MAX_MAGNITUDE + 1)
+    from_end = last - step * (MAX_MAGNITUDE - place)  # as the upper half is counted
+    return np.where(place < len(place) // 2, step * place, from_end).astype(np.float32)
 
 
 def apply_operation(
@@ -115,8 +132,7 @@ def apply_operation(
         _enhance(image, op, 1 + magnitude),
         _posterize(image, magnitude),
         jnp.where(image < magnitude, image, 255 - image),  # solarize
-        _autocontrast(image),
-        _equalize(image),
+        _by_table(image, op),
     )
     return jax.lax.select_n(jnp.array(_KIND)[op], *cases)
 
@@ -173,7 +189,13 @@ def _enhance(image: jax.Array, op: jax.Array, factor: jax.Array) -> jax.Array:
         jnp.full_like(image, mean),
         _smooth(image),
     )
-    return jnp.floor(jnp.clip(without + factor * (image - without), 0, 255))
+    difference = image - without
+    # Two parts of 12 bits have exact products: whether or not a compiler fuses them with the sums,
+    # the product is rounded once and the result once, as in PIL.
+    high = jax.lax.bitcast_convert_type(factor, jnp.int32) & ~0xFFF
+    high = jax.lax.bitcast_convert_type(high, jnp.float32)
+    product = high * difference + (factor - high) * difference
+    return jnp.floor(jnp.clip(without + product, 0, 255))
 
 
 def _luminance(image: jax.Array) -> jax.Array:
@@ -202,24 +224,25 @@ def _posterize(image: jax.Array, bits: jax.Array) -> jax.Array:
     return ((image.astype(jnp.int32) >> dropped) << dropped).astype(image.dtype)
 
 
-def _autocontrast(image: jax.Array) -> jax.Array:
-    """Stretches each channel to [0, 255]; a channel of one value stays."""
-    low, high = jnp.min(image, axis=(0, 1)), jnp.max(image, axis=(0, 1))
-    stretched = _floor_divide((image - low) * 255, jnp.maximum(high - low, 1))
-    return jnp.where(high > low, stretched, image)
-
-
-def _equalize(image: jax.Array) -> jax.Array:
-    """Flattens each channel's histogram as PIL's ImageOps.equalize; few values stay as they are."""
+def _by_table(image: jax.Array, op: jax.Array) -> jax.Array:
+    """AutoContrast or Equalize: replaces each level of a channel by another."""
     values = image.astype(jnp.int32)
+    low, high = jnp.min(values, axis=(0, 1)), jnp.max(values, axis=(0, 1))
+    stretch = op == OPERATIONS.index("AutoContrast")
+    table = jnp.where(stretch, autocontrast_table(low, high), _equalize_table(values, high))
+    # As a running sum, which XLA computes once: the rest it would repeat for each pixel on CPUs.
+    table = jnp.cumsum(jnp.diff(table, prepend=0), axis=1)
+    return _by_platform(look_up, look_up_by_products, values, table.astype(image.dtype))
+
+
+def _equalize_table(values: jax.Array, high: jax.Array) -> jax.Array:
+    """Flattens each channel's histogram as PIL's ImageOps.equalize; few values stay as they are."""
     histogram = _by_platform(count, count_by_products, values)  # [C, 256]
     below = jnp.cumsum(histogram, axis=1) - histogram  # pixels of a smaller value
     levels = jnp.arange(256)
-    brightest = jnp.max(values, axis=(0, 1))[:, None]
-    step = jnp.sum(jnp.where(levels < brightest, histogram, 0), axis=1, keepdims=True) // 255
-    table = jnp.minimum(_floor_divide(below + step // 2, jnp.maximum(step, 1)), 255)
-    table = jnp.where(step > 0, table, levels).astype(image.dtype)
-    return _by_platform(look_up, look_up_by_products, values, table)
+    step = jnp.sum(jnp.where(levels < high[:, None], histogram, 0), axis=1, keepdims=True) // 255
+    table = jnp.minimum(floor_divide(below + step // 2, jnp.maximum(step, 1)), 255)
+    return jnp.where(step > 0, table, levels)
 
 
 def _by_platform(on_cpu: Callable, elsewhere: Callable, *args: jax.Array) -> jax.Array:
@@ -258,8 +281,3 @@ def _digits(values: jax.Array) -> tuple[jax.Array, jax.Array]:
     levels = jnp.arange(16)
     high, low = (digit[..., None] == levels for digit in (values // 16, values % 16))
     return high.astype(jnp.float32), low.astype(jnp.float32)
-
-
-def _floor_divide(a: jax.Array, b: jax.Array) -> jax.Array:
-    """a // b of whole numbers as float32: vectorised, and right where division is not exact."""
-    return jnp.floor((a + 0.5) / b)

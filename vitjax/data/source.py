@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
+from vitjax.data.cache import cached
 from vitjax.data.dataset import Dataset, Split, carve, check, check_share
 from vitjax.data.image_files import ReadOptions, convert
 from vitjax.errors import UserError
 
-NAMES = ("digits", "folder", "csv", "npz", "galaxy_zoo2")  # besides those of TFDS
+NAMES = ("digits", "folder", "csv", "npz")  # besides those of TFDS
 
 _TEST_FRACTION = 0.2  # of train, for a set that has no test split
 _TEST_SEED = 0  # never the user's seed, so that all runs are measured on the same images
@@ -25,24 +27,32 @@ def load(
     label_column: str = "label",
     valid_fraction: float = 0.1,
     split_seed: int = 0,
+    decode_up_to: int | None = None,
+    cache_dir: str | None = None,
     on_status: Callable[[str], None] = print,
 ) -> Dataset:
-    """Reads a data set into memory: uint8 images [N, H, W, C] with splits train, valid and test.
+    """Reads a data set: uint8 images [N, H, W, C] with splits train, valid and test.
 
     Args:
-      name: "digits" (needs no file), "folder", "csv", "npz", "galaxy_zoo2", or a name of
-        TensorFlow Datasets such as "mnist", "cifar100" or "emnist/letters".
+      name: "digits" (needs no file), "folder", "csv", "npz", or a name of TensorFlow Datasets such
+        as "mnist", "cifar100", "emnist/letters" or, of our own making, "galaxy_zoo2".
       data_dir: Folder or file to read, ~ is the home; for TFDS its data_dir (None:
         ~/tensorflow_datasets).
-      image_root: Where "csv" and "galaxy_zoo2" look for images; None means beside the CSV.
+      image_root: Where "csv" looks for images, and "galaxy_zoo2" before it is prepared (also a
+        .zip); None means beside the CSV files.
       image_size: Side in pixels; None keeps the images' own, which must then be the same.
       channels: 1 (gray) or 3 (RGB); None keeps what the data has.
       fit: "resize" (bilinear, antialiased; a rectangle is squeezed), or "center_crop", which does
         not scale and pads with zeros.
       max_examples: How many images of each stored split to read, evenly spread; None: all.
-      label_column: Column of the CSV that holds the label.
+      label_column: Column of the CSV, or feature of TFDS, that holds the label; "label" is also
+        the one that a set of TFDS declares.
       valid_fraction: Share of train that becomes valid where the data has no such split.
       split_seed: Seed of that choice.
+      decode_up_to: Bytes up to which the images are decoded into memory; those of a larger set stay
+        as they are stored, and are decoded each time that they are asked for. None: of any set.
+      cache_dir: Where the images are decoded once, into files that are mapped into memory; None:
+        nowhere. "digits" and "npz" are in memory all the same.
       on_status: Gets one line for each thing that takes time or was decided.
 
     Returns:
@@ -52,10 +62,12 @@ def load(
     Raises:
       UserError: In one line: what was given, expected, and what to change.
     """
-    options = ReadOptions(image_size, channels, fit, max_examples)
+    options = ReadOptions(image_size, channels, fit, max_examples, 0 if cache_dir else decode_up_to)
     check_share(valid_fraction, split_seed)
     # Unlike Path's, this one leaves a user that is unknown as it is, for the reader to miss.
-    data_dir, image_root = (path and os.path.expanduser(path) for path in (data_dir, image_root))
+    data_dir, image_root, cache_dir = (
+        path and os.path.expanduser(path) for path in (data_dir, image_root, cache_dir)
+    )
     try:
         dataset = _read(name, data_dir, image_root, label_column, options, on_status)
     except OSError as error:
@@ -64,7 +76,10 @@ def load(
             "it, or change config.data.data_dir."
         ) from error
     check(dataset)
-    return _complete(convert(dataset, options), valid_fraction, split_seed, on_status)
+    dataset = convert(dataset, options)
+    if cache_dir:
+        dataset = cached(dataset, Path(cache_dir), options, on_status)
+    return _complete(dataset, valid_fraction, split_seed, on_status)
 
 
 def _read(
@@ -92,13 +107,10 @@ def _read(
         from vitjax.data import csv
 
         return csv.read(data_dir, image_root, label_column, options, on_status)
-    if name == "galaxy_zoo2":
-        from vitjax.data import galaxy_zoo2
-
-        return galaxy_zoo2.read(data_dir, image_root, label_column, options, on_status)
     from vitjax.data import tfds
 
-    return tfds.read(name, data_dir, options, on_status, other_names=NAMES)
+    others = (*NAMES, "galaxy_zoo2")
+    return tfds.read(name, data_dir, options, on_status, others, label_column, image_root)
 
 
 def _complete(

@@ -1,41 +1,46 @@
-"""Data sets of TensorFlow Datasets, read and, for four of them, prepared without TensorFlow.
+"""Data sets of TensorFlow Datasets, read and, for some of them, prepared without TensorFlow.
 
-The only file that imports tensorflow_datasets (TFDS). Its version is pinned, because preparing
-without TensorFlow replaces names inside two of its modules.
+Only this file and our own set's, galaxy_zoo2/builder.py, import tensorflow_datasets (TFDS). Its
+version is pinned, because preparing without TensorFlow replaces names inside two of its modules.
 """
 
 import contextlib
 import difflib
+import functools
 import gzip
 import importlib.util
 import io
-import itertools
 import re
 import sys
 import tarfile
 import tempfile
 import types
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
 from vitjax.data.downloads import manual_dir, missing_archives, unreachable
-from vitjax.data.image_files import ReadOptions, check_memory, to_array
-from vitjax.data.png import decode_stack
-from vitjax.data.tfrecord import read_records
+from vitjax.data.image_files import ReadOptions, check_memory
+from vitjax.data.records import RecordImages, Source
+from vitjax.data.tfrecord import TfRecords
 from vitjax.errors import UserError
 from vitjax.text import one_line
 
-WITHOUT_TENSORFLOW = ("mnist", "fashion_mnist", "cifar10", "cifar100")
+WITHOUT_TENSORFLOW = ("mnist", "fashion_mnist", "cifar10", "cifar100", "galaxy_zoo2")
 
 _SPLITS = {"train": "train", "valid": "validation", "test": "test"}  # ours: TFDS's
-_CHUNK = 1024  # records in memory at a time
-_CHUNK_PIXELS = 2**24  # pixels decoded at a time; PIL warns at five times as many
 _CHANGE_NAME = "change config.data.name."
+
+
+class _Keys(NamedTuple):
+    """Names among the features of a set."""
+
+    image: str
+    label: str
+    id: str | None  # None: the examples have none, and are called by their place
 
 
 def read(
@@ -44,48 +49,71 @@ def read(
     options: ReadOptions,
     on_status: Callable[[str], None],
     other_names: Sequence[str] = (),
+    label_column: str = "label",
+    image_root: str | None = None,
 ) -> Dataset:
     """Reads set `name` of TFDS, and downloads and prepares it first if need be.
 
     A set that is prepared in `data_dir` is read as it is (array_record, parquet or TFRecord).
     Raises a UserError in one line, without a network within seconds. `other_names` are proposed
-    beside those of TFDS when `name` is unknown.
+    beside those of TFDS when `name` is unknown. `label_column` is a feature; "label" is the usual
+    one of the set. `image_root` is where the images of our own set lie before it is prepared.
     """
-    builder = _builder(name, data_dir, other_names)
-    image_key, label_key = _keys(name, builder.info)
+    builder = _builder(name, data_dir, other_names, image_root, on_status)
+    keys = _keys(name, builder.info, label_column)
     if not builder.is_prepared():
         _prepare(name, builder, on_status)
+        builder = _builder(name, data_dir, other_names, image_root, on_status)
     info = builder.info
+    if note := (info.metadata or {}).get("note"):
+        on_status(f"{name}: {note}")
     present = {ours: theirs for ours, theirs in _SPLITS.items() if theirs in info.splits}
     if "train" not in present:
         raise UserError(
             f"{name} in {builder.data_dir} has the splits {sorted(info.splits)}, expected 'train'; "
             "change config.data.name or config.data.data_dir."
         )
-    shape = _shape(name, info.features[image_key], options)
+    shape = _shape(name, info.features[keys.image], options)
     stored = {ours: info.splits[theirs].num_examples for ours, theirs in present.items()}
     # Stored in random order, so that the first ones are as good as any.
     counts = {ours: min(count, options.max_examples or count) for ours, count in stored.items()}
-    check_memory(name, sum(counts.values()), *shape)
+    decodes = options.decodes(sum(counts.values()), shape)
+    if decodes:
+        check_memory(name, sum(counts.values()), *shape)
     splits = {}
     for ours, theirs in present.items():
-        on_status(f"reading {name}/{ours}: {counts[ours]:,} images")
-        images = np.empty((counts[ours], *shape), np.uint8)
-        labels = np.empty(counts[ours], np.int32)
-        records: Iterator[bytes] = _records(builder, theirs)
-        if counts[ours] < stored[ours]:
-            records = itertools.islice(records, counts[ours])
-        _decode_into(images, labels, records, (image_key, label_key), options, f"{name}/{theirs}")
-        ids = np.array([f"{ours}/{i}" for i in range(counts[ours])], str)
-        splits[ours] = Split(images, labels, ids)
-    return Dataset(name, tuple(info.features[label_key].names), splits)
+        on_status(f"reading {name}/{ours}: {counts[ours]:,} {'images' if decodes else 'labels'}")
+        encoded = RecordImages(
+            _records(builder, theirs, stored[ours]),
+            counts[ours],
+            shape,
+            parse=functools.partial(_parse, keys),
+            options=options,
+            where=f"split {theirs} in {builder.data_dir}",
+            paths=list(map(str, info.splits[theirs].filepaths)),
+        )
+        images, labels, ids = encoded.decoded() if decodes else (encoded, *encoded.labels_and_ids())
+        if not keys.id:
+            ids = [f"{ours}/{i}" for i in range(counts[ours])]
+        splits[ours] = Split(images, labels, np.array(ids, str))
+    return Dataset(name, tuple(info.features[keys.label].names), splits)
 
 
-def _builder(name: str, data_dir: str | None, other_names: Sequence[str]) -> Any:
+def _builder(
+    name: str,
+    data_dir: str | None,
+    other_names: Sequence[str],
+    image_root: str | None,
+    on_status: Callable[[str], None],
+) -> Any:
     """TFDS's object for `name`; a UserError with the nearest names if there is none."""
     import tensorflow_datasets as tfds
 
     try:
+        if name == "galaxy_zoo2":
+            from vitjax.data.galaxy_zoo2.builder import GalaxyZoo2
+
+            return GalaxyZoo2(data_dir=data_dir, image_root=image_root, on_status=on_status)
         # A namespace ("huggingface:...") would start a download of an index: not supported.
         if re.fullmatch(r"\w+(/[\w.\-]+)?(:[\d.*]+)?", name):
             return tfds.builder(name, data_dir=data_dir)
@@ -110,8 +138,8 @@ def _builder(name: str, data_dir: str | None, other_names: Sequence[str]) -> Any
     raise UserError(f"unknown data set {name!r}; {hint} {_CHANGE_NAME}")
 
 
-def _keys(name: str, info: Any) -> tuple[str, str]:
-    """Names of the image and of the label among the features."""
+def _keys(name: str, info: Any, label_column: str) -> _Keys:
+    """Names of the image, of the label that `label_column` asks for, and of our own set's id."""
     import tensorflow_datasets as tfds
 
     features = dict(info.features.items())
@@ -127,7 +155,14 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
             and isinstance(label, tfds.features.ClassLabel)
             and image.np_dtype == np.uint8
         ):
-            return image_key, label_key
+            kinds = [key for key, of in features.items() if isinstance(of, type(label))]
+            if label_column not in ("label", *kinds):
+                raise UserError(
+                    f"label_column={label_column!r} given, expected one of {kinds}; "
+                    "change config.data.label_column."
+                )
+            chosen = label_key if label_column == "label" else label_column
+            return _Keys(image_key, chosen, "galaxyID" if "galaxyID" in features else None)
     found = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in features.items())
     raise UserError(
         f"{name} has the features {found}, expected an 8-bit Image and a ClassLabel; {_CHANGE_NAME}"
@@ -152,8 +187,8 @@ def _shape(name: str, feature: Any, options: ReadOptions) -> tuple[int, int, int
     return height, width, channels
 
 
-def _records(builder: Any, split: str) -> Iterator[bytes]:
-    """Serialised examples of a prepared split, in TFDS's order."""
+def _records(builder: Any, split: str, count: int) -> Source:
+    """Serialised examples of a prepared split, in TFDS's order, of which there must be `count`."""
     import tensorflow_datasets as tfds
 
     file_format = builder.info.file_format.value
@@ -164,76 +199,34 @@ def _records(builder: Any, split: str) -> Iterator[bytes]:
         )
     try:
         if file_format == "tfrecord":  # TFDS reads these with TensorFlow only
-            for path in builder.info.splits[split].filepaths:
-                yield from read_records(str(path))
+            source: Source = TfRecords(list(map(str, builder.info.splits[split].filepaths)))
         else:
             raw = tfds.decode.DeserializeMethod.RAW_BYTES
             source = builder.as_data_source(split, deserialize_method=raw)
-            for start in range(0, len(source), _CHUNK):  # faster than one by one
-                yield from source.__getitems__(range(start, min(start + _CHUNK, len(source))))
+        found = len(source)
     except (OSError, RuntimeError, ImportError) as error:
         raise UserError(
             f"cannot read split {split} in {builder.data_dir} ({one_line(error)}); remove that "
             "folder to prepare the set again, or change config.data.data_dir."
         ) from error
+    if found != count:
+        raise UserError(
+            f"split {split} in {builder.data_dir} holds {found:,} examples, expected {count:,}; "
+            "remove that folder to prepare the set again, or change config.data.data_dir."
+        )
+    return source
 
 
-def _decode_into(
-    images: np.ndarray,
-    labels: np.ndarray,
-    records: Iterator[bytes],
-    keys: tuple[str, str],
-    options: ReadOptions,
-    where: str,
-) -> None:
-    """Fills `images` [N, H, W, C] and `labels` [N] from serialised examples.
+def _parse(keys: _Keys, record: bytes) -> tuple[bytes, int, str]:
+    """Returns the image file, the label and the id, or "", of a serialised example.
 
     Does by hand what `features.deserialize_example_np` does, in a tenth of its time.
     """
     from tensorflow_datasets.proto import tf_example_pb2
 
-    done = 0
-    size = max(1, min(_CHUNK, _CHUNK_PIXELS // (images.shape[1] * images.shape[2])))
-    while batch := list(itertools.islice(records, size)):
-        files = []
-        for i, record in enumerate(batch[: len(images) - done], start=done):
-            try:
-                feature = tf_example_pb2.Example.FromString(record).features.feature
-                files.append(feature[keys[0]].bytes_list.value[0])
-                labels[i] = feature[keys[1]].int64_list.value[0]
-            except Exception as error:  # protobuf and numpy each have their own
-                raise _damaged(where, i, error) from error
-        try:
-            images[done : done + len(files)] = decode_stack(files, *images.shape[1:])
-        except (ValueError, OSError, zlib.error):  # JPEG, another size, or damaged
-            decode_one_by_one(images, done, files, options, where)
-        done += len(batch)
-    if done != len(images):
-        raise UserError(
-            f"{where} holds {done:,} examples or more, expected {len(images):,}; remove its "
-            "folder to prepare the set again, or change config.data.data_dir."
-        )
-
-
-def decode_one_by_one(
-    images: np.ndarray, start: int, files: list[bytes], options: ReadOptions, where: str
-) -> None:
-    """Fills `images` from index `start` with files of any kind that PIL opens."""
-    from PIL import Image
-
-    for i, file in enumerate(files, start=start):
-        try:
-            with Image.open(io.BytesIO(file)) as image:
-                images[i] = to_array(image, options.size, images.shape[-1], options.fit)
-        except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
-            raise _damaged(where, i, error) from error
-
-
-def _damaged(where: str, index: int, error: Exception) -> UserError:
-    return UserError(
-        f"example {index} of {where} is damaged ({one_line(error)}); remove its folder to prepare "
-        "the set again, or change config.data.data_dir."
-    )
+    feature = tf_example_pb2.Example.FromString(record).features.feature
+    file, label = (feature[keys.image].bytes_list.value[0], feature[keys.label].int64_list.value[0])
+    return file, label, feature[keys.id].bytes_list.value[0].decode() if keys.id else ""
 
 
 def _prepare(name: str, builder: Any, on_status: Callable[[str], None]) -> None:
@@ -260,10 +253,13 @@ def _prepare(name: str, builder: Any, on_status: Callable[[str], None]) -> None:
     # array_record has no wheel outside Linux; TFDS reads parquet as well.
     file_format = "array_record" if importlib.util.find_spec("array_record") else "parquet"
     config = tfds.download.DownloadConfig(manual_dir=manual)
-    stand_in = contextlib.nullcontext() if has_tensorflow else _without_tensorflow(builder)
+    is_stock = not (has_tensorflow or builder.name == "galaxy_zoo2")
+    stand_in = _without_tensorflow(builder) if is_stock else contextlib.nullcontext()
     try:
         with stand_in:
             builder.download_and_prepare(file_format=file_format, download_config=config)
+    except UserError:
+        raise
     except ImportError as error:
         raise _needs_tensorflow(name) from error
     except tfds.download.download_manager.NonMatchingChecksumError as error:
@@ -272,6 +268,8 @@ def _prepare(name: str, builder: Any, on_status: Callable[[str], None]) -> None:
             f"remove it in {manual}."
         ) from error
     except Exception as error:  # archives, disk, network: whatever TFDS raises
+        if builder.is_prepared():  # by another process meanwhile
+            return
         raise UserError(
             f"TFDS could not prepare {name} in {builder.data_dir} ({one_line(error)}); see "
             "https://www.tensorflow.org/datasets, or change config.data.data_dir."

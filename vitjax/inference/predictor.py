@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,12 +17,14 @@ from vitjax import models
 from vitjax.config import default, flatten
 from vitjax.data.augment import normalise, resize
 from vitjax.data.image_files import to_array
+from vitjax.data.images import in_slices
 from vitjax.errors import UserError
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.weights import read_variables
 from vitjax.training.setup import compute_dtype, input_shape
 from vitjax.training.sharding import make_mesh, replicated, split_batch
 
+_SLICE_BYTES = 2**26  # of images that go to the devices at once
 _CHANNELS = ((), (1,), (2,), (3,), (4,))  # gray, with alpha, RGB, with alpha
 
 
@@ -70,21 +73,35 @@ class Predictor:
 
     def preprocess(self, images: Any) -> jax.Array:
         """Images uint8 [B, *image_shape] -> what the model sees, float32 [B, *input_shape]."""
+        self._check_shape(images)
+        pixels = jnp.asarray(images).astype(jnp.float32)
+        return resize(normalise(pixels, self.mean, self.std), self.input_shape)
+
+    def _check_shape(self, images: Any) -> None:
         if images.shape[1:] != self.image_shape:
             raise UserError(
                 f"images of shape {list(images.shape[1:])}, expected {list(self.image_shape)} as "
                 f"in {self.workdir}"
             )
-        pixels = jnp.asarray(images).astype(jnp.float32)
-        return resize(normalise(pixels, self.mean, self.std), self.input_shape)
 
     def logits(self, images: Any) -> np.ndarray:
-        """Images uint8 [N, *image_shape] -> float32 [N, K], in one compiled program."""
+        """Images uint8 [N, *image_shape] -> float32 [N, K], in one compiled program.
+
+        More than 64 MiB of images go through it part by part.
+        """
         if not len(images):
             return np.zeros((0, len(self.class_names)), np.float32)
-        on_devices = replicated(self._mesh)
-        result = self._program(self._on_devices, jax.device_put(images, on_devices))
-        return np.asarray(result)
+        self._check_shape(images)
+        batch, each = self.config.data.eval_batch_size, math.prod(images.shape[1:])
+        size = min(len(images), max(1, _SLICE_BYTES // (batch * each)) * batch)
+        found = [self._logits_of(part, size) for part in in_slices(images, size)]
+        return np.concatenate(found)
+
+    def _logits_of(self, images: np.ndarray, size: int) -> np.ndarray:
+        """Fills images up to `size`, so that one program serves for all."""
+        whole = np.pad(images, ((0, size - len(images)), *[(0, 0)] * 3))
+        found = self._program(self._on_devices, jax.device_put(whole, replicated(self._mesh)))
+        return np.asarray(found)[: len(images)]
 
     def predict(self, images: Any) -> np.ndarray:
         """Images uint8 [N, *image_shape] -> probabilities of the classes, float32 [N, K]."""

@@ -32,6 +32,7 @@ class PatchClassifier(nn.Module):
     norm: str = "pre"  # pre | post | none
     norm_epsilon: float = 1e-5
     final_norm: bool = True
+    norm_after_pool: bool = False  # the final norm is that of the mean, as timm's fc_norm
     skip: bool = True
     activation: str = "gelu"  # gelu (exact) | gelu_tanh | relu | tanh
     kernel_init: str = "xavier_uniform"  # a name in vitjax.models.init.INITS
@@ -84,12 +85,6 @@ class PatchClassifier(nn.Module):
         )
         encoder = Encoder(block, self.num_layers, self.clone_layers, self.remat, name="encoder")
         x = encoder(x, train=train)
-        if self.pool == "cls":
-            x = x[:, 0]  # before the norm, which works on each token alone
-        if self.final_norm:
-            x = LayerNorm(self.norm_epsilon, dtype=self.dtype, name="final_norm")(x)
-        if self.pool == "mean":
-            x = jnp.mean(x, axis=1)
         return Head(
             self.num_classes,
             self.head_hidden_dims,
@@ -98,7 +93,20 @@ class PatchClassifier(nn.Module):
             self.head_dropout_rate,
             **common,
             name="head",
-        )(x, train=train)
+        )(self._pool(x), train=train)
+
+    def _pool(self, x: jax.Array) -> jax.Array:
+        """Tokens [B, N (+ 1), D] -> features [B, D], normalised."""
+        norm = functools.partial(LayerNorm, self.norm_epsilon, dtype=self.dtype)
+        # Another function has another name, so that weights of one do not fit the other.
+        after = self.pool == "mean" and self.norm_after_pool
+        if self.pool == "cls":
+            x = x[:, 0]  # before the norm, which works on each token alone
+        if self.final_norm and not after:
+            x = norm(name="final_norm")(x)
+        if self.pool == "mean":
+            x = jnp.mean(x, axis=1)
+        return norm(name="pool_norm")(x) if self.final_norm and after else x
 
     def _embed(self, x: jax.Array, grid: tuple[int, int]) -> jax.Array:
         """Adds positions and the class token: [B, N, D] -> [B, N (+ 1), D]."""

@@ -1,7 +1,7 @@
 """Swin Transformer (https://arxiv.org/abs/2103.14030): attention in shifted windows."""
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -12,6 +12,29 @@ from vitjax.errors import UserError
 from vitjax.models import init
 from vitjax.models.attention import Attend
 from vitjax.models.layers import Block, Head, LayerNorm, Linear, Mlp, PatchStem
+from vitjax.models.names import check_name
+
+Size = tuple[int, int]  # down the columns, along the rows
+
+
+class Windows(NamedTuple):
+    """How windows lie on a map."""
+
+    size: Size  # of a window
+    shift: Size  # of every second block's windows
+    shift_first: bool  # before the map is padded to whole windows
+
+
+def tile(map_size: Size, window_size: int, tiling: str) -> Windows:
+    """Returns how windows lie on a map: square and shifted after padding, as in transformers.
+
+    Or each way by itself and shifted before padding, as in timm; alike where they tile the map.
+    """
+    check_name(("transformers", "timm"), tiling, "config.model.tiling")
+    extents = map_size if tiling == "timm" else (min(map_size),) * 2
+    height, width = (min(n, window_size) for n in extents)
+    down, along = (window_size // 2 if n > window_size else 0 for n in extents)
+    return Windows((height, width), (down, along), tiling == "timm")
 
 
 class WindowAttention(nn.Module):
@@ -25,6 +48,7 @@ class WindowAttention(nn.Module):
     num_heads: int
     window_size: int  # positions, square
     shifted: bool = False
+    tiling: str = "transformers"  # transformers | timm: see `tile`
     qkv_bias: bool = True
     kernel_init: str = "trunc_normal"
     dtype: Any = jnp.float32
@@ -32,53 +56,64 @@ class WindowAttention(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """[B, H, W, D] -> [B, H, W, D]."""
+        height, width = x.shape[1:3]
+        size, shift, shift_first = tile((height, width), self.window_size, self.tiling)
+        down, along = shift if self.shifted else (0, 0)
+        shifts = bool(down or along)
+        if shifts and shift_first:
+            x = _pad(jnp.roll(x, (-down, -along), axis=(1, 2)), size)
+            x = self._within(x, size, (down, along), train)[:, :height, :width]
+            return jnp.roll(x, (down, along), axis=(1, 2))
+        x = _pad(x, size)
+        x = jnp.roll(x, (-down, -along), axis=(1, 2)) if shifts else x
+        x = self._within(x, size, (down, along), train)
+        x = jnp.roll(x, (down, along), axis=(1, 2)) if shifts else x
+        return x[:, :height, :width]
+
+    def _within(self, x: jax.Array, size: Size, shift: Size, train: bool) -> jax.Array:
+        """Attention within the windows that tile a map [B, H, W, D], which is shifted already."""
         batch, height, width, dim = x.shape
-        window = min(self.window_size, height, width)
-        shift = window // 2 if self.shifted and min(height, width) > self.window_size else 0
+        rows, columns = height // size[0], width // size[1]
         linear = functools.partial(Linear, kernel_init=self.kernel_init, dtype=self.dtype)
-        x = _pad(x, window)
-        rows, columns = x.shape[1] // window, x.shape[2] // window
-        x = jnp.roll(x, (-shift, -shift), axis=(1, 2)) if shift else x
-        x = x.reshape(batch, rows, window, columns, window, dim).swapaxes(2, 3)
-        x = x.reshape(batch, rows * columns, window**2, dim)
+        x = x.reshape(batch, rows, size[0], columns, size[1], dim).swapaxes(2, 3)
+        x = x.reshape(batch, rows * columns, size[0] * size[1], dim)
         qkv = linear(3 * dim, use_bias=self.qkv_bias, name="qkv")(x)
         heads = (*x.shape[:-1], self.num_heads, dim // self.num_heads)
         q, k, v = (y.reshape(heads) for y in jnp.split(qkv, 3, axis=-1))
-        bias = self._position_bias(window)
-        if shift:
-            bias = bias + _separation(rows, columns, window, shift)
+        bias = self._position_bias(size)
+        if any(shift):
+            bias = bias + _separation(rows, columns, size, shift)
         x = linear(dim, name="out")(Attend()(q, k, v, bias, train=train).reshape(x.shape))
-        x = x.reshape(batch, rows, columns, window, window, dim).swapaxes(2, 3)
-        x = x.reshape(batch, rows * window, columns * window, dim)
-        x = jnp.roll(x, (shift, shift), axis=(1, 2)) if shift else x
-        return x[:, :height, :width]
+        x = x.reshape(batch, rows, columns, *size, dim).swapaxes(2, 3)
+        return x.reshape(batch, height, width, dim)
 
-    def _position_bias(self, window: int) -> jax.Array:
+    def _position_bias(self, size: Size) -> jax.Array:
         """Returns what is added to the logits of a window's M positions, [num_heads, M, M]."""
         side = 2 * self.window_size - 1
         start = init.by_name("trunc_normal").kernel
         table = self.param("relative_position_bias", start, (side**2, self.num_heads))
-        positions = np.stack(np.divmod(np.arange(window**2), window))  # [2, M]
+        positions = np.indices(size).reshape(2, -1)  # [2, M]
         apart = positions[:, :, None] - positions[:, None] + self.window_size - 1
         return table[apart[0] * side + apart[1]].transpose(2, 0, 1)
 
 
-def _pad(x: jax.Array, multiple: int) -> jax.Array:
-    """Pads [B, H, W, D] with zeros at the bottom and the right to multiples of `multiple`."""
-    rows, columns = (-n % multiple for n in x.shape[1:3])
+def _pad(x: jax.Array, multiples: Size) -> jax.Array:
+    """Pads [B, H, W, D] with zeros at the bottom and the right to multiples of these sizes."""
+    rows, columns = (-n % multiple for n, multiple in zip(x.shape[1:3], multiples, strict=True))
     return jnp.pad(x, [(0, 0), (0, rows), (0, columns), (0, 0)]) if rows or columns else x
 
 
-def _separation(rows: int, columns: int, window: int, shift: int) -> jax.Array:
+def _separation(rows: int, columns: int, size: Size, shift: Size) -> jax.Array:
     """Returns -inf where two positions of a shifted window are no neighbours, else 0.
 
     Of shape [rows * columns, 1, M, M]: the M positions of each window.
     """
+    extents = rows * size[0], columns * size[1]
     # The last window of a row (or column) holds its end and, wrapped around, its beginning.
-    row, column = (np.arange(n * window) >= n * window - shift for n in (rows, columns))
+    row, column = (np.arange(n) >= n - by for n, by in zip(extents, shift, strict=True))
     # Only the last windows have positions of more than one of the four parts.
-    parts = (2 * row[:, None] + column).reshape(rows, window, columns, window).swapaxes(1, 2)
-    part = jnp.asarray(parts.reshape(rows * columns, 1, window**2), jnp.int8)
+    parts = (2 * row[:, None] + column).reshape(rows, size[0], columns, size[1]).swapaxes(1, 2)
+    part = jnp.asarray(parts.reshape(rows * columns, 1, size[0] * size[1]), jnp.int8)
     # Compared in the program, which fuses it: as a constant it would be M times larger.
     return jnp.where(part[..., None] == part[..., None, :], 0.0, -jnp.inf)
 
@@ -93,7 +128,7 @@ class PatchMerging(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, D] -> [B, H / 2, W / 2, 2 D], rounded up."""
-        x = _pad(x, 2)
+        x = _pad(x, (2, 2))
         batch, height, width, dim = x.shape
         x = x.reshape(batch, height // 2, 2, width // 2, 2, dim)
         # Down the columns first, as the published weights have it.
@@ -137,6 +172,7 @@ class Swin(nn.Module):
     stage_sizes: tuple[int, ...] = (2, 2, 6, 2)  # blocks of each stage
     num_heads: tuple[int, ...] = (3, 6, 12, 24)  # of each stage
     window_size: int = 7  # tokens
+    tiling: str = "transformers"  # transformers | timm: on a map that windows do not tile
     mlp_ratio: int = 4  # hidden width of the MLP over the width of a token
     qkv_bias: bool = True
     norm_epsilon: float = 1e-5
@@ -156,7 +192,7 @@ class Swin(nn.Module):
         self._check()
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
         normed = common | {"norm_epsilon": self.norm_epsilon}
-        x = _pad(images, self.patch_size)
+        x = _pad(images, (self.patch_size, self.patch_size))
         grid = x.shape[1] // self.patch_size, x.shape[2] // self.patch_size
         stem = PatchStem(self.hidden_dim, self.patch_size, token_norm=True, **normed, name="stem")
         x = stem(x).reshape(len(x), *grid, self.hidden_dim)
@@ -164,7 +200,11 @@ class Swin(nn.Module):
         for i, size in enumerate(self.stage_sizes):
             dim = self.hidden_dim * 2**i
             mixer = functools.partial(
-                WindowAttention, self.num_heads[i], self.window_size, qkv_bias=self.qkv_bias
+                WindowAttention,
+                self.num_heads[i],
+                self.window_size,
+                tiling=self.tiling,
+                qkv_bias=self.qkv_bias,
             )
             mlp = functools.partial(Mlp, self.mlp_ratio * dim, self.activation, **common)
             x = Stage(
@@ -179,6 +219,27 @@ class Swin(nn.Module):
             rates = rates[size:]
         x = LayerNorm(self.norm_epsilon, dtype=self.dtype, name="final_norm")(x)
         return Head(self.num_classes, **common, name="head")(jnp.mean(x, axis=(1, 2)), train=train)
+
+    def windows(self, height: int, width: int) -> list[Windows]:
+        """Returns how the windows of each stage lie, for images of height x width pixels."""
+        sizes = self._map_sizes(height, width)
+        return [tile(size, self.window_size, self.tiling) for size in sizes]
+
+    def tiled_alike(self, height: int, width: int) -> bool:
+        """Whether every tiling is the same for images of height x width pixels."""
+        for size in self._map_sizes(height, width):
+            ours, timms = (tile(size, self.window_size, t) for t in ("transformers", "timm"))
+            if (ours.size, ours.shift) != (timms.size, timms.shift):
+                return False
+            ways = zip(size, ours.size, ours.shift, strict=True)
+            if any(shift and extent % window for extent, window, shift in ways):
+                return False
+        return True
+
+    def _map_sizes(self, height: int, width: int) -> list[Size]:
+        """Returns the size of each stage's map, in tokens, for images of height x width pixels."""
+        sides = [self.patch_size * 2**i for i in range(len(self.stage_sizes))]
+        return [(-(-height // side), -(-width // side)) for side in sides]
 
     def _check(self) -> None:
         """Raises UserError unless there are heads for each stage, which divide its width."""

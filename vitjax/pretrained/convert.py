@@ -9,9 +9,11 @@ theirs are one of ours (queries, keys and values), "@0", "@1", "@2" give their o
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from vitjax.pretrained.trained_with import Describe
 
 Arrays = dict[str, np.ndarray]
 # (path of a layer here, name of its array there, array) -> collection, name here, array
@@ -39,6 +41,9 @@ class Origin:
     leaf: Leaf = torch_leaf
     separator: str = "."  # between a layer and its arrays
     ignored: tuple[str, ...] = ()  # names of what no computation here needs
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of all: option -> value
+    describe: Describe | None = None  # reads the library's config.json
+    doubt: Callable[[Mapping[str, np.ndarray]], str] = lambda tensors: ""  # what arrays leave open
 
     def fits(self, names: list[str]) -> bool:
         """Whether a file with these names is of this origin."""
@@ -54,6 +59,8 @@ class Converted:
     parts: dict[str, str]  # path that several may make -> their names and shapes in the file
     ignored: list[str]  # names left out on purpose
     unknown: dict[str, tuple[int, ...]]  # names that no rule covers, with their shapes
+    origin: Origin | None = None  # None: vitjax
+    doubt: str = ""  # what the arrays leave open
 
 
 class _Piece(NamedTuple):
@@ -88,7 +95,7 @@ def convert(tensors: Mapping[str, np.ndarray], origin: Origin) -> Converted:
             parts[path] = " + ".join(f"{p.name} {tensors[p.name].shape}" for p in pieces)
         if (joined := _joined([piece.array for piece in pieces])) is not None:
             arrays[path] = joined
-    return Converted(arrays, names, parts, ignored, unknown)
+    return Converted(arrays, names, parts, ignored, unknown, origin, origin.doubt(tensors))
 
 
 def _joined(arrays: list[np.ndarray]) -> np.ndarray | None:

@@ -22,7 +22,10 @@ _BY_TOKENS = {  # end of a path: how it is made for another number of tokens
     "key_projection": resize.length_projection,
     "value_projection": resize.length_projection,
 }
-_OPTIONS = {  # path: the options that its shape depends on
+_POOLING = "config.model.pool, config.model.final_norm and config.model.norm_after_pool"
+_OPTIONS = {  # path: the options that it, or its shape, depends on
+    "final_norm/scale": _POOLING,
+    "pool_norm/scale": _POOLING,
     "stem/kernel": "config.model.patch_size and config.data.channels",
     "stem/embedding/kernel": "config.model.patch_size and config.data.channels",
 }
@@ -43,11 +46,14 @@ def fit(
     _restem(arrays, template)
     _resize(arrays, template, model, image_shape, notes)
     head = _swap_head(arrays, template, notes)
+    _drop_empty(arrays, template, converted, notes)
     _check(arrays, template, head, converted, what)
     if converted.ignored:
         notes.append(
             f"left out, as nothing here needs it: {', '.join(_endings(converted.ignored))}"
         )
+    if converted.doubt:
+        notes.append(converted.doubt)
     given = {path: np.asarray(arrays[path], np.float32) for path in template if path in arrays}
     broken = {path: "" for path, array in given.items() if not np.isfinite(array).all()}
     if broken:
@@ -91,21 +97,36 @@ def _resize(
     done = {}
     for path in sorted(arrays.keys() & template.keys()):
         old, wanted = arrays[path], template[path].shape
-        leaf = path.rpartition("/")[2]
         if old.ndim == len(wanted) - 1 and wanted[0] == 1:  # vit-pytorch's positions lack this axis
             old = arrays[path] = old[None]
-        new = None
         if not _differ_in_one_axis(old.shape, wanted):
             continue
-        if leaf == "relative_position_bias":
-            new = resize.relative_positions(old, wanted[0])
-        elif leaf in _BY_TOKENS:
-            grid = image_shape[0] // model.patch_size, image_shape[1] // model.patch_size
-            with_class_token = max(wanted[:-1]) == grid[0] * grid[1] + 1
-            new = _BY_TOKENS[leaf](old, grid, with_class_token)
-        if new is not None and new.shape == wanted:
-            arrays[path], done[_short(path)] = new, f" from {old.shape} to {wanted}"
-    notes.extend(f"resized {line}" for line in _grouped(done))
+        found = _resized(path, old, wanted, model, image_shape)
+        if found is not None and found[1].shape == wanted:
+            text, arrays[path] = found
+            done[text.format(_short(path))] = f" from {old.shape} to {wanted}"
+    notes.extend(_grouped(done))
+
+
+def _resized(
+    path: str,
+    old: np.ndarray,
+    wanted: tuple[int, ...],
+    model: nn.Module,
+    image_shape: tuple[int, int, int],
+) -> tuple[str, np.ndarray] | None:
+    """Returns what was done to an array, with {} for its path, and the array; None for nothing."""
+    leaf = path.rpartition("/")[2]
+    if leaf == "relative_position_bias":
+        (stage,) = re.findall(r"stage_(\d+)/", path)
+        window = model.windows(*image_shape[:2])[int(stage)].size
+        return resize.relative_positions(old, wanted[0], window)
+    if leaf not in _BY_TOKENS:
+        return None
+    grid = image_shape[0] // model.patch_size, image_shape[1] // model.patch_size
+    with_class_token = max(wanted[:-1]) == grid[0] * grid[1] + 1
+    new = _BY_TOKENS[leaf](old, grid, with_class_token)
+    return None if new is None else ("resized {}", new)
 
 
 def _differ_in_one_axis(old: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
@@ -134,6 +155,18 @@ def _num_classes(tree: Mapping[str, Any]) -> int:
     """Returns the classes of the head among these paths; 0 without one."""
     kernel = tree.get(_HEAD + "logits/kernel")
     return kernel.shape[-1] if kernel is not None and kernel.ndim else 0
+
+
+def _drop_empty(
+    arrays: Arrays, template: Mapping[str, Any], converted: Converted, notes: list[str]
+) -> None:
+    """Drops arrays without numbers that the model lacks, such as no class token at all."""
+    empty = [path for path in arrays.keys() - template.keys() if not arrays[path].size]
+    for path in empty:
+        del arrays[path]
+    if empty:
+        names = dict.fromkeys((converted.names[path] for path in sorted(empty)), "")
+        notes.append(f"left out, as it is empty: {', '.join(_grouped(names))}")
 
 
 def _check(

@@ -4,7 +4,34 @@ A bare ViTModel has no prefix "vit."; its pooler belongs to no classifier. Versi
 otherwise in memory, which a state dict that was not written by save_pretrained shows.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from vitjax.pretrained.convert import Origin
+from vitjax.pretrained.trained_with import Describe, Rule, TrainedWith, translate
+
+_ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+}
+_RULES = {
+    "hidden_act": Rule("activation", _ACTIVATIONS),
+    "layer_norm_eps": Rule("norm_epsilon"),
+}
+
+
+def _describe(defaults: Mapping[str, Any], rules: Mapping[str, Rule]) -> Describe:
+    """Returns a reader of config.json; what that leaves out has the library's default."""
+
+    def describe(config: Mapping[str, Any]) -> TrainedWith | None:
+        if config.get("model_type") != defaults["model_type"]:
+            return None
+        return translate({**defaults, **config}, rules)
+
+    return describe
+
 
 _VIT = r"(?:vit\.)?"
 _LAYER = _VIT + r"(?:encoder\.layer|layers)\.(\d+)\."
@@ -30,6 +57,15 @@ VIT = Origin(
         "classifier": "head/logits",
     },
     ignored=(_VIT + r"pooler\.dense\.(?:weight|bias)", _VIT + r"embeddings\.mask_token"),
+    describe=_describe(
+        {
+            "model_type": "vit",
+            "hidden_act": "gelu",
+            "layer_norm_eps": 1e-12,
+            "num_attention_heads": 12,
+        },
+        _RULES | {"num_attention_heads": Rule("num_heads")},
+    ),
 )
 
 _SWIN = r"(?:swin\.)?"
@@ -66,10 +102,30 @@ SWIN = Origin(
         "classifier": "head/logits",
     },
     ignored=(_WINDOWS + r"attention\.self\.relative_position_index", r".*embeddings\.mask_token"),
+    settings={"tiling": "transformers"},
+    describe=_describe(
+        {"model_type": "swin", "hidden_act": "gelu", "layer_norm_eps": 1e-5}, _RULES
+    ),
 )
 
 _RESNET = r"(?:resnet\.)?"
 _RESIDUAL = _RESNET + r"encoder\.stages\.(\d+)\.layers\.(\d+)\."
+
+_of_resnet = _describe(
+    {"model_type": "resnet"},
+    {
+        "hidden_act": Rule(values={"relu": ""}),
+        "downsample_in_first_stage": Rule(values={False: ""}),
+        "downsample_in_bottleneck": Rule(values={False: ""}),
+    },
+)
+
+
+def _describe_resnet(config: Mapping[str, Any]) -> TrainedWith | None:
+    """Of a config.json, whose downsample_in_bottleneck a basic block does not read."""
+    basic = config.get("layer_type") == "basic"
+    return _of_resnet({**config, "downsample_in_bottleneck": False} if basic else config)
+
 
 RESNET = Origin(
     title="Hugging Face's ResNet",
@@ -85,4 +141,5 @@ RESNET = Origin(
         r"classifier\.1": "head/logits",
     },
     ignored=(r".*\.num_batches_tracked",),
+    describe=_describe_resnet,
 )

@@ -3,9 +3,10 @@
 The only importer of huggingface_hub.
 """
 
+import contextlib
 import hashlib
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from vitjax.data.downloads import unreachable
@@ -16,7 +17,7 @@ from vitjax.pretrained.catalog import CATALOG, Entry
 from vitjax.runs.weights import is_run
 
 HUB = "hub:"
-_DEFAULT_FILE = "model.safetensors"
+_DEFAULT_FILE, _CONFIG = "model.safetensors", "config.json"
 _OTHERWISE = (
     "give a file with --config.finetune.weights=FILE, or --config.finetune.weights='' for random "
     "weights"
@@ -27,7 +28,8 @@ class Found(NamedTuple):
     """Weights on this machine."""
 
     path: Path
-    entry: Entry | None  # of the catalogue
+    entry: Entry | None = None  # of the catalogue
+    config: Path | None = None  # a config.json beside them, of whatever
 
 
 def find(source: str) -> Found:
@@ -36,9 +38,11 @@ def find(source: str) -> Found:
     Raises UserError where there are none, or where they cannot be fetched.
     """
     if source.startswith(HUB):
-        return Found(fetch(*_hub_place(source)), None)
+        repo, file = _hub_place(source)
+        return Found(fetch(repo, file), config=_config_of_hub(repo, file))
     if path := _on_disk(source):
-        return Found(path, None)
+        config = path.parent / _CONFIG
+        return Found(path, config=config if config.is_file() else None)
     if source not in CATALOG:
         raise UserError(
             f"config.finetune.weights={source!r} is neither a file, nor a folder, nor a name of "
@@ -73,6 +77,13 @@ def _hub_place(source: str) -> tuple[str, str]:
             f"config.finetune.weights={source!r} should be {HUB}OWNER/REPO or {HUB}OWNER/REPO/FILE"
         )
     return f"{owner}/{name}", file or _DEFAULT_FILE
+
+
+def _config_of_hub(repo: str, file: str) -> Path | None:
+    """Returns the config.json beside a file of the hub; None where there is none to be had."""
+    with contextlib.suppress(UserError):
+        return fetch(repo, str(PurePosixPath(file).with_name(_CONFIG)))
+    return None
 
 
 def _in_folder(folder: Path) -> Path:

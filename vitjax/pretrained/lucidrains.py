@@ -3,6 +3,10 @@
 Version 1.0 put LayerNorms around the patch embedding, which moved the numbers of its layers.
 """
 
+from collections.abc import Mapping
+
+import numpy as np
+
 from vitjax.pretrained.convert import Origin
 
 _LAYER = r"transformer\.(?:net\.)?layers\.(\d+)\."
@@ -25,6 +29,17 @@ _RULES = {
     r"mlp_head(?:\.1)?": "head/logits",
 }
 
+
+def _doubt(tensors: Mapping[str, np.ndarray]) -> str:
+    """What a class token [1, 1, D] leaves open: with pool="mean" there is one, too, read or not.
+
+    Today's ViT has it as [1, D], or none.
+    """
+    if "cls_token" in tensors and tensors["cls_token"].ndim == 2:
+        return ""
+    return "the file does not tell whether the class token was read, as here, or the mean of all"
+
+
 VIT_PYTORCH = Origin(
     title="vit-pytorch",
     models=("ViT", "Linformer"),
@@ -35,6 +50,7 @@ VIT_PYTORCH = Origin(
         r"to_patch_embedding\.3": "stem/token_norm",
         **_RULES,
     },
+    doubt=_doubt,
 )
 
 VIT_PYTORCH_BEFORE_1 = Origin(
@@ -42,4 +58,5 @@ VIT_PYTORCH_BEFORE_1 = Origin(
     models=("ViT", "Linformer"),
     marks=(r"to_patch_embedding\.1\.weight",),
     rules={r"to_patch_embedding\.1": "stem/embedding", **_RULES},
+    doubt=_doubt,
 )

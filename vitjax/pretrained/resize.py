@@ -49,9 +49,30 @@ def length_projection(
     return resized
 
 
-def relative_positions(table: np.ndarray, num_rows: int) -> np.ndarray | None:
-    """Resizes a Swin's biases [(2 w - 1)^2, heads] for another window; None if not square."""
-    old, new = math.isqrt(len(table)), math.isqrt(num_rows)
-    if old**2 != len(table) or new**2 != num_rows:
+def relative_positions(
+    table: np.ndarray, num_rows: int, window: tuple[int, int]
+) -> tuple[str, np.ndarray] | None:
+    """Makes a Swin's biases [(2 w - 1)^2, heads] fit a model's table of `num_rows`.
+
+    `window` is what the model's windows are on its map. A table that has all their offsets keeps
+    their biases: one larger than the model's is cut, a smaller one lies amid zeros that no offset
+    meets. Any other is resized to them. Returns what was done, with {} for what it was done to,
+    and the table; None for a table that is not square, unless it is of `window`.
+    """
+    of_window, new, old = [2 * n - 1 for n in window], math.isqrt(num_rows), math.isqrt(len(table))
+    extents = of_window if len(table) == math.prod(of_window) else [old, old]
+    if math.prod(extents) != len(table) or new**2 != num_rows:
         return None
-    return _grid(table, (old, old), (new, new))
+    text = "cut {} to the offsets of the window" if old > new else "centred {} in the model's table"
+    if min(extents) < min(of_window) or max(extents) < max(of_window):
+        text = "resized {}"
+        table, extents = _grid(table, (old, old), (of_window[0], of_window[1])), of_window
+    return text, _centred(table.reshape(*extents, -1), new).reshape(num_rows, -1)
+
+
+def _centred(grid: np.ndarray, side: int) -> np.ndarray:
+    """Cuts or pads a map [h, w, D] with zeros, alike at opposite edges, to [side, side, D]."""
+    inside = tuple(slice(max((n - side) // 2, 0), (n + side + 1) // 2) for n in grid.shape[:2])
+    cut = grid[inside]
+    margins = [((side - n) // 2, (side - n) // 2) for n in cut.shape[:2]]
+    return np.pad(cut, [*margins, (0, 0)])

@@ -4,7 +4,65 @@ timm names a ResNet as torchvision does. Its Swin begins a stage with the mergin
 authors' files, and timm's before 0.9, end the stage before it so.
 """
 
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
 from vitjax.pretrained.convert import Origin
+from vitjax.pretrained.trained_with import Describe, Rule, TrainedWith, translate
+
+_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_tanh", "relu": "relu"}
+_SHOWN = (  # arguments of a model that arrays show, or that change nothing they compute
+    *("block", "class_token", "depth", "depths", "embed_dim", "fc_norm", "final_norm", "img_size"),
+    *("in_chans", "layers", "mlp_ratio", "no_embed_class", "num_blocks", "num_classes"),
+    *("patch_size", "qkv_bias", "strict_img_size", "weight_init", "window_size"),
+    *("attn_drop_rate", "drop_path_rate", "drop_rate", "pos_drop_rate", "proj_drop_rate"),
+)
+
+_RULES = {"act_layer": Rule("activation", _ACTIVATIONS), "num_heads": Rule("num_heads")}
+_MEAN = {"global_pool": Rule(values={"avg": ""})}  # the only way there is here
+
+
+def _describe(defaults: Mapping[str, Any], rules: Mapping[str, Rule]) -> Describe:
+    """Returns a reader of config.json; `defaults` are options here, as the library's models begin.
+
+    It names an architecture; of that only the arguments in which a model differs are told.
+    """
+
+    def describe(config: Mapping[str, Any]) -> TrainedWith | None:
+        arguments, images = config.get("model_args", {}), config.get("pretrained_cfg")
+        if not isinstance(images, dict) or not isinstance(arguments, dict):
+            return None
+        pooling = {name: config[name] for name in ("global_pool",) if name in config}
+        told = translate(pooling | arguments, rules)
+        unread = arguments.keys() - rules.keys() - {*_SHOWN}
+        model = {**defaults, **told.model}
+        if "norm_layer" in arguments:  # which has an epsilon of its own
+            model.pop("norm_epsilon", None)
+        return dataclasses.replace(
+            told,
+            model=model,
+            mean=_numbers(images, "mean"),
+            std=_numbers(images, "std"),
+            input_size=_side(_numbers(images, "input_size")),
+            notes=tuple(
+                f"config.json says {name}={arguments[name]!r}, which is not checked"
+                for name in sorted(unread)
+            ),
+        )
+
+    return describe
+
+
+def _numbers(images: Mapping[str, Any], name: str) -> tuple[Any, ...]:
+    value = images.get(name)
+    return tuple(value) if isinstance(value, list) else ()
+
+
+def _side(shape: tuple[Any, ...]) -> int:
+    """Returns the height and width of images [C, H, W]; 0 where they differ or are unknown."""
+    return shape[1] if len(shape) == 3 and shape[1] == shape[2] else 0
+
 
 _LAYER = r"blocks\.(\d+)\."
 _BLOCK = r"encoder/block_\1/"
@@ -23,10 +81,15 @@ VIT = Origin(
         _LAYER + "norm2": _BLOCK + "mlp_norm",
         _LAYER + r"mlp\.fc1": _BLOCK + "mlp/in",
         _LAYER + r"mlp\.fc2": _BLOCK + "mlp/out",
-        "(?:fc_)?norm": "final_norm",
+        "norm": "final_norm",
+        "fc_norm": "pool_norm",
         r"pre_logits\.fc": "head/hidden_0",
         "head": "head/logits",
     },
+    describe=_describe(
+        {"activation": "gelu", "norm_epsilon": 1e-6},
+        _RULES | {"global_pool": Rule("pool", {"token": "cls", "avg": "mean"})},
+    ),
 )
 
 MIXER = Origin(
@@ -44,6 +107,7 @@ MIXER = Origin(
         "norm": "final_norm",
         "head": "head/logits",
     },
+    describe=_describe({"activation": "gelu", "norm_epsilon": 1e-6}, _RULES | _MEAN),
 )
 
 _WINDOWS = r"layers\.(\d+)\.blocks\.(\d+)\."
@@ -82,6 +146,8 @@ SWIN = Origin(
     marks=_SWIN_MARKS,
     rules=_SWIN_RULES | {r"layers\.(\d+)\.downsample\.(norm|reduction)": r"stage_\1/merging/\2"},
     ignored=_SWIN_IGNORED,
+    settings={"tiling": "timm"},
+    describe=_describe({"activation": "gelu", "norm_epsilon": 1e-5}, _RULES | _MEAN),
 )
 
 RESNET = Origin(
@@ -100,4 +166,5 @@ RESNET = Origin(
         }.items()
     },
     ignored=(r".*\.num_batches_tracked",),
+    describe=_describe({}, {"act_layer": Rule(values={"relu": ""}), **_MEAN}),
 )

@@ -38,10 +38,23 @@ def read(path: Path, allow_pickle: bool = False) -> Arrays:
     return torch_pickle.read(path)
 
 
-def _read_safetensors(path: Path) -> Arrays:
-    from_file = _safetensors()
+def metadata(path: Path) -> dict[str, Any]:
+    """Returns what `write` was given beside the arrays of a safetensors file; {} of any other."""
+    if path.suffix != ".safetensors":
+        return {}
+    with _safetensors().safe_open(path, "np") as file:
+        header = file.metadata() or {}
     try:
-        return from_file.load_file(path)
+        value = json.loads(header.get("vitjax", "{}"))
+    except (ValueError, RecursionError):
+        return {}  # not as `write` makes it
+    return value if isinstance(value, dict) else {}
+
+
+def _read_safetensors(path: Path) -> Arrays:
+    library = _safetensors()
+    try:
+        return library.numpy.load_file(path)
     except Exception as error:  # SafetensorError, a plain Exception, and what NumPy raises
         raise UserError(f"{path} is no whole safetensors file ({error}); get it again") from error
 
@@ -70,7 +83,7 @@ def write(path: Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
     """
     header = {"format": "vitjax", "vitjax": json.dumps(metadata)}
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    files.write(path, _safetensors().save(contiguous, header))
+    files.write(path, _safetensors().numpy.save(contiguous, header))
 
 
 def _safetensors() -> Any:
@@ -80,4 +93,4 @@ def _safetensors() -> Any:
         raise UserError(
             "safetensors files need: pip install '.[pretrained]' in the checkout"
         ) from error
-    return safetensors.numpy
+    return safetensors

@@ -38,7 +38,7 @@ class ReportData(NamedTuple):
     lines: Sequence[Mapping[str, Any]]  # metrics.jsonl
     evaluation: Mapping[str, Any]  # eval.json
     predictions: Predictions  # predictions.npz
-    images: np.ndarray  # uint8 [N, H, W, C]
+    images: Any  # uint8 [N, H, W, C], an array or what gives arrays by index
     model: nn.Module
     variables: Any
     preprocess: Callable[[np.ndarray], Any]  # images -> what the model sees, [B, h, w, C]

@@ -17,9 +17,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-from vitjax import files
+from vitjax import files, processes
 from vitjax.errors import UserError
 from vitjax.runs.run_folder import saved_steps
+from vitjax.text import one_line
 
 MANIFEST = "manifest.json"
 _KEEP_NEWEST = 2  # so that one is whole if a kill or a damage hits the other
@@ -46,13 +47,15 @@ class Checkpoints:
     ):
         """Opens a folder; `alone`: for this process only, which asks no other to write along."""
         self._alone = alone
+        self._decides = alone or processes.is_first()  # verifies, sets aside and seals steps
         self._folder = folder.absolute()
         self._say = on_status
         self._keep = _Keep()
         if alone:  # Orbax makes no folder for one process of several
             self._folder.mkdir(parents=True, exist_ok=True)
-        for step in saved_steps(self._folder):
-            self._verify(step)
+        with self._agreed():
+            for step in saved_steps(self._folder) if self._decides else ():
+                self._verify(step)
         self._manager = ocp.CheckpointManager(
             self._folder,
             options=ocp.CheckpointManagerOptions(
@@ -64,6 +67,9 @@ class Checkpoints:
                 async_options=ocp.options.AsyncOptions(create_directories_asynchronously=False),
             ),
         )
+
+    def _agreed(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._alone else processes.agreed()
 
     def _processes(self) -> ocp.options.MultiprocessingOptions:
         if not self._alone or jax.process_count() == 1:
@@ -97,6 +103,7 @@ class Checkpoints:
     def restore(self, like: Any) -> Any | None:
         """Returns the newest whole state, shaped and placed like `like`; None without any.
 
+        `like` may be a function of the step, where the shapes of what was saved decide.
         A step that cannot be read is set aside and the one before it taken. Raises UserError if
         steps exist and none can be read.
         """
@@ -104,12 +111,15 @@ class Checkpoints:
         for step in reversed(steps):
             sealed = (self._folder / str(step) / MANIFEST).exists()
             try:
-                return self.restore_step(step, like)
-            except ValueError as error:
+                with self._agreed():
+                    return self.restore_step(step, like(step) if callable(like) else like)
+            except UserError as error:
                 if sealed:  # its files are as they were written, so the fault is elsewhere
                     raise
                 self._say(str(error))
-                self._set_aside(step)
+                with self._agreed():
+                    if self._decides:
+                        self._set_aside(step)
                 self._manager.reload()
         if steps or (self._folder / "damaged").exists():
             raise UserError(
@@ -129,11 +139,19 @@ class Checkpoints:
                 f"checkpoint {self._folder / str(step)} cannot be read: {reason}"
             ) from error
 
+    def shape(self, step: int, name: str) -> tuple[int, ...]:
+        """Returns the shape of an array that stands at the top of the state of `step`."""
+        path = self._folder / str(step)
+        try:
+            return tuple(ocp.PyTreeCheckpointHandler().metadata(path / "default").tree[name].shape)
+        except Exception as error:  # as restore_step
+            raise UserError(f"checkpoint {path} cannot be read: {one_line(error)}") from error
+
     def wait(self) -> None:
         """Waits until the last save is on disk, and seals it with its manifest."""
         with self._writing():
             self._manager.wait_until_finished()
-        if self._alone or jax.process_index() == 0:
+        if self._decides:
             for step in saved_steps(self._folder):
                 self._seal(step)
 

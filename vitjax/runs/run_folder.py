@@ -3,20 +3,27 @@
 import contextlib
 import json
 import os
+import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vitjax import files
+from vitjax import files, processes
 from vitjax.config import flatten
 from vitjax.errors import UserError
-from vitjax.runs.lock import taken
+from vitjax.lock import taken
+
+_SIGHT_SECONDS = 5.0  # in which a shared file system should show what another machine wrote
 
 # Do not change a result; dataset.json tells other data apart.
 _FREE_KEYS = (
     "steps_per_call",
     "data.data_dir",
     "data.image_root",
+    "data.stream",
+    "data.num_workers",
+    "data.cache",
     "mesh.data",
     "mesh.fsdp",
     "log.tensorboard",
@@ -95,16 +102,53 @@ class RunFolder:
         files.write(self.path / name, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keeps other processes of this machine out; raises UserError if one is in."""
+    def lock(self, token: str = "") -> Iterator[None]:
+        """Keeps other processes of this machine out; raises UserError if one is in.
+
+        Who reads `token` in the lock sees the folder of the process that holds it.
+        """
         try:
-            file = (self.path / ".lock").open("w")
+            file = (self.path / ".lock").open("a")
         except OSError as error:
             raise self._unwritable(error) from error
         with file:
             if not taken(file):
                 raise UserError(f"another process is training in {self.path}")
+            if token:
+                file.truncate(0)
+                file.write(token)
+                file.flush()
             yield
+
+    @contextlib.contextmanager
+    def shared_lock(self) -> Iterator[None]:
+        """As `lock`, taken by the first of the processes that share a run.
+
+        Raises UserError on all of them if one does not see the folder.
+        """
+        token = processes.of_first(uuid.uuid4().hex)
+        with contextlib.ExitStack() as held:
+            with processes.agreed():
+                if processes.is_first():
+                    held.enter_context(self.lock(token))
+            with processes.agreed():
+                if not processes.is_first() and not self._shows(token):
+                    raise UserError(
+                        f"--workdir={self.path} is not the folder that process 0 writes; choose "
+                        "one on a file system that all processes share"
+                    )
+            yield
+
+    def _shows(self, token: str) -> bool:
+        """Whether the lock holds `token`, or does so soon."""
+        until = time.monotonic() + _SIGHT_SECONDS
+        while True:
+            with contextlib.suppress(OSError):
+                if (self.path / ".lock").read_text() == token:
+                    return True
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.1)
 
     def _unwritable(self, error: OSError) -> UserError:
         return UserError(f"cannot write to --workdir={self.path}: {error.strerror}; choose another")

@@ -1,5 +1,6 @@
 """A sweep: a grid of runs, those that can train together in one program, from plan to result."""
 
+import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from vitjax import processes
 from vitjax.config import default, to_json
 from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
@@ -52,9 +54,10 @@ def train_grid(
     """
     found = members(config, overrides)
     _check_halve(halve, found)
-    say = say if jax.process_index() == 0 else lambda text: None
+    say = say if processes.is_first() else lambda text: None
     sweep = _Sweep(found, Path(workdir), max_bytes, vectorize, words, say)
-    sweep.check()
+    with processes.agreed():
+        sweep.check()
     plan = {
         "config": to_json(config),
         "command": _command(words),
@@ -62,6 +65,7 @@ def train_grid(
         "halve": list(halve),
         **provenance(sweep.context.mesh),
     }
+    processes.check_same("config or grid", json.dumps(plan["config"] | plan["members"]))
     sweep.context.folder.create(plan)
     with sweep.context.folder.lock(), SignalWatch(say) as signals:
         for number, until in enumerate([*halve, None]):
@@ -226,7 +230,7 @@ class _Sweep:
         seeds = over_seeds(ranked, select_by)
         folder.write("sweep.json", {"select_by": select_by, "members": ranked, "over_seeds": seeds})
         folder.write_text("sweep.csv", as_csv(ranked))
-        if jax.process_index() == 0 and ranked[0]["status"] == "finished":
+        if processes.is_first() and ranked[0]["status"] == "finished":
             link_best(folder.path, ranked[0]["name"])
         for part in self._all_parts():
             part.folder.drop_checkpoints()

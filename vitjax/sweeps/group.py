@@ -8,14 +8,20 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from vitjax import processes
 from vitjax.data import on_device
 from vitjax.data.dataset import Dataset
+from vitjax.data.images import num_bytes
+from vitjax.data.order import EpochOrders, Together
+from vitjax.data.stream import CHUNKS_AHEAD, Orders
 from vitjax.errors import UserError
 from vitjax.sweeps import plan
 from vitjax.sweeps.member_programs import MemberPrograms, Values
 from vitjax.sweeps.plan import Member
-from vitjax.training import sharding
+from vitjax.training import sharding, streaming
+from vitjax.training.feeds import AtRestFeed, Feed, StreamFeed
 from vitjax.training.memory import gib, limit_bytes, peak_bytes
+from vitjax.training.metrics import Metrics
 from vitjax.training.schedule import Schedule
 from vitjax.training.setup import assemble, make_recipe, make_schedule
 from vitjax.training.sharding import replicated
@@ -37,7 +43,8 @@ class Group:
         """
         self.members = list(members)
         self.config = self.members[0].config  # but for the values
-        self.setup = assemble(self.config, dataset, mesh)
+        streamed = streaming.streams(self.config.data.stream, dataset, mesh)
+        self.setup = assemble(self.config, dataset, mesh, streamed)
         self.size = -(-len(self.members) // mesh.size) * mesh.size
         values = plan.values(self.members, dataset)
         self.programs = MemberPrograms(
@@ -72,11 +79,31 @@ class Group:
         return make_recipe(config, dataset, recipe.mean, recipe.std, rate), rate
 
     @functools.cached_property
-    def data(self) -> dict[str, on_device.DeviceSplit]:
-        """The splits, whole on each device."""
-        on_each = replicated(self.programs.mesh)
-        splits = self.setup.dataset.splits
-        return {name: on_device.put(split, on_each) for name, split in splits.items()}
+    def feed(self) -> Feed:
+        """What brings the batches: all members see the same, unless their seeds differ."""
+        programs, setup = self.programs, self.setup
+        if setup.streams:
+            each = jax.tree.map(lambda x: np.zeros(self.size, x.dtype), Metrics.zero())
+            zero = jax.device_put(each, programs.sharding)
+            evaluate = programs.evaluate_chunk
+            return StreamFeed(setup, self._orders(), programs.chunks, evaluate, zero)
+        on_each = replicated(programs.mesh)
+        return AtRestFeed(
+            {name: on_device.put(split, on_each) for name, split in setup.dataset.splits.items()},
+            lambda epoch: programs.epoch_order(self.values, epoch),
+            setup.recipe.steps_per_epoch,
+            programs.evaluate,
+        )
+
+    def _orders(self) -> Orders:
+        """Returns the order of the batches on the host."""
+        recipe = self.setup.recipe
+        options = recipe.num_examples, recipe.batch_size, recipe.drop_remainder
+        if not self.programs.seeded:
+            return EpochOrders(self.config.seed, *options)
+        seeds = sharding.gather(self.values["seed"])
+        known = {int(seed): EpochOrders(int(seed), *options) for seed in seeds}
+        return Together([known[int(seed)] for seed in seeds])
 
     @functools.cached_property
     def abstract_states(self) -> Any:
@@ -90,29 +117,35 @@ class Group:
     @functools.cached_property
     def train_steps(self) -> Any:
         """The training program, compiled."""
-        epoch, active = np.int32(0), np.zeros(self.size, bool)
-        orders = jax.eval_shape(self.programs.epoch_order, self.values, epoch)
-        args = self.values, self.abstract_states, active, self.data["train"], orders, epoch, epoch
-        return aot(self.setup.recipe, (self.programs.train, args))[0]
+        step, active = np.int32(0), np.zeros(self.size, bool)
+        args = self.values, self.abstract_states, active, self.feed.example(), step, step
+        train = self.programs.train_chunk if self.setup.streams else self.programs.train
+        return aot(self.setup.recipe, (train, args))[0]
 
     @functools.cached_property
     def predicted_bytes(self) -> int:
         """What training takes of each device's memory at its peak."""
         states = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(self.abstract_states))
         best = 2 * states // self.programs.mesh.size  # the copies of the best epoch, old and new
-        others = sum(
-            split.images.nbytes + split.labels.nbytes
+        return peak_bytes(self.train_steps) + best + self._bytes_of_other_data()
+
+    def _bytes_of_other_data(self) -> int:
+        """Returns what lies on a device besides what a call of training takes."""
+        if self.setup.streams:
+            chunk = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(self.feed.example()))
+            return CHUNKS_AHEAD * chunk
+        return sum(
+            num_bytes(split.images) + split.labels.nbytes
             for name, split in self.setup.dataset.splits.items()
             if name != "train"
         )
-        return peak_bytes(self.train_steps) + best + others
 
 
 def memory_for_members(mesh: Mesh) -> int:
     """Returns the bytes that members may take of each device: what the least process can give."""
     limit = limit_bytes(mesh.local_devices[0])
     mebibytes = _UNLIMITED if limit is None else int(_USABLE * limit) >> 20
-    return min(sharding.all_of(mebibytes)) << 20
+    return min(processes.all_of(mebibytes)) << 20
 
 
 def split_for_memory(

@@ -1,5 +1,6 @@
 """Members of a sweep in training, split over the devices."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 from vitjax.errors import UserError
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.sweeps.group import Group
+from vitjax.sweeps.member_programs import own_parts
 from vitjax.training import sharding
 from vitjax.training.diagnose import first_bad_layer
 from vitjax.training.metrics import Metrics
@@ -41,13 +43,13 @@ class MemberParallel:
         self._checkpoints = Checkpoints(checkpoints, say)
         self._states: Any = None
         self._best: Any = None
-        self._orders: Any = None
         self._validate: Any = None
         self.steps_per_epoch = group.setup.recipe.steps_per_epoch
         self.batch_size = group.setup.recipe.batch_size
 
     def close(self) -> None:
-        """Waits for the last save."""
+        """Waits for the last save, and ends what reads data in the background."""
+        self._group.feed.close()
         self._checkpoints.close()
 
     def _put(self, column: np.ndarray) -> jax.Array:
@@ -63,11 +65,15 @@ class MemberParallel:
 
     def resume(self) -> tuple[int, np.ndarray]:
         """Restores the newest checkpoint; without one, begins."""
-        progress = self._checkpoints.restore(abstract_progress(self._group))
-        if progress is not None:
-            self._say(f"resuming at step {int(progress.step)}")
-        else:
+        group = self._group
+        progress = _restored(group, self._checkpoints)
+        if progress is None:
             progress = self._begin()
+        else:
+            self._say(f"resuming at step {int(progress.step)}")
+            if progress.active.size != group.size:  # other devices have filled it up
+                everyone = np.arange(len(group.members), dtype=np.int32)
+                progress = _taken(group, progress, everyone)
         self._states, self._best = progress.states, progress.best
         return int(progress.step), self._gather(progress.active)
 
@@ -78,27 +84,24 @@ class MemberParallel:
     def compile(self) -> None:
         """Compiles training, unless that was done to predict its memory, and validation."""
         group, states = self._group, self._group.abstract_states
-        validate = group.values, states, group.data["valid"]
-        (self._validate,) = aot(group.setup.recipe, (self._programs.evaluate, validate))
+        (self._validate,) = aot(
+            group.setup.recipe, group.feed.evaluation("valid", (group.values, states))
+        )
         _ = group.train_steps
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Draws the orders of the epoch, one for each seed."""
-        self._orders = self._programs.epoch_order(self._group.values, np.int32(epoch))
 
     def train(self, active: np.ndarray, first: int, stop: int) -> np.ndarray:
         """Trains the active members up to `stop`, each up to a step that is not finite."""
-        group = self._group
-        self._states, still = group.train_steps(
-            group.values,
-            self._states,
-            self._put(active),
-            group.data["train"],
-            self._orders,
-            np.int32(first),
-            np.int32(stop),
-        )
-        return self._gather(still)
+        values, on = self._group.values, self._put(active)
+        for batches, until in self._group.feed.batches(first, stop, self._states):
+            self._states, on = self._group.train_steps(
+                values, self._states, on, batches, np.int32(first), np.int32(until)
+            )
+            first = until
+        return self._gather(on)
+
+    def seconds_waited(self) -> float | None:
+        """Those of a stream."""
+        return self._group.feed.waited if self._group.setup.streams else None
 
     def steps_done(self) -> np.ndarray:
         """Each state's step."""
@@ -111,7 +114,8 @@ class MemberParallel:
     def validate(self) -> Metrics | None:
         """Evaluates every member's state."""
         group = self._group
-        return self._gather(self._validate(group.values, self._states, group.data["valid"]))
+        who = group.values, self._states
+        return self._gather(group.feed.metrics(self._validate, "valid", who))
 
     def learning_rates(self, step: int) -> np.ndarray:
         """The rate of each member's schedule."""
@@ -139,16 +143,21 @@ class MemberParallel:
         """Repeats the step that stopped a member, as its own run would, on one device."""
         own, group, on_each = self._programs.member, self._group, np.int32(place)
         values, state = jax.device_get(own((group.values, self._states), on_each))
-        orders = own(self._orders, on_each) if self._programs.seeded else self._orders
+        batches = group.feed.batches_at(int(state.step))
+        if self._programs.seeded:
+            parts = jax.jit(own_parts, static_argnums=1)(batches, group.size)
+            batches = dataclasses.replace(batches, **own(parts, on_each))
         recipe, seed = group.member_recipe(values), self._programs.seed_of(values)
-        data = jax.tree.map(lambda x: x.addressable_shards[0].data, group.data["train"])
-        mesh = make_mesh([data.labels.device])
-        return first_bad_layer(recipe, mesh, seed, data, jax.device_get(orders), state)
+        mesh = make_mesh(self._programs.mesh.local_devices[:1])
+        batches = jax.tree.map(_on_first_device, batches)
+        return first_bad_layer(recipe, mesh, seed, batches, state)
 
     def test(self) -> Metrics:
         """Returns the metrics [K] on the test split of each member's best epoch."""
         group = self._group
-        return self._gather(self._programs.evaluate(group.values, self._best, group.data["test"]))
+        who = group.values, self._best
+        program, _ = group.feed.evaluation("test", who)
+        return self._gather(group.feed.metrics(program, "test", who))
 
     def own_states(self) -> dict[int, tuple[Any, Any]]:
         """Returns place -> best and last state, as NumPy, of the members of this process."""
@@ -189,13 +198,18 @@ def survivors(group: Group, before: Group, checkpoints: Path, say: Say) -> Progr
     """Returns what a smaller group goes on with, of the one before, saved in `checkpoints`."""
     saved_before = Checkpoints(checkpoints, say)
     try:
-        saved = saved_before.restore(abstract_progress(before))
+        saved = _restored(before, saved_before)
     finally:
         saved_before.close()
     if saved is None:
         raise UserError(f"{checkpoints} is lost; put it back")
     names = [member.name for member in before.members]
     kept = np.asarray([names.index(member.name) for member in group.members], np.int32)
+    return _taken(group, saved, kept)
+
+
+def _taken(group: Group, saved: Progress, kept: np.ndarray) -> Progress:
+    """Returns the progress of the group's members, which stand at the places `kept` of a saved."""
     places, take = group.padded(kept), group.programs.take
     active = np.array(sharding.gather(saved.active))[places]
     active[len(kept) :] = False
@@ -203,12 +217,31 @@ def survivors(group: Group, before: Group, checkpoints: Path, say: Say) -> Progr
     return Progress(saved.step, take(saved.states, places), take(saved.best, places), placed)
 
 
-def abstract_progress(group: Group) -> Progress:
-    """Returns the shapes and the placement of a group's progress."""
-    states, mesh = group.abstract_states, group.programs.mesh
-    return Progress(
-        jax.ShapeDtypeStruct((), np.int32, sharding=replicated(mesh)),
-        states,
-        states,
-        jax.ShapeDtypeStruct((group.size,), bool, sharding=group.programs.sharding),
+def _restored(group: Group, checkpoints: Checkpoints) -> Progress | None:
+    """Returns the newest progress, of the size that the devices of then filled up."""
+    return checkpoints.restore(
+        lambda step: _abstract_progress(group, checkpoints.shape(step, "active")[0])
     )
+
+
+def _abstract_progress(group: Group, size: int) -> Progress:
+    """Returns the shapes and the placement of a group's progress that was filled up to `size`."""
+    on_each = replicated(group.programs.mesh)
+    split = size % group.programs.mesh.size == 0
+    by_member = group.programs.sharding if split else on_each
+
+    def saved(x: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype, sharding=by_member)
+
+    states = jax.tree.map(saved, group.abstract_states)
+    return Progress(
+        jax.ShapeDtypeStruct((), np.int32, sharding=on_each),
+        states,
+        states,
+        jax.ShapeDtypeStruct((size,), bool, sharding=by_member),
+    )
+
+
+def _on_first_device(array: Any) -> Any:
+    """Returns an array that lies whole on each device as one of this process's first device."""
+    return array.addressable_shards[0].data if isinstance(array, jax.Array) else array

@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from vitjax.data.on_device import DeviceSplit
+from vitjax.data.on_device import AtRest, Batches, Chunk, DeviceImages
 from vitjax.data.order import Order
 from vitjax.training.metrics import Metrics
 from vitjax.training.schedule import Schedule
 from vitjax.training.state import TrainState
-from vitjax.training.step import Recipe, begin, evaluate, order_of, train_step
+from vitjax.training.step import Recipe, begin, evaluate, evaluate_split, order_of, train_step
 
 Values = Mapping[str, jax.Array]  # option -> its value in each member, [K, ...]
 
@@ -49,13 +49,15 @@ class MemberPrograms:
         quick = {} if self._vectorize else {"xla_backend_optimization_level": 0}
         self.init = self._jit(self._init, (_MEMBERS, _MEMBERS), _MEMBERS, compiler_options=quick)
         self.epoch_order = self._jit(self._order, (_MEMBERS, _SHARED), orders)
-        self.train = self._jit(
-            self._train,
-            (_MEMBERS, _MEMBERS, _MEMBERS, _SHARED, orders, _SHARED, _SHARED),
-            (_MEMBERS, _MEMBERS),
-            donate_argnums=(1, 2),
-        )
+        self.chunks = NamedSharding(mesh, PartitionSpec(None, "member") if seeded else _SHARED)
+        at_rest: Any = AtRest(_SHARED, orders, _SHARED)  # type: ignore[arg-type]
+        chunk: Any = Chunk(self.chunks.spec, self.chunks.spec, _SHARED)  # type: ignore[arg-type]
+        self.train = self._jit_train(at_rest)
+        self.train_chunk = self._jit_train(chunk)
         self.evaluate = self._jit(self._evaluate, (_MEMBERS, _MEMBERS, _SHARED), _MEMBERS)
+        self.evaluate_chunk = self._jit(
+            self._evaluate_chunk, (_MEMBERS, _MEMBERS, _SHARED, _SHARED, _MEMBERS), _MEMBERS
+        )
         self.learning_rate = self._jit(self._rate, (_MEMBERS, _MEMBERS, _SHARED), _MEMBERS)
         self.member = jax.jit(  # one member of [K, ...], on every device
             lambda tree, place: jax.tree.map(lambda x: x[place], tree),
@@ -78,6 +80,11 @@ class MemberPrograms:
             function, mesh=self.mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
         )
         return jax.jit(local, **options)
+
+    def _jit_train(self, batches: Any) -> Callable:
+        """Returns the program of `_train` for batches that lie so."""
+        given = (_MEMBERS, _MEMBERS, _MEMBERS, batches, _SHARED, _SHARED)
+        return self._jit(self._train, given, (_MEMBERS, _MEMBERS), donate_argnums=(1, 2))
 
     def _each(self, function: Callable, *members: Any) -> Any:
         """Calls the function for every member of this device."""
@@ -113,8 +120,7 @@ class MemberPrograms:
         values: Values,
         states: TrainState,
         active: jax.Array,
-        data: DeviceSplit,
-        orders: Order,
+        batches: Batches,
         first: jax.Array,
         stop: jax.Array,
     ) -> tuple[TrainState, jax.Array]:
@@ -124,9 +130,9 @@ class MemberPrograms:
         any more.
         """
 
-        def one(values: Values, state: TrainState, active: jax.Array, *own_order: Order):
+        def one(values: Values, state: TrainState, active: jax.Array, *own_part: Any):
             recipe, seed = self._build(values)[0], self.seed_of(values)
-            epoch_order = own_order[0] if own_order else orders
+            own = batches.replace(**own_part[0]) if own_part else batches  # type: ignore
 
             def unfinished(carry: tuple[jax.Array, TrainState, jax.Array]) -> jax.Array:
                 step, _, active = carry
@@ -136,26 +142,46 @@ class MemberPrograms:
             def body(carry: tuple[jax.Array, TrainState, jax.Array]):
                 step, state, active = carry
                 # The common step: what depends on it and the seed alone is computed once.
-                new, finite = train_step(
-                    recipe, self.mesh, seed, data, epoch_order, state.replace(step=step)
-                )
+                new, finite = train_step(recipe, self.mesh, seed, own, state.replace(step=step))
                 if self._vectorize:
                     new = select(active, new, state)
                 return step + 1, new, active & finite
 
             return jax.lax.while_loop(unfinished, body, (first, state, active))[1:]
 
-        return self._each(one, values, states, active, *([orders] if self.seeded else []))
+        parts = [own_parts(batches, len(active))] if self.seeded else []
+        return self._each(one, values, states, active, *parts)
 
-    def _evaluate(self, values: Values, states: TrainState, data: DeviceSplit) -> Metrics:
+    def _evaluate(self, values: Values, states: TrainState, split: DeviceImages) -> Metrics:
         def one(values: Values, variables: Any) -> Metrics:
-            return evaluate(self._build(values)[0], self.mesh, variables, data)
+            return evaluate_split(self._build(values)[0], self.mesh, variables, split)
 
         return self._each(one, values, states.variables)
+
+    def _evaluate_chunk(
+        self, values: Values, states: TrainState, chunk: Chunk, count: jax.Array, metrics: Metrics
+    ) -> Metrics:
+        def one(values: Values, variables: Any, metrics: Metrics) -> Metrics:
+            return evaluate(self._build(values)[0], self.mesh, variables, chunk, count, metrics)
+
+        return self._each(one, values, states.variables, metrics)
 
     def _rate(self, values: Values, places: jax.Array, step: jax.Array) -> jax.Array:
         """Returns the learning rate of each member at a step."""
         return self._each(lambda values, place: self._build(values)[1](step), values, places)
+
+
+def own_parts(batches: Batches, num_members: int) -> dict[str, Any]:
+    """Returns what is each member's own of batches, with a leading [K].
+
+    In a chunk [S, B] the batches of a step lie one behind another, as data/order.Together has them.
+    """
+    if isinstance(batches, AtRest):
+        return {"order": batches.order}
+    own = {"batches": batches.batches, "order": batches.order}
+    return jax.tree.map(
+        lambda x: x.reshape(len(x), num_members, -1, *x.shape[2:]).swapaxes(0, 1), own
+    )
 
 
 def select(which: jax.Array, new: Any, old: Any) -> Any:

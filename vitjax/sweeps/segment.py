@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from vitjax import processes
 from vitjax.config import to_json
 from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
@@ -19,7 +20,6 @@ from vitjax.sweeps.group import Group
 from vitjax.sweeps.member_parallel import MemberParallel, Progress, fresh, survivors
 from vitjax.sweeps.plan import Member
 from vitjax.sweeps.sweep_folder import PartFolder, SweepFolder
-from vitjax.training import sharding
 from vitjax.training.interrupt import SignalWatch
 from vitjax.training.loop import Training
 from vitjax.training.progress import Say
@@ -114,7 +114,7 @@ class Segment(NamedTuple):
             if place in states:
                 record, (best, last) = self.records[place], states[place]
                 member_folder.end(record.folder, record.best.get("step"), best, last, result)
-        sharding.wait_for_all("written")
+        processes.wait_for_all("written")
 
 
 def train(
@@ -157,12 +157,15 @@ def opened(context: Context, part: Part, number: int, group: Group) -> Iterator[
     """Opens the training of members where it left off, with their folders locked."""
     own, records = group.own_places(), []
     with contextlib.ExitStack() as closing:
-        for place, member in enumerate(group.members):
-            folder = context.folder.run(member.name)
-            if place in own:
-                with named(member):
-                    member_folder.begin(folder, member, group.setup, context.words)
-                    closing.enter_context(folder.lock())
+        folders = [context.folder.run(member.name) for member in group.members]
+        with processes.agreed():
+            for place in own:
+                with named(group.members[place]):
+                    member_folder.begin(
+                        folders[place], group.members[place], group.setup, context.words
+                    )
+                    closing.enter_context(folders[place].lock())
+        for place, (member, folder) in enumerate(zip(group.members, folders, strict=True)):
             records.append(_record(context, folder, member, place in own))
             closing.callback(records[-1].close)
         begin = functools.partial(_begin, context, part, group, number)

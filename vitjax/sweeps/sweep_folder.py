@@ -8,14 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from vitjax import files
+from vitjax import files, processes
 from vitjax.config import flatten
 from vitjax.errors import UserError
 from vitjax.runs.run_folder import RunFolder, differences
 from vitjax.sweeps.plan import Member
-from vitjax.training import sharding
 
 
 class SweepFolder:
@@ -31,15 +28,19 @@ class SweepFolder:
 
     def create(self, plan: Mapping[str, Any]) -> None:
         """Writes plan.json once; raises UserError if the folder holds another sweep, or a run."""
+        with processes.agreed():
+            if processes.is_first():
+                self._create(plan)
+
+    def _create(self, plan: Mapping[str, Any]) -> None:
         if (self.path / "config.json").exists():
             raise UserError(f"{self.path} holds a single run; use another --workdir")
         if (self.path / "plan.json").exists():
             self._check(self._files.read("plan.json", "members"), plan)
             return
-        sharding.wait_for_all("plan")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self.write("plan.json", plan)
+            self._files.write("plan.json", plan)
         except OSError as error:
             raise UserError(
                 f"cannot write to --workdir={self.path}: {error.strerror}; choose another"
@@ -59,21 +60,21 @@ class SweepFolder:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps other sweeps of this machine out; raises UserError if one is in."""
-        with self._files.lock() if jax.process_index() == 0 else contextlib.nullcontext():
+        """Keeps other sweeps out; raises UserError if one is in, or a process sees no folder."""
+        with self._files.shared_lock():
             yield
 
     def write(self, name: str, value: Any) -> None:
         """Writes a JSON file from the first process; then all go on."""
-        if jax.process_index() == 0:
-            self._files.write(name, value)
-        sharding.wait_for_all(name)
+        with processes.agreed():
+            if processes.is_first():
+                self._files.write(name, value)
 
     def write_text(self, name: str, text: str) -> None:
         """Writes a text file from the first process; then all go on."""
-        if jax.process_index() == 0:
-            files.write(self.path / name, text)
-        sharding.wait_for_all(name)
+        with processes.agreed():
+            if processes.is_first():
+                files.write(self.path / name, text)
 
     def parts(self, number: int) -> list[list[str]] | None:
         """Returns how group `number` was split for memory, as names; None: not yet."""
@@ -83,7 +84,7 @@ class SweepFolder:
 
     def write_parts(self, number: int, parts: Sequence[Sequence[Member]]) -> None:
         """Records how group `number` was split."""
-        if jax.process_index() == 0:
+        if processes.is_first():
             (self.path / _parts(number)).parent.mkdir(parents=True, exist_ok=True)
         self.write(_parts(number), {"parts": [[m.name for m in part] for part in parts]})
 
@@ -115,11 +116,11 @@ class PartFolder:
 
     def drop_checkpoints(self) -> None:
         """Removes what the members' own folders hold by now."""
-        if jax.process_index() == 0:
+        if processes.is_first():
             for folder in self.path.iterdir():
                 if folder.is_dir():
                     shutil.rmtree(folder)
-        sharding.wait_for_all("dropped")
+        processes.wait_for_all("dropped")
 
 
 def link_best(workdir: Path, name: str) -> None:

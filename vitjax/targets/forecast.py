@@ -1,18 +1,21 @@
 """What a run will take: of its config, and of the chips that it is compiled for."""
 
+import math
+
 import jax
 from ml_collections import ConfigDict
 
+from vitjax.data.images import num_bytes
+from vitjax.data.stream import CHUNKS_AHEAD, chunk_steps
 from vitjax.targets import chips
 from vitjax.targets.chips import Target
 from vitjax.targets.figures import DoesNotFit, Figures, compile_for
 from vitjax.targets.stages import programs
 from vitjax.targets.topology import devices_of
 from vitjax.training import memory, preflight
-from vitjax.training.outline import Outline
 from vitjax.training.progress import Say
 from vitjax.training.setup import Setup
-from vitjax.training.sharding import num_parts
+from vitjax.training.sharding import data_shards, num_parts
 
 
 def check(config: ConfigDict, target_name: str = "", say: Say = print) -> list[str]:
@@ -22,7 +25,9 @@ def check(config: ConfigDict, target_name: str = "", say: Say = print) -> list[s
     target is unknown or its compiler is not installed.
     """
     if not target_name:
-        problems = preflight.report(config, jax.devices(), say).problems
+        devices = jax.devices()
+        limit = memory.limit_bytes(jax.local_devices()[0])
+        problems = preflight.report(config, devices, say, limit).problems
     else:
         problems = _check_for(config, chips.parse(target_name), say)
     preflight.tell(problems, say)
@@ -34,18 +39,19 @@ def _check_for(config: ConfigDict, target: Target, say: Say) -> list[str]:
     if config.dtype == "auto":
         config = ConfigDict(config)
         config.dtype = target.chip.dtype
-    found = preflight.report(config, devices, say)
+    found = preflight.report(config, devices, say, target.chip.usable_memory)
     if found.wrong or found.outline is None:
         say(f"target    {target}: compiled when all of the above is known and right")
         return found.problems
     setup = found.setup(config)
     say(f"target    {target}: compiling, a minute or two")
-    epoch = programs(setup.recipe, setup.mesh, found.outline.image_shape)["epoch"]
+    shape, streamed = found.outline.image_shape, setup.streams
+    epoch = programs(setup.recipe, setup.mesh, shape, streamed)["epoch"]
     try:
         _, figures = compile_for(target, setup.mesh, epoch)
     except DoesNotFit as error:
         return [*found.problems, _does_not_fit(error.needed, setup, target)]
-    needed = figures.peak_bytes + _held_out_bytes(found.outline)
+    needed = figures.peak_bytes + _other_bytes(setup)
     for line in _lines(setup, target, figures, needed):
         say(line)
     if needed <= target.chip.usable_memory:
@@ -53,26 +59,30 @@ def _check_for(config: ConfigDict, target: Target, say: Say) -> list[str]:
     return [*found.problems, _does_not_fit(f"{memory.gib(needed)} GiB", setup, target)]
 
 
-def _held_out_bytes(outline: Outline) -> int:
-    """Returns what the other splits take, which lie on each chip beside train."""
-    pixels = outline.image_shape[0] * outline.image_shape[1] * outline.image_shape[2]
-    return pixels * sum(count for name, count in outline.counts.items() if name != "train")
+def _other_bytes(setup: Setup) -> int:
+    """Returns what lies on each chip besides what training takes: other splits, or chunks ahead."""
+    recipe, dataset = setup.recipe, setup.dataset
+    if setup.streams:
+        each = math.prod(dataset.image_shape) * recipe.batch_size // data_shards(setup.mesh)
+        return CHUNKS_AHEAD * chunk_steps(recipe.batch_size, dataset.image_shape) * each
+    return sum(num_bytes(split.images) for name, split in dataset.splits.items() if name != "train")
 
 
 def _does_not_fit(needed: str, setup: Setup, target: Target) -> str:
     recipe, limit = setup.recipe, target.chip.usable_memory
-    data = setup.dataset.splits["train"].images.size
-    if 2 * data > limit:  # which are whole on each chip
-        change = "lower config.data.image_size or config.data.max_examples"
+    data = num_bytes(setup.dataset.splits["train"].images)
+    if 2 * data > limit and not setup.streams:  # which are whole on each chip
+        change = "set config.data.stream to auto, or lower config.data.image_size"
     else:
         change = memory.advice(
             recipe.accumulation_steps,
             can_remat=memory.can_remat(recipe.model),
             can_split=num_parts(setup.mesh) < target.num_chips,
         )
+    of_images = f", {memory.gib(data)} of them for the training images"
     return (
         f"a step on {recipe.batch_size} images needs {needed} of each {target.chip.name}, which "
-        f"has {memory.gib(limit)} GiB, {memory.gib(data)} of them for the training images; {change}"
+        f"has {memory.gib(limit)} GiB{'' if setup.streams else of_images}; {change}"
     )
 
 

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from vitjax.data import order
-from vitjax.data.on_device import abstract_split
+from vitjax.data.on_device import AtRest, Batches, abstract_images
+from vitjax.data.stream import abstract_chunk
 from vitjax.training import step
-from vitjax.training.sharding import of_batches, placed, split_batch, whole
+from vitjax.training.sharding import of_batches, of_chunks, placed, split_batch, whole
 from vitjax.training.step import Recipe
 
 
@@ -24,20 +25,28 @@ class Stage(NamedTuple):
 
 
 def programs(
-    recipe: Recipe, mesh: Mesh, stored_shape: tuple[int, int, int] | None = None
+    recipe: Recipe,
+    mesh: Mesh,
+    stored_shape: tuple[int, int, int] | None = None,
+    streamed: bool = False,
 ) -> dict[str, Stage]:
     """Returns what training by `recipe` compiles: `epoch`, a loop over steps, and `evaluate`.
 
-    `stored_shape` is that of the data's images, where the model sees them resized.
+    `stored_shape` is that of the data's images, where the model sees them resized; `streamed`: an
+    epoch is of batches that are brought to the devices.
     """
     of = step.Programs(recipe, mesh)
     seed, number = jax.ShapeDtypeStruct((), jnp.uint32), jax.ShapeDtypeStruct((), jnp.int32)
     state = of.abstract_state
     epoch_order = jax.eval_shape(of.epoch_order, seed, number)
-    data = abstract_split(recipe.num_examples, stored_shape or recipe.image_shape)
+    split = abstract_images((recipe.num_examples,), stored_shape or recipe.image_shape)
+    batches: Batches = AtRest(split, epoch_order, number)
+    if streamed:
+        shape = stored_shape or recipe.image_shape
+        batches = abstract_chunk(recipe.batch_size, shape, of_chunks(mesh))
     return {
-        "epoch": Stage(of.train, (state, seed, data, epoch_order, number), loop=True),
-        "evaluate": Stage(of.evaluate, (state.variables, data), loop=True),
+        "epoch": Stage(of.train, (state, seed, batches, number), loop=True),
+        "evaluate": Stage(of.evaluate, (state.variables, split), loop=True),
     }
 
 
@@ -49,7 +58,7 @@ def stages(
     Where a part takes a batch from another it lies as the compiler likes, as within the epoch.
     """
     trained = programs(recipe, mesh, stored_shape)
-    state, seed, data, epoch_order, number = trained["epoch"].arguments
+    state, seed, batches, number = trained["epoch"].arguments
     in_parts = of_batches(mesh)
 
     def split_over_chips(batch: Any) -> Any:
@@ -57,8 +66,8 @@ def stages(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=in_parts), batch
         )
 
-    def gather(data: Any, epoch_order: Any, i: Any) -> Any:
-        return step.gather_batch(mesh, data, jax.tree.map(lambda x: x[i], epoch_order))
+    def gather(batches: Any, i: Any) -> Any:
+        return step.gather_batch(mesh, batches, i)
 
     def augment(seed: Any, epoch: Any, batch: Any) -> Any:
         return step.augment_batch(recipe, mesh, seed, epoch, batch)
@@ -75,12 +84,12 @@ def stages(
     def update(state: Any, *computed: Any) -> Any:
         return step.update(recipe, state, *computed)
 
-    gathered = split_over_chips(jax.eval_shape(gather, data, epoch_order, number))
+    gathered = split_over_chips(jax.eval_shape(gather, batches, number))
     batch = split_over_chips(jax.eval_shape(augment, seed, number, gathered))
     training = state_variables(state)
     computed = placed(mesh, jax.eval_shape(gradients, training, batch, seed, number))
     return {
-        "gather": Stage(gather, (data, epoch_order, number)),
+        "gather": Stage(gather, (batches, number)),
         "augment": Stage(augment, (seed, number, gathered), free=True),
         "forward": Stage(forward, (training, batch, seed, number), free=True),
         "gradients": Stage(gradients, (training, batch, seed, number), free=True),

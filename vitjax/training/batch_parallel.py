@@ -6,13 +6,15 @@ import jax
 import numpy as np
 
 from vitjax.data import on_device
+from vitjax.data.order import EpochOrders
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.training import memory
 from vitjax.training.diagnose import first_bad_layer
+from vitjax.training.feeds import AtRestFeed, Feed, StreamFeed
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import Say
 from vitjax.training.setup import Setup
-from vitjax.training.sharding import num_parts, replicated
+from vitjax.training.sharding import num_parts, of_chunks, replicated
 from vitjax.training.state import TrainState
 from vitjax.training.step import Programs, aot
 
@@ -33,16 +35,16 @@ class BatchParallel:
         self._setup, self._programs, self._checkpoints = setup, programs, checkpoints
         self._state: Any = fresh
         self._say = say
-        on_devices = replicated(setup.mesh)
-        self._data = {
-            name: on_device.put(split, on_devices) for name, split in setup.dataset.splits.items()
-        }
-        self._seed = jax.device_put(np.uint32(seed), on_devices)
-        self._order: Any = None
+        self._seed = jax.device_put(np.uint32(seed), replicated(setup.mesh))
+        self._feed = _feed(setup, programs, seed, self._seed)
         self._train_steps: Any = None
         self._validate: Any = None
         self.steps_per_epoch = setup.recipe.steps_per_epoch
         self.batch_size = setup.recipe.batch_size
+
+    def close(self) -> None:
+        """Ends what reads data in the background."""
+        self._feed.close()
 
     def resume(self) -> tuple[int, np.ndarray]:
         """Restores the newest checkpoint, if any."""
@@ -59,11 +61,9 @@ class BatchParallel:
     def compile(self) -> None:
         """Compiles training and validation, and checks that a step fits into memory."""
         programs, state, recipe = self._programs, self._state, self._setup.recipe
-        order = programs.epoch_order(self._seed, np.int32(0))
-        train = state, self._seed, self._data["train"], order, np.int32(0)
-        calls: list[tuple[Any, tuple]] = [(programs.train, train)]
-        if "valid" in self._data:
-            calls.append((programs.evaluate, (state.variables, self._data["valid"])))
+        calls = [(programs.train, (state, self._seed, self._feed.example(), np.int32(0)))]
+        if "valid" in self._setup.dataset.splits:
+            calls.append(self._feed.evaluation("valid", (state.variables,)))
         self._train_steps, *rest = aot(recipe, *calls)
         self._validate = rest[0] if rest else None
         mesh = self._setup.mesh
@@ -76,16 +76,15 @@ class BatchParallel:
             can_split=num_parts(mesh) < mesh.size,
         )
 
-    def begin_epoch(self, epoch: int) -> None:
-        """Draws the order of the epoch."""
-        self._order = self._programs.epoch_order(self._seed, np.int32(epoch))
-
     def train(self, active: np.ndarray, first: int, stop: int) -> np.ndarray:
         """Trains up to `stop`, or up to a step that is not finite."""
-        self._state = self._train_steps(
-            self._state, self._seed, self._data["train"], self._order, np.int32(stop)
-        )
+        for batches, until in self._feed.batches(first, stop, self._state):
+            self._state = self._train_steps(self._state, self._seed, batches, np.int32(until))
         return np.array([int(self._state.step) == stop])
+
+    def seconds_waited(self) -> float | None:
+        """Those of a stream."""
+        return self._feed.waited if self._setup.streams else None
 
     def steps_done(self) -> np.ndarray:
         """The state's step."""
@@ -99,7 +98,7 @@ class BatchParallel:
         """Evaluates the state, averaged parameters where it has some."""
         if self._validate is None:
             return None
-        return _alone(self._validate(self._state.variables, self._data["valid"]))
+        return _alone(self._feed.metrics(self._validate, "valid", (self._state.variables,)))
 
     def learning_rates(self, step: int) -> np.ndarray:
         """The schedule's rate."""
@@ -120,8 +119,9 @@ class BatchParallel:
 
     def first_bad_layer(self, place: int) -> str:
         """Repeats the step that stopped the run."""
-        recipe, mesh, train = self._setup.recipe, self._setup.mesh, self._data["train"]
-        return first_bad_layer(recipe, mesh, self._seed, train, self._order, self._state)
+        recipe, mesh, step = self._setup.recipe, self._setup.mesh, int(self._state.step)
+        batches = self._feed.batches_at(step)
+        return first_bad_layer(recipe, mesh, self._seed, batches, self._state)
 
     def test(self, step: int) -> Metrics:
         """Returns the metrics on the test split of the state at `step`, which has a checkpoint."""
@@ -129,7 +129,24 @@ class BatchParallel:
         state = self._state
         if int(state.step) != step:
             state = self._checkpoints.restore_step(step, self._programs.abstract_state)
-        return self._programs.evaluate(state.variables, self._data["test"])
+        program, _ = self._feed.evaluation("test", (state.variables,))
+        return self._feed.metrics(program, "test", (state.variables,))
+
+
+def _feed(setup: Setup, programs: Programs, seed: int, on_devices: jax.Array) -> Feed:
+    """Returns what brings the batches; the seed is wanted both here and on the devices."""
+    recipe, everywhere = setup.recipe, replicated(setup.mesh)
+    if setup.streams:
+        orders = EpochOrders(seed, recipe.num_examples, recipe.batch_size, recipe.drop_remainder)
+        zero = jax.device_put(jax.device_get(Metrics.zero()), everywhere)
+        split = of_chunks(setup.mesh)
+        return StreamFeed(setup, orders, split, programs.evaluate_chunk, zero)
+    return AtRestFeed(
+        {name: on_device.put(split, everywhere) for name, split in setup.dataset.splits.items()},
+        lambda epoch: programs.epoch_order(on_devices, epoch),
+        recipe.steps_per_epoch,
+        programs.evaluate,
+    )
 
 
 def _alone(metrics: Metrics) -> Metrics:

@@ -3,6 +3,7 @@
 from ml_collections import ConfigDict
 
 from vitjax.host import unused_accelerator
+from vitjax.training import streaming
 from vitjax.training.setup import Setup
 from vitjax.training.sharding import num_parts
 
@@ -19,7 +20,7 @@ def describe(config: ConfigDict, setup: Setup, about: str = "") -> list[str]:
     frozen = f" ({learn:,} learn)" if learn < setup.num_params else ""
     return [
         f"data      {setup.dataset.name}: {about}{sizes} images of {shape}, "
-        f"{recipe.num_classes} classes",
+        f"{recipe.num_classes} classes; {streaming.describe(setup.dataset, setup.streams)}",
         f"model     {config.model_name}: {setup.num_params:,} parameters{frozen}, "
         f"{setup.num_macs:,} MACs per image",
         f"devices   {len(devices)} x {devices[0].device_kind}, computing in "

@@ -10,23 +10,22 @@ from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 
 from vitjax.data import order
-from vitjax.data.on_device import DeviceSplit
-from vitjax.data.order import Order
+from vitjax.data.on_device import Batches
 from vitjax.training.state import TrainState
 from vitjax.training.step import Recipe, augment_batch, gather_batch, gradients, summed_loss
 
 
 def first_bad_layer(
-    recipe: Recipe, mesh: Mesh, seed: Any, data: DeviceSplit, epoch_order: Order, state: TrainState
+    recipe: Recipe, mesh: Mesh, seed: Any, batches: Batches, state: TrainState
 ) -> str:
     """Repeats the step that stopped `state` and names where it stops being finite."""
     recipe = _in_the_open(recipe)
     layers: list[str] = []  # in the order in which they return: inner ones first
 
-    def step(seed: Any, data: DeviceSplit, epoch_order: Order, state: TrainState):
-        epoch, i = jnp.divmod(state.step, recipe.steps_per_epoch)
-        at = jax.tree.map(lambda x: x[i], epoch_order)
-        batch = augment_batch(recipe, mesh, seed, epoch, gather_batch(mesh, data, at))
+    def step(seed: Any, batches: Batches, state: TrainState):
+        epoch = state.step // recipe.steps_per_epoch
+        gathered = gather_batch(mesh, batches, state.step - batches.first)
+        batch = augment_batch(recipe, mesh, seed, epoch, gathered)
         key = order.dropout_key(seed, state.step)
         variables = {"params": state.params, **state.model_state}
         outputs: list[jax.Array] = []
@@ -44,7 +43,7 @@ def first_bad_layer(
         return _are_finite(state.params), outputs, jnp.isfinite(loss), _are_finite(grads)
 
     # One program, whose compilation takes less than that of its operations one by one.
-    params, outputs, loss, grads = jax.device_get(jax.jit(step)(seed, data, epoch_order, state))
+    params, outputs, loss, grads = jax.device_get(jax.jit(step)(seed, batches, state))
     for path in _not_finite(state.params, params):
         return f"in parameter {path}"
     for layer, finite in zip(layers, outputs, strict=True):

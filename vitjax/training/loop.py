@@ -1,16 +1,16 @@
 """The host's loop: what K >= 1 members in training share, epoch by epoch."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import jax
 import numpy as np
 
+from vitjax import processes
 from vitjax.errors import Interrupted
 from vitjax.runs.record import Record
-from vitjax.training import sharding
 from vitjax.training.interrupt import SignalWatch
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import EpochBar, Pace, Say, epoch_line, members_line, timed
@@ -35,14 +35,14 @@ class Engine(Protocol):
     def compile(self) -> None:
         """Compiles what the epochs run; raises UserError where it does not fit into memory."""
 
-    def begin_epoch(self, epoch: int) -> None:
-        """Draws the order of an epoch's examples."""
-
     def train(self, active: np.ndarray, first: int, stop: int) -> np.ndarray:
         """Trains the active members from step `first` to `stop`, within an epoch.
 
         Returns who goes on, bool [K]. One whose numbers are not finite stays as it was before.
         """
+
+    def seconds_waited(self) -> float | None:
+        """Returns how long devices had nothing to do for want of data; None where all lie there."""
 
     def steps_done(self) -> np.ndarray:
         """Returns how many steps each member has done."""
@@ -93,7 +93,7 @@ class Training:
     def _resume_records(self) -> None:
         for record in self._records:
             record.truncate(self.step)
-        sharding.wait_for_all("truncated")
+        processes.wait_for_all("truncated")
         kept, done = self._engine.kept_steps(), self.step >= self._engine.steps_per_epoch
         for place, record in enumerate(self._records):
             if said := record.resume(self.step, kept[place], done and bool(self.active[place])):
@@ -110,7 +110,7 @@ class Training:
         if self.step >= last or not self.active.any():
             return
         self._leave_if_asked(signals)
-        with timed("compiling", self._say):
+        with timed("compiling", self._say), processes.agreed():
             self._engine.compile()
         while self.step < last and self.active.any():
             self._run_epoch(self.step // self._engine.steps_per_epoch, signals)
@@ -119,24 +119,31 @@ class Training:
 
     def _run_epoch(self, epoch: int, signals: SignalWatch) -> None:
         """Trains to the end of an epoch, validates, writes all that there is to write."""
-        started, at_start = time.perf_counter(), self.step
+        started, before = time.perf_counter(), (self.step, self._engine.seconds_waited())
         self._train_epoch(epoch, signals)
         if self.active.any():
-            self._end_epoch(epoch, started, time.perf_counter() - started, self.step - at_start)
+            self._end_epoch(epoch, started, self._pace(*before, time.perf_counter() - started))
         if len(self.failures) < len(self._records):
             self._engine.save(self.step, self.active)
+
+    def _pace(self, step: int, waited: float | None, seconds: float) -> dict[str, float]:
+        """Returns how fast training was in `seconds`; `step` and `waited` are those before them."""
+        pace = {"images_per_second": (self.step - step) * self._engine.batch_size / seconds}
+        now = self._engine.seconds_waited()
+        if waited is not None and now is not None:
+            pace["data_wait"] = (now - waited) / seconds
+        return pace
 
     def _train_epoch(self, epoch: int, signals: SignalWatch) -> None:
         engine, steps = self._engine, self._engine.steps_per_epoch
         begin, end = epoch * steps, (epoch + 1) * steps
-        engine.begin_epoch(epoch)
         pace = Pace(self._steps_per_call)
         shape = (epoch + 1, self._num_epochs, steps, self.step - begin, engine.batch_size)
-        with EpochBar(*shape) as bar:
+        with EpochBar(*shape, hidden=not processes.is_first()) as bar:
             while self.step < end and self.active.any():
                 self._leave_if_asked(signals)
                 called, before = time.perf_counter(), self.active
-                stop = min(self.step + min(sharding.all_of(pace.steps)), end)
+                stop = min(self.step + min(processes.all_of(pace.steps)), end)
                 self.active = engine.train(before, self.step, stop)
                 seconds, count = time.perf_counter() - called, stop - self.step
                 self.step = stop
@@ -163,7 +170,7 @@ class Training:
         if self._names[place]:
             self._say(f"diverged  {self._called(place)}NaN or infinity at {where}, frozen")
 
-    def _end_epoch(self, epoch: int, started: float, training_seconds: float, count: int) -> None:
+    def _end_epoch(self, epoch: int, started: float, pace: Mapping[str, float]) -> None:
         """Validates; writes each active member's line; keeps the states that are the best."""
         engine = self._engine
         train, valid = engine.train_metrics(), engine.validate()
@@ -174,7 +181,8 @@ class Training:
         # A member's share: those of all members add up to what passed on the clock.
         share = 1 / max(self.active.sum(), 1)
         measured = {
-            "images_per_second": count * engine.batch_size / (training_seconds * share),
+            **pace,
+            "images_per_second": pace["images_per_second"] / share,
             "seconds": (time.perf_counter() - started) * share,
         }
         improved = np.zeros(len(self.active), bool)
@@ -206,7 +214,7 @@ class Training:
                 self._say(f"stopping: {called}no better validation in {record.patience} epochs")
 
     def _leave_if_asked(self, signals: SignalWatch) -> None:
-        received = max(sharding.all_of(signals.received))
+        received = max(processes.all_of(signals.received))
         if received:
             self._engine.save(self.step, self.active)
             self._engine.wait()

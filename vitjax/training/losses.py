@@ -6,36 +6,46 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vitjax.data.mix import Probabilities
 from vitjax.errors import UserError
 
-Loss = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+Targets = jax.Array | Probabilities  # [B, K]: one-hot labels, or what mixing makes of them
+Loss = Callable[[jax.Array, Targets], tuple[jax.Array, jax.Array]]
 
 
 def cross_entropy(
     logits: jax.Array,
-    targets: jax.Array,
+    targets: Targets,
     *,
     class_weights: jax.Array,
     label_smoothing: float | jax.Array = 0.0,
 ) -> tuple[jax.Array, jax.Array]:
-    """Logits and targets [B, K] (rows sum to 1) -> weighted losses [B] in nats, weights [B].
+    """Logits and targets [B, K] -> weighted losses [B] in nats, weights [B].
 
-    sum(losses) / sum(weights) is torch.nn.CrossEntropyLoss(weight, label_smoothing) on labels.
+    sum(losses) / sum(weights) is torch.nn.CrossEntropyLoss(weight, label_smoothing) in both its
+    forms: on labels it divides by the sum of their weights, on probabilities by their number.
     """
-    smooth = (1 - label_smoothing) * targets + label_smoothing / logits.shape[-1]
+    rows = _rows(targets)
+    smooth = (1 - label_smoothing) * rows + label_smoothing / logits.shape[-1]
     losses = -jnp.sum(class_weights * smooth * jax.nn.log_softmax(logits), axis=-1)
-    return losses, targets @ class_weights
+    mixed = isinstance(targets, Probabilities)
+    return losses, jnp.ones_like(losses) if mixed else rows @ class_weights
 
 
 def mean_squared_error(
-    logits: jax.Array, targets: jax.Array, *, class_weights: jax.Array
+    logits: jax.Array, targets: Targets, *, class_weights: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Logits and targets [B, K] -> weighted mean over classes of the squared errors [B], weights.
 
-    With uniform weights sum(losses) / sum(weights) is torch.nn.MSELoss on one-hot labels.
+    With uniform weights sum(losses) / sum(weights) is torch.nn.MSELoss on rows of targets.
     """
-    weights = targets @ class_weights
-    return weights * jnp.mean(jnp.square(logits - targets), axis=-1), weights
+    rows = _rows(targets)
+    weights = rows @ class_weights
+    return weights * jnp.mean(jnp.square(logits - rows), axis=-1), weights
+
+
+def _rows(targets: Targets) -> jax.Array:
+    return targets.rows if isinstance(targets, Probabilities) else targets
 
 
 def make_loss(name: str, class_weights: jax.Array, label_smoothing: float | jax.Array) -> Loss:

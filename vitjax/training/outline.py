@@ -11,8 +11,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vitjax.data import csv, digits, galaxy_zoo2
-from vitjax.data.dataset import Dataset, Split
+from vitjax.data.dataset import SPLITS, Dataset, Split
 from vitjax.data.folder import image_files
+from vitjax.data.image_files import GRAY_MODES, header
 from vitjax.errors import UserError
 
 _TEST_FRACTION = 0.2  # of train, for a set without a test split
@@ -23,8 +24,7 @@ _SPLITS = {  # as folders and TFDS call them
     "validation": "valid",
     "test": "test",
 }
-_FILES = ("folder", "csv", "npz", "galaxy_zoo2")
-_GRAY = ("1", "L", "LA")  # modes of PIL
+_FILES = ("folder", "csv", "npz")
 _MNIST = ((28, 28, 1), 10, {"train": 60_000, "test": 10_000})
 _GALAXIES = {"train": 99_808, "valid": 24_952, "test": 31_191}  # of the published label files
 _KNOWN = {  # sets that need not be here: H, W, C, classes, images of each split
@@ -66,16 +66,38 @@ class _Stored(NamedTuple):
 
 def check_place(data: ConfigDict) -> None:
     """Raises UserError where `config.data` names files that are not there."""
+    if data.name == "galaxy_zoo2":
+        return _check_galaxies(data)
     if data.name not in _FILES:
         return
     if not data.data_dir:
-        raise UserError(
-            f"config.data.name={data.name!r} needs to know where the data lies; set "
-            "config.data.data_dir"
-        )
+        raise _unknown_place(data)
     if not _path(data.data_dir).exists():
-        kind = "folder" if data.name in ("folder", "galaxy_zoo2") else "file"
+        kind = "folder" if data.name == "folder" else "file"
         raise UserError(f"there is no {kind} {data.data_dir}; change config.data.data_dir")
+
+
+def _check_galaxies(data: ConfigDict) -> None:
+    """Raises UserError unless the galaxies are prepared, or all is there to prepare them."""
+    root = _tfds_root(data.data_dir)
+    if _infos(data.name, data.data_dir):
+        return
+    if folder := galaxy_zoo2.find_labels(root):
+        galaxy_zoo2.locate_images(_path(data.image_root) if data.image_root else folder)
+    elif not data.data_dir:
+        raise _unknown_place(data)
+    else:
+        raise UserError(
+            f"{data.data_dir} holds neither gz2_train.csv nor a prepared {data.name}; "
+            "change config.data.data_dir"
+        )
+
+
+def _unknown_place(data: ConfigDict) -> UserError:
+    return UserError(
+        f"config.data.name={data.name!r} needs to know where the data lies; set "
+        "config.data.data_dir"
+    )
 
 
 def _path(text: str) -> Path:
@@ -136,9 +158,14 @@ def _stored(data: ConfigDict) -> _Stored | None:
         return _of_folder(path)
     if data.name == "csv":
         return _of_csv(path, data.image_root, data.label_column)
+    if data.name == "npz":
+        return None
+    infos = _infos(data.name, data.data_dir)
+    if infos:
+        return _of_info(infos[-1], data.label_column)
     if data.name == "galaxy_zoo2":
-        return _of_galaxies(path, data.label_column)
-    return None if data.name == "npz" else _of_tfds(data.name, data.data_dir)
+        return _of_galaxies(galaxy_zoo2.find_labels(_tfds_root(data.data_dir)), data.label_column)
+    return _known(data.name)
 
 
 def _known(name: str) -> _Stored | None:
@@ -184,11 +211,13 @@ def _of_csv(path: Path, image_root: str, label_column: str) -> _Stored | None:
     return _Stored(_shape_of(str(first)), _by_class(rows), exact=True)
 
 
-def _of_galaxies(path: Path, label_column: str) -> _Stored:
-    """Returns what the label files tell; the images are all of one size."""
+def _of_galaxies(folder: Path | None, label_column: str) -> _Stored | None:
+    """Returns what the label files tell; the images, all of one size, may be fewer."""
+    if folder is None:
+        return _known("galaxy_zoo2")
     column = "label1" if label_column == "label" else label_column
-    classes = _by_class(galaxy_zoo2.read_tables(str(path), column))
-    return _Stored(_KNOWN["galaxy_zoo2"][0], classes, exact=True)
+    classes = _by_class(galaxy_zoo2.read_tables(str(folder), column))
+    return _Stored(_KNOWN["galaxy_zoo2"][0], classes, exact=False)
 
 
 def _by_class(rows: Mapping[str, Iterable[csv.Row]]) -> dict[str, list[int]]:
@@ -198,25 +227,26 @@ def _by_class(rows: Mapping[str, Iterable[csv.Row]]) -> dict[str, list[int]]:
 
 def _shape_of(file: str) -> tuple[int | None, int | None, int | None]:
     """Returns H, W, C as the head of an image file tells; None each where there is none."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            is_gray = image.mode in _GRAY or image.mode.startswith("I;16")
-            return image.height, image.width, 1 if is_gray else 3
-    except OSError:
+    found = header(file)
+    if found is None:
         return None, None, None
+    (width, height), mode = found
+    return height, width, 1 if mode in GRAY_MODES else 3
 
 
-def _of_tfds(name: str, data_dir: str) -> _Stored | None:
-    """Returns what TFDS has written beside a prepared set, or what is known of the name."""
-    root = _path(data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"))
+def _tfds_root(data_dir: str) -> Path:
+    """Returns the folder that TFDS prepares its sets in."""
+    return _path(data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"))
+
+
+def _infos(name: str, data_dir: str) -> list[Path]:
+    """Returns what TFDS has written beside a prepared set, by version."""
     name, _, version = name.partition(":")
-    infos = sorted(root.joinpath(*name.split("/")).glob(f"{version or '*'}/dataset_info.json"))
-    return _of_info(infos[-1]) if infos else _known(name)
+    folder = _tfds_root(data_dir).joinpath(*name.split("/"))
+    return sorted(folder.glob(f"{version or '[0-9]*'}/dataset_info.json"))
 
 
-def _of_info(file: Path) -> _Stored | None:
+def _of_info(file: Path, label_column: str) -> _Stored | None:
     """Returns what dataset_info.json, and features.json beside it, tell."""
     try:
         info = json.loads(file.read_text())
@@ -224,7 +254,8 @@ def _of_info(file: Path) -> _Stored | None:
         of = features["featuresDict"]["features"]
         keys = [item["featureKey"] for item in info["supervisedKeys"]["tuple"]["items"]]
         sides = [int(side) for side in of[keys[0]]["image"]["shape"]["dimensions"]]
-        num_classes = int(of[keys[1]]["classLabel"]["numClasses"])
+        label_key = keys[1] if label_column == "label" else label_column
+        num_classes = int(of[label_key]["classLabel"]["numClasses"])
         totals = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
     except (OSError, ValueError, LookupError):
         return None  # another set than one of images with a label each
@@ -232,7 +263,8 @@ def _of_info(file: Path) -> _Stored | None:
     if "train" not in known:
         return None
     classes = {split: _evenly(count, num_classes) for split, count in known.items()}
-    return _Stored([side if side > 0 else None for side in sides], classes, exact=False)
+    sides_or_none = [side if side > 0 else None for side in sides]
+    return _Stored(sides_or_none, classes, exact=len(known) == len(SPLITS))  # nothing is carved
 
 
 def _evenly(count: int, num_classes: int) -> list[int]:

@@ -10,12 +10,13 @@ from ml_collections import ConfigDict
 
 from vitjax import config as options
 from vitjax import models
+from vitjax.data import stream
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import check_share
 from vitjax.data.image_files import ReadOptions
 from vitjax.errors import UserError, raise_all
 from vitjax.runs.logs import check_installed
-from vitjax.training import finetune, losses, setup
+from vitjax.training import finetune, losses, setup, streaming
 from vitjax.training.description import describe
 from vitjax.training.outline import Outline, check_place, outline
 from vitjax.training.progress import Say
@@ -33,6 +34,7 @@ class Preflight(NamedTuple):
     missing: list[str]  # of the files
     outline: Outline | None  # None: not known before the data are read
     mesh: Mesh | None  # None: config.mesh does not fit the devices
+    device_memory: int | None  # bytes of each device; None: unlimited
 
     @property
     def problems(self) -> list[str]:
@@ -47,7 +49,9 @@ class Preflight(NamedTuple):
         if not config.data.mean and not config.data.std:  # those of the images, which are not read
             config = ConfigDict(config)
             config.data.update(mean=(0.5,) * channels, std=(0.25,) * channels)
-        return setup.assemble(config, self.outline.stand_in(), self.mesh)
+        dataset = self.outline.stand_in()
+        streamed = streaming.exceeds(config.data.stream, dataset, self.device_memory)
+        return setup.assemble(config, dataset, self.mesh, streamed)
 
     def lines(self, config: ConfigDict) -> list[str]:
         """Returns what the run would be, a line each, where no option is wrong."""
@@ -58,9 +62,17 @@ class Preflight(NamedTuple):
         return [*describe(config, of_run, about), f"in all    {about}{steps:,} steps"]
 
 
-def report(config: ConfigDict, devices: Sequence[jax.Device], say: Say = print) -> Preflight:
-    """Looks over a config and says what it is, as far as that is known; the problems last."""
-    found = preflight(config, devices)
+def report(
+    config: ConfigDict,
+    devices: Sequence[jax.Device],
+    say: Say = print,
+    device_memory: int | None = None,
+) -> Preflight:
+    """Looks over a config and says what it is, as far as that is known; the problems last.
+
+    `device_memory` is that of each device in bytes; None: unlimited.
+    """
+    found = preflight(config, devices, device_memory)
     if found.outline is None:
         say(f"data      {config.data.name}: how many images there are is known when they are read")
     elif not found.wrong:
@@ -99,7 +111,9 @@ def check(config: ConfigDict, devices: Sequence[jax.Device]) -> None:
     raise_all(preflight(config, devices).problems)
 
 
-def preflight(config: ConfigDict, devices: Sequence[jax.Device]) -> Preflight:
+def preflight(
+    config: ConfigDict, devices: Sequence[jax.Device], device_memory: int | None = None
+) -> Preflight:
     """Looks over a config for a run on `devices`; reads no data."""
     found = _Findings(options.problems(config))
     data, optim = config.data, config.optim
@@ -112,6 +126,8 @@ def preflight(config: ConfigDict, devices: Sequence[jax.Device]) -> Preflight:
     found.of("data.split_seed", lambda: check_share(data.valid_fraction, data.split_seed))
     found.of(_OF_READING, lambda: _read_options(data))
     found.of("log", lambda: check_installed(**config.log))
+    if config.data.stream == "always":
+        found.of("data.stream", stream.check_installed)
     found.of("loss", lambda: losses.make_loss(config.loss.name, jnp.ones(1), 0.0))
     rate = found.of(
         "schedule num_epochs optim.learning_rate data.batch_size",
@@ -124,7 +140,8 @@ def preflight(config: ConfigDict, devices: Sequence[jax.Device]) -> Preflight:
         _check_data(found, config, known, model is not None)
     files = _Findings({})
     files.of("", lambda: check_place(data))
-    return Preflight(list(dict.fromkeys(found.problems)), files.problems, known, mesh)
+    wrong = list(dict.fromkeys(found.problems))
+    return Preflight(wrong, files.problems, known, mesh, device_memory)
 
 
 def _read_options(data: ConfigDict) -> ReadOptions:

@@ -39,15 +39,25 @@ def in_notebook() -> bool:
 class EpochBar:
     """A bar over one epoch's steps with loss, accuracy, images/s and the time left."""
 
-    def __init__(self, epoch: int, num_epochs: int, steps: int, done: int, batch_size: int):
+    def __init__(
+        self,
+        epoch: int,
+        num_epochs: int,
+        steps: int,
+        done: int,
+        batch_size: int,
+        *,
+        hidden: bool = False,
+    ):
         self._batch_size = batch_size
+        off = False if in_notebook() else None  # None: no bar unless on a terminal
         self._bar = tqdm(
             total=steps,
             initial=done,
             desc=f"epoch {epoch}/{num_epochs}",
             unit="step",
             leave=False,
-            disable=False if in_notebook() else None,  # None: no bar unless on a terminal
+            disable=hidden or off,
             dynamic_ncols=True,
         )
 
@@ -77,6 +87,8 @@ def epoch_line(line: Mapping[str, Any], num_epochs: int, best: bool) -> str:
     parts.append(f"lr {line['lr']:.2e}")
     parts.append(f"{line['images_per_second']:,.0f} images/s")
     parts.append(f"{line['seconds']:.1f} s")
+    if "data_wait" in line:
+        parts.append(f"waited for data {line['data_wait']:.0%}")
     return "  ".join(parts) + ("  best" if best else "")
 
 

@@ -1,6 +1,8 @@
 """A run from its config to its result."""
 
 import contextlib
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from vitjax import processes
 from vitjax.config import default, to_json
 from vitjax.errors import Diverged
 from vitjax.pretrained.load import Inputs, load_weights
@@ -34,31 +37,61 @@ def train_and_evaluate(
     """Trains as `config` says, from where `workdir` left off, and returns what eval.json holds.
 
     The epoch that is best on validation is evaluated on the test split, once, at the end.
-    `command` is kept in config.json. Raises UserError for what does not fit, Diverged when numbers
-    stop being finite, and Interrupted after SIGTERM or Ctrl-C, with the state saved.
+    `command` is kept in config.json. With several processes all call this, and share the file
+    system of `workdir`; the first speaks and writes. Raises UserError for what does not fit,
+    Diverged when numbers stop being finite, and Interrupted after SIGTERM or Ctrl-C at any process,
+    with the state saved.
     """
     folder = RunFolder(Path(workdir))
-    folder.check_config(to_json(config), to_json(default(config.model_name)))
-    result = folder.evaluation()
-    if result is not None:
+    say = say if processes.is_first() else lambda text: None
+    stage = _stage(folder, config)
+    if stage == "finished":
         say(f"the run in {workdir} is finished")
+        result = folder.read("eval.json", "accuracy")
         say(result_table(result, workdir))
         return result
-    preflight.check(config, jax.devices())
-    setup = prepare(config, say)
+    with processes.agreed():
+        preflight.check(config, jax.devices())
+        setup = prepare(config, say)
+    processes.check_same("data set", json.dumps(dataset_json(setup)))
     programs = Programs(setup.recipe, setup.mesh)
-    fresh = None if folder.has_checkpoints() else _fresh_state(config, programs, say)
-    folder.create(to_json(config), provenance(setup.mesh), command)
-    with folder.lock():
-        folder.check_dataset(dataset_json(setup))
+    fresh = _fresh_state(config, programs, say) if stage == "new" else None
+    with _begun(folder, config, setup, command):
         for line in (*describe(config, setup), f"workdir   {workdir}"):
             say(line)
         for line in warnings(config, setup.mesh.devices.flat[0].platform):
             say(line)
         result = _train_and_test(config, setup, programs, folder, fresh, say)
-        folder.write("eval.json", result)
+        with processes.agreed():
+            if processes.is_first():
+                folder.write("eval.json", result)
     say(result_table(result, workdir))
     return result
+
+
+def _stage(folder: RunFolder, config: ConfigDict) -> str:
+    """Returns whether the run of a folder is "new", "begun" or "finished"."""
+    stage = ""
+    with processes.agreed():
+        processes.check_same("config", json.dumps(to_json(config), sort_keys=True))
+        if processes.is_first():
+            folder.check_config(to_json(config), to_json(default(config.model_name)))
+            begun = "begun" if folder.has_checkpoints() else "new"
+            stage = begun if folder.evaluation() is None else "finished"
+    return processes.of_first(stage)
+
+
+@contextlib.contextmanager
+def _begun(folder: RunFolder, config: ConfigDict, setup: Setup, command: str) -> Iterator[None]:
+    """Makes the folder, unless a run began here, and keeps others out of it."""
+    with processes.agreed():
+        if processes.is_first():
+            folder.create(to_json(config), provenance(setup.mesh), command)
+    with folder.shared_lock():
+        with processes.agreed():
+            if processes.is_first():
+                folder.check_dataset(dataset_json(setup))
+        yield
 
 
 def _fresh_state(config: ConfigDict, programs: Programs, say: Say) -> TrainState:
@@ -67,7 +100,8 @@ def _fresh_state(config: ConfigDict, programs: Programs, say: Say) -> TrainState
         state = programs.init(np.uint32(config.seed))
     if not config.finetune.weights:
         return state
-    loaded = with_weights(config, programs.recipe, state, say)
+    with processes.agreed():
+        loaded = with_weights(config, programs.recipe, state, say)
     return jax.device_put(loaded, placement(programs.mesh, loaded))
 
 
@@ -95,8 +129,11 @@ def _train_and_test(
         checkpoints = Checkpoints(folder.checkpoints, say)
         closing.callback(checkpoints.close)
         engine = BatchParallel(setup, programs, config.seed, checkpoints, fresh, say)
-        logs = Logs(folder.path, to_json(config), **config.log)
-        record = Record(folder, logs, select_by=config.select_by, patience=config.patience)
+        closing.callback(engine.close)
+        writes = processes.is_first()
+        logs = Logs(folder.path, to_json(config), **config.log) if writes else None
+        choice = {"select_by": config.select_by, "patience": config.patience}
+        record = Record(folder, logs, **choice, writes=writes)
         closing.callback(record.close)
         training = Training(
             engine,

@@ -1,5 +1,6 @@
 """From a config to plain values (the data set, the recipe, the devices), and to a run's files."""
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,14 +10,14 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vitjax import data, models
+from vitjax import data, models, processes
 from vitjax.config import check
-from vitjax.data import order
+from vitjax.data import order, stream
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Dataset
 from vitjax.data.statistics import channel_statistics
 from vitjax.errors import UserError, raise_all
-from vitjax.training import finetune, losses, optim, schedule
+from vitjax.training import finetune, losses, optim, schedule, streaming
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import Say
 from vitjax.training.sharding import check_batch_size, data_shards, make_mesh
@@ -37,13 +38,18 @@ class Setup(NamedTuple):
     num_params: int
     num_trained_params: int  # those that learn
     num_macs: int  # of one image
+    num_steps: int  # of the whole run
+    streams: bool  # whether batches are brought to the devices; else all images lie there
+    num_workers: int  # processes that read them; 0: threads
 
 
 def prepare(config: ConfigDict, say: Say = print) -> Setup:
     """Reads the data and checks that all fits; raises UserError before anything is compiled."""
     mesh = make_mesh(**config.mesh)
     check_options(config, mesh)
-    return assemble(config, load(config, say), mesh)
+    dataset = load(config, say)
+    streamed = streaming.streams(config.data.stream, dataset, mesh)
+    return assemble(config, dataset, mesh, streamed)
 
 
 def check_options(config: ConfigDict, mesh: Mesh) -> None:
@@ -53,8 +59,10 @@ def check_options(config: ConfigDict, mesh: Mesh) -> None:
     Augmentation(**config.data.augment)
 
 
-def assemble(config: ConfigDict, dataset: Dataset, mesh: Mesh) -> Setup:
+def assemble(config: ConfigDict, dataset: Dataset, mesh: Mesh, streamed: bool = False) -> Setup:
     """Returns what a run on `dataset` works on; raises UserError where they do not fit."""
+    if streamed:
+        stream.check_installed()
     check_data(config, dataset)
     rate = make_schedule(config, len(dataset.splits["train"].labels))
     recipe = make_recipe(config, dataset, *normalisation(config, dataset), rate)
@@ -67,6 +75,9 @@ def assemble(config: ConfigDict, dataset: Dataset, mesh: Mesh) -> Setup:
         num_params=models.num_params(params),
         num_trained_params=models.num_params(finetune.split(params, recipe.train_only)[0]),
         num_macs=models.num_macs(recipe.model, recipe.image_shape),
+        num_steps=config.num_epochs * recipe.steps_per_epoch,
+        streams=streamed,
+        num_workers=config.data.num_workers,
     )
 
 
@@ -148,7 +159,22 @@ def input_shape(input_size: int, image_shape: tuple[int, int, int]) -> tuple[int
 
 def load(config: ConfigDict, say: Say) -> Dataset:
     """Reads the data set that the config names."""
-    return data.load(**load_options(config), on_status=say)
+    read = functools.partial(
+        data.load,
+        **load_options(config),
+        decode_up_to=streaming.decode_up_to(config.data.stream),
+        cache_dir=config.data.cache or None,
+        on_status=say,
+    )
+    if config.data.name in data.NAMES:
+        return read()
+    dataset = None  # of TFDS: the first of several processes prepares it, if need be, for all
+    for turn in (True, False):
+        with processes.agreed():
+            if processes.is_first() is turn:
+                dataset = read()
+    assert dataset is not None
+    return dataset
 
 
 def load_options(config: ConfigDict) -> dict[str, Any]:

@@ -63,8 +63,14 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def of_batches(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of batches: their first axis split over the devices."""
+    """Returns the sharding of batches: their first axis split over a run's devices."""
     return NamedSharding(mesh, _BATCH)
+
+
+def of_chunks(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of several batches [S, B, ...]: each split as `split_batch` does."""
+    spec = PartitionSpec(None, *_BATCH) if "data" in mesh.shape else PartitionSpec()
+    return NamedSharding(mesh, spec)
 
 
 def split_batch(mesh: Mesh, batch: Any) -> Any:
@@ -143,20 +149,6 @@ def gather(tree: Any) -> Any:
     if jax.process_count() == 1:
         return jax.device_get(tree)
     return multihost_utils.process_allgather(tree, tiled=True)
-
-
-def all_of(number: int) -> list[int]:
-    """Returns the number that each process gave."""
-    if jax.process_count() == 1:
-        return [number]
-    found = multihost_utils.process_allgather(np.asarray([number], np.int32), tiled=True)
-    return [int(each) for each in found]
-
-
-def wait_for_all(where: str) -> None:
-    """Returns when every process has come here."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(where)
 
 
 def local_members(tree: Any) -> dict[int, Any]:

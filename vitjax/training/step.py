@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 
 from vitjax.data import order
 from vitjax.data.augment import Augmentation, normalise, resize
-from vitjax.data.on_device import DeviceSplit
+from vitjax.data.on_device import AtRest, Batches, Chunk, DeviceImages
 from vitjax.data.order import Order
 from vitjax.models.attend import FEW_TOKENS
 from vitjax.runs.weights import merge
@@ -88,10 +88,11 @@ class Gathered(NamedTuple):
     mask: jax.Array  # bool [B], False for padding
 
 
-def gather_batch(mesh: Mesh, data: DeviceSplit, at: Order) -> Gathered:
-    """Gathers the examples `at` ([B])."""
-    indices, mask = split_batch(mesh, at)
-    return Gathered(indices, data.images(indices), data.labels[indices], mask)
+def gather_batch(mesh: Mesh, batches: Batches, i: Any) -> Gathered:
+    """Gathers the examples of batch `i`."""
+    at = split_batch(mesh, jax.tree.map(lambda x: x[i], batches.order))
+    found = batches.at(i, at)
+    return Gathered(at.indices, found.images(), found.labels, at.mask)
 
 
 def augment_batch(recipe: Recipe, mesh: Mesh, seed: Any, epoch: Any, batch: Gathered) -> Batch:
@@ -155,17 +156,17 @@ def gradients(recipe: Recipe, mesh: Mesh, variables: Any, batch: Batch, key: jax
 
 
 def train_step(
-    recipe: Recipe, mesh: Mesh, seed: Any, data: DeviceSplit, epoch_order: Order, state: TrainState
+    recipe: Recipe, mesh: Mesh, seed: Any, batches: Batches, state: TrainState
 ) -> tuple[TrainState, jax.Array]:
-    """Returns the next state and True; or, where a number is not finite, False.
+    """Returns the state after the batch of its step, and True; False where a number is not finite.
 
     Then the step, the parameters and the model's state are those before, for who looks where it
     went wrong, and to be kept; the optimiser's state, which nothing uses any more, is not: to keep
     it as well costs small networks 4 % of a step.
     """
-    epoch, i = jnp.divmod(state.step, recipe.steps_per_epoch)
-    at = jax.tree.map(lambda x: x[i], epoch_order)
-    batch = augment_batch(recipe, mesh, seed, epoch, gather_batch(mesh, data, at))
+    epoch = state.step // recipe.steps_per_epoch
+    gathered = gather_batch(mesh, batches, state.step - batches.first)
+    batch = augment_batch(recipe, mesh, seed, epoch, gathered)
     key = order.dropout_key(seed, state.step)
     variables = {"params": state.params, **state.model_state}
     grads, metrics, model_state = gradients(recipe, mesh, variables, batch, key)
@@ -201,25 +202,34 @@ def update(
     return after, finite
 
 
-def evaluate(recipe: Recipe, mesh: Mesh, variables: Any, data: DeviceSplit) -> Metrics:
-    """Returns the metrics over all of `data`, every example counted once."""
-    total = len(data.labels)
-    shards = data_shards(mesh)
+def evaluate(
+    recipe: Recipe, mesh: Mesh, variables: Any, batches: Batches, count: Any, metrics: Metrics
+) -> Metrics:
+    """Returns `metrics` and those over the first `count` of batches, padding left out."""
     variables = whole(mesh, variables, recipe.dtype)
-    size = -(-min(recipe.eval_batch_size, total) // shards) * shards
 
     def add_batch(i: jax.Array, metrics: Metrics) -> Metrics:
-        indices = split_batch(mesh, i * size + jnp.arange(size))
-        mask = indices < total
-        labels = data.labels[indices]  # an index past the end gives the last example, masked
-        images = normalise(data.images(indices), recipe.mean, recipe.std)
-        images = resize(images, recipe.image_shape)
+        _, stored, labels, mask = gather_batch(mesh, batches, i)
+        images = resize(normalise(stored, recipe.mean, recipe.std), recipe.image_shape)
         logits: Any = recipe.model.apply(variables, split_batch(mesh, images))
         targets = jax.nn.one_hot(labels, recipe.num_classes)
         losses, weights = (x * mask for x in recipe.loss(logits, targets))
         return metrics + batch_metrics(losses, weights, logits, labels, mask)
 
-    return jax.lax.fori_loop(0, -(-total // size), add_batch, Metrics.zero())
+    return jax.lax.fori_loop(0, count, add_batch, metrics)
+
+
+def evaluate_split(recipe: Recipe, mesh: Mesh, variables: Any, split: DeviceImages) -> Metrics:
+    """Returns the metrics over all of a split, every example counted once."""
+    at = order.in_turn(len(split.labels), evaluation_batch(recipe, mesh, len(split.labels)))
+    batches = AtRest(split, at, jnp.int32(0))
+    return evaluate(recipe, mesh, variables, batches, len(at.mask), Metrics.zero())
+
+
+def evaluation_batch(recipe: Recipe, mesh: Mesh, num_examples: int) -> int:
+    """Returns how many of a split's examples a batch takes, a multiple of the devices."""
+    shards = data_shards(mesh)
+    return -(-min(recipe.eval_batch_size, num_examples) // shards) * shards
 
 
 def begin(recipe: Recipe, seed: Any) -> TrainState:
@@ -260,7 +270,8 @@ class Programs:
         )
         self.epoch_order = jax.jit(self._order, out_shardings=out)  # seed, epoch -> Order
         self.train = jax.jit(self._train, out_shardings=of_state, donate_argnums=0)
-        self.evaluate = jax.jit(self._evaluate, out_shardings=out)  # variables, data -> Metrics
+        self.evaluate = jax.jit(self._evaluate, out_shardings=out)  # variables, split -> Metrics
+        self.evaluate_chunk = jax.jit(self._evaluate_chunk, out_shardings=out)
 
     @functools.cached_property
     def abstract_state(self) -> Any:
@@ -278,24 +289,32 @@ class Programs:
         self,
         state: TrainState,
         seed: jax.Array,
-        data: DeviceSplit,
-        epoch_order: Order,
+        batches: Batches,
         stop: jax.Array,
     ) -> TrainState:
-        """Trains until step `stop` (within the epoch), or up to a step that is not finite."""
+        """Trains until step `stop`, which `batches` reach, or up to a step that is not finite.
+
+        A state that stopped in batches before these stays as it is.
+        """
 
         def unfinished(carry: tuple[TrainState, jax.Array]) -> jax.Array:
             state, finite = carry
             return (state.step < stop) & finite
 
         def body(carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
-            state, finite = train_step(self.recipe, self.mesh, seed, data, epoch_order, carry[0])
+            state, finite = train_step(self.recipe, self.mesh, seed, batches, carry[0])
             return in_parts(self.mesh, state), finite
 
-        return jax.lax.while_loop(unfinished, body, (state, jnp.bool_(True)))[0]
+        return jax.lax.while_loop(unfinished, body, (state, state.step >= batches.first))[0]
 
-    def _evaluate(self, variables: Any, data: DeviceSplit) -> Metrics:
-        return evaluate(self.recipe, self.mesh, variables, data)
+    def _evaluate(self, variables: Any, split: DeviceImages) -> Metrics:
+        return evaluate_split(self.recipe, self.mesh, variables, split)
+
+    def _evaluate_chunk(
+        self, variables: Any, chunk: Chunk, count: jax.Array, metrics: Metrics
+    ) -> Metrics:
+        """Adds the first `count` batches of a chunk to `metrics`."""
+        return evaluate(self.recipe, self.mesh, variables, chunk, count, metrics)
 
 
 def aot(recipe: Recipe, *calls: tuple[Any, tuple]) -> list[Any]:
