@@ -12,9 +12,9 @@ from small_runs import quiet, small
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.training.run import train_and_evaluate
 
-TUNED = {  # goes on from other weights, some of which stay, in micro-batches
+TUNED = {  # begins with other weights, some of which stay, in micro-batches of a stream
     **{"finetune.train_only": "encoder|head", "optim.accumulation_steps": 2},
-    **{"optim.name": "muon", "optim.clip_norm": 1.0, "num_epochs": 2},
+    **{"optim.name": "muon", "optim.clip_norm": 1.0, "num_epochs": 2, "data.stream": "always"},
 }
 
 
@@ -61,7 +61,7 @@ def one(folder):
 
 
 def others(folder):
-    """The same run in other meshes, its end in another, and one that goes on from its weights."""
+    """The same run in other meshes, its end in another, and one that begins with its weights."""
     for data, fsdp in ((8, 1), (1, 8)):
         train(folder / f"{data}x{fsdp}", data, fsdp)
     go_on(folder / "on_8x1", folder / "4x2", 8, 1)
