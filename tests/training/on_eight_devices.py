@@ -1,7 +1,6 @@
-"""Runs on eight devices in several meshes; the argument is the folder that theirs come into."""
+"""Runs on eight devices; the arguments are which, and the folder that theirs come into."""
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -13,10 +12,9 @@ from small_runs import quiet, small
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.training.run import train_and_evaluate
 
-MESHES = ((8, 1), (4, 2), (1, 8))  # data, fsdp
-TUNED = {  # goes on from other weights, some of which stay, in micro-batches
+TUNED = {  # begins with other weights, some of which stay, in micro-batches of a stream
     **{"finetune.train_only": "encoder|head", "optim.accumulation_steps": 2},
-    **{"optim.name": "muon", "optim.clip_norm": 1.0, "num_epochs": 2},
+    **{"optim.name": "muon", "optim.clip_norm": 1.0, "num_epochs": 2, "data.stream": "always"},
 }
 
 
@@ -57,14 +55,19 @@ def go_on(workdir, before, *mesh):
     train(workdir, *mesh)
 
 
-def main(folder):
-    jax.config.update("jax_disable_most_optimizations", True)  # as the tests
-    for mesh in MESHES:
-        train(folder / "{}x{}".format(*mesh), *mesh)
+def one(folder):
+    """A run whose devices share batches and parameters."""
+    train(folder / "4x2", 4, 2)
+
+
+def others(folder):
+    """The same run in other meshes, its end in another, and one that begins with its weights."""
+    for data, fsdp in ((8, 1), (1, 8)):
+        train(folder / f"{data}x{fsdp}", data, fsdp)
     go_on(folder / "on_8x1", folder / "4x2", 8, 1)
-    train(folder / "tuned", 4, 2, **TUNED, **{"finetune.weights": str(folder / "8x1")})
+    train(folder / "tuned", 4, 2, **TUNED, **{"finetune.weights": str(folder / "4x2")})
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    main(Path(sys.argv[1]))
+    jax.config.update("jax_disable_most_optimizations", True)  # as the tests
+    {"one": one, "others": others}[sys.argv[1]](Path(sys.argv[2]))

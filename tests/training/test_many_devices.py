@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from commands import REPO, environment, results
 from jax.sharding import PartitionSpec
-from on_eight_devices import MESHES, TUNED, config, go_on, train
+from on_eight_devices import TUNED, config, go_on, train
 from small_runs import quiet
 
 import vitjax
@@ -20,23 +20,33 @@ from vitjax.training import sharding
 from vitjax.training.run import train_and_evaluate
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Runs on eight devices, by their meshes, and what one device makes of the same."""
-    folder = tmp_path_factory.mktemp("runs")
+def on_eight_devices(which, folder):
+    """Runs what `which` says of the script, in a process that has eight devices."""
     script = Path(__file__).with_name("on_eight_devices.py")
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
     path = os.pathsep.join(map(str, (REPO, REPO / "tests")))
     done = subprocess.run(
-        [sys.executable, str(script), str(folder)],
+        [sys.executable, str(script), which, str(folder)],
         env=environment(XLA_FLAGS=flags, PYTHONPATH=path),
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run on eight devices, called by its mesh, and what one device makes of the same."""
+    folder = tmp_path_factory.mktemp("runs")
+    on_eight_devices("one", folder)
     train(folder / "1x1", 1, 1)
-    go_on(folder / "on_1x1", folder / "4x2", 1, 1)
-    train(folder / "tuned_1x1", 1, 1, **TUNED, **{"finetune.weights": str(folder / "8x1")})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def others(folder):
+    """The same folder with runs in other meshes."""
+    on_eight_devices("others", folder)
     return folder
 
 
@@ -49,18 +59,30 @@ def check_equal(ours, theirs):
         assert got[name] == pytest.approx(expected[name], rel=1e-5)
 
 
-@pytest.mark.parametrize("mesh", MESHES)
-def test_meshes_do_not_matter(folder, mesh):
-    check_equal(folder / "{}x{}".format(*mesh), folder / "1x1")
+def test_devices_do_not_matter(folder):
+    check_equal(folder / "4x2", folder / "1x1")
 
 
-@pytest.mark.parametrize("devices", ["8x1", "1x1"])
-def test_a_run_goes_on_on_other_devices(folder, devices):
-    check_equal(folder / f"on_{devices}", folder / "4x2")
+@pytest.mark.slow
+@pytest.mark.parametrize("mesh", ["8x1", "1x8"])
+def test_the_mesh_does_not_matter(others, mesh):
+    check_equal(others / mesh, others / "1x1")
 
 
-def test_fine_tuning_in_micro_batches_is_the_same_in_parts(folder):
-    check_equal(folder / "tuned", folder / "tuned_1x1")
+@pytest.mark.slow
+def test_a_run_goes_on_on_other_devices(others):
+    check_equal(others / "on_8x1", others / "4x2")
+
+
+def test_a_run_goes_on_on_one_device(folder):
+    go_on(folder / "on_1x1", folder / "4x2", 1, 1)
+    check_equal(folder / "on_1x1", folder / "4x2")
+
+
+@pytest.mark.slow
+def test_fine_tuning_in_micro_batches_is_the_same_in_parts(others):
+    train(others / "tuned_1x1", 1, 1, **TUNED, **{"finetune.weights": str(others / "4x2")})
+    check_equal(others / "tuned", others / "tuned_1x1")
 
 
 def shards(folder, mesh):
@@ -69,30 +91,35 @@ def shards(folder, mesh):
 
 @pytest.mark.parametrize("part", [".params", ".opt_state[0].mu", ".opt_state[0].nu", ".ema_params"])
 def test_parameters_averages_and_optimiser_state_lie_in_parts(folder, part):
-    path = f"{part}['encoder']['block_0']['mlp']['out']['kernel']"
-    assert shards(folder, "1x8")[path] == [[512, 128], [64, 128]]
-    assert shards(folder, "4x2")[path] == [[512, 128], [256, 128]]
-    assert shards(folder, "8x1")[path] == [[512, 128], [512, 128]]
+    mlp = f"{part}['encoder']['block_0']['mlp']"
+    assert shards(folder, "4x2")[f"{mlp}['out']['kernel']"] == [[512, 128], [256, 128]]
+    assert shards(folder, "4x2")[f"{mlp}['in']['kernel']"] == [[128, 512], [64, 512]]
+
+
+@pytest.mark.slow
+def test_parts_are_as_many_as_the_mesh_says(others):
+    path = ".params['encoder']['block_0']['mlp']['out']['kernel']"
+    assert shards(others, "1x8")[path] == [[512, 128], [64, 128]]
+    assert shards(others, "8x1")[path] == [[512, 128], [512, 128]]
 
 
 def test_small_arrays_are_whole(folder):
     small = [".step", ".metrics.loss", ".params['encoder']['block_0']['mlp']['out']['bias']"]
     for path in small:
-        shape, on_a_device = shards(folder, "1x8")[path]
+        shape, on_a_device = shards(folder, "4x2")[path]
         assert shape == on_a_device
 
 
+@pytest.mark.slow
 def test_a_run_in_parts_is_used_on_one_device(folder):
-    run = vitjax.load(folder / "1x8")
-    evaluation = run.evaluate(say=quiet)
-    assert evaluation.accuracy == pytest.approx(run.accuracy)
+    run, alone = (vitjax.load(folder / mesh) for mesh in ("4x2", "1x1"))
+    for each in (run, alone):
+        assert each.evaluate(say=quiet).accuracy == pytest.approx(each.accuracy)
     images = np.zeros((3, 8, 8), np.uint8)
-    ours, theirs = (vitjax.load(folder / mesh).predict(images, top=1) for mesh in ("1x8", "1x1"))
-    assert [each[0].class_name for each in ours] == [each[0].class_name for each in theirs]
-    other = vitjax.load(folder / "1x1")
-    other.evaluate(say=quiet)
-    assert run.compare(other, say=quiet) is not None
+    for ours, theirs in zip(run.predict(images), alone.predict(images), strict=True):
+        assert dict(ours) == pytest.approx(dict(theirs), abs=1e-5)
     assert run.report(num_maps=1, say=quiet).path.exists()
+    assert "McNemar" in str(run.compare(alone, say=quiet))
 
 
 @pytest.mark.parametrize(
