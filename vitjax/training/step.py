@@ -92,7 +92,7 @@ def gather_batch(mesh: Mesh, batches: Batches, i: Any) -> Gathered:
     """Gathers the examples of batch `i`."""
     at = split_batch(mesh, jax.tree.map(lambda x: x[i], batches.order))
     found = batches.at(i, at)
-    # The barrier keeps what follows the same program, to the last bit, wherever the batch came from.
+    # What follows the barrier is the same to the last bit wherever the batch came from.
     images = jax.lax.optimization_barrier(found.images())
     return Gathered(at.indices, images, found.labels, at.mask)
 
