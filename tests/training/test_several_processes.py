@@ -59,6 +59,18 @@ def test_they_give_those_of_one_with_as_many_devices_to_the_digit(stream, tmp_pa
 
 
 @pytest.mark.slow
+def test_parameters_may_be_split_over_processes(tmp_path):
+    words = [CONFIG, "--config.model.hidden_dim=128", "--config.model.mlp_dim=512"]
+    tuned = [f"--config.finetune.weights={tmp_path / 'two'}", "--config.finetune.train_only=head"]
+    for name, more in (("two", []), ("tuned", tuned)):
+        options = [*words, *more, "--config.mesh.fsdp=2"]
+        for code, _, error in together(2, tmp_path / name, *options):
+            assert code == 0, error
+        main_in_process_of_its_own(*words, *more, f"--workdir={tmp_path / name}_alone")
+        assert_equal(tmp_path / name, tmp_path / f"{name}_alone", 1e-5)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("who", [0, 1])
 def test_a_signal_at_one_of_two_saves_on_both_and_four_go_on(who, whole, tmp_path):
     both = start_together(2, *command(*LONG, f"--workdir={tmp_path}"))
