@@ -59,16 +59,13 @@ class WindowAttention(nn.Module):
         height, width = x.shape[1:3]
         size, shift, shift_first = tile((height, width), self.window_size, self.tiling)
         down, along = shift if self.shifted else (0, 0)
-        shifts = bool(down or along)
-        if shifts and shift_first:
-            x = _pad(jnp.roll(x, (-down, -along), axis=(1, 2)), size)
-            x = self._within(x, size, (down, along), train)[:, :height, :width]
-            return jnp.roll(x, (down, along), axis=(1, 2))
-        x = _pad(x, size)
-        x = jnp.roll(x, (-down, -along), axis=(1, 2)) if shifts else x
+        if shift_first:
+            x = _pad(_roll(x, -down, -along), size)
+            x = self._within(x, size, (down, along), train)
+            return _roll(x[:, :height, :width], down, along)
+        x = _roll(_pad(x, size), -down, -along)
         x = self._within(x, size, (down, along), train)
-        x = jnp.roll(x, (down, along), axis=(1, 2)) if shifts else x
-        return x[:, :height, :width]
+        return _roll(x, down, along)[:, :height, :width]
 
     def _within(self, x: jax.Array, size: Size, shift: Size, train: bool) -> jax.Array:
         """Attention within the windows that tile a map [B, H, W, D], which is shifted already."""
@@ -101,6 +98,11 @@ def _pad(x: jax.Array, multiples: Size) -> jax.Array:
     """Pads [B, H, W, D] with zeros at the bottom and the right to multiples of these sizes."""
     rows, columns = (-n % multiple for n, multiple in zip(x.shape[1:3], multiples, strict=True))
     return jnp.pad(x, [(0, 0), (0, rows), (0, columns), (0, 0)]) if rows or columns else x
+
+
+def _roll(x: jax.Array, down: int, along: int) -> jax.Array:
+    """Moves [B, H, W, D] cyclically."""
+    return jnp.roll(x, (down, along), axis=(1, 2)) if down or along else x
 
 
 def _separation(rows: int, columns: int, size: Size, shift: Size) -> jax.Array:

@@ -33,8 +33,7 @@ def _describe(defaults: Mapping[str, Any], rules: Mapping[str, Rule]) -> Describ
         arguments, images = config.get("model_args", {}), config.get("pretrained_cfg")
         if not isinstance(images, dict) or not isinstance(arguments, dict):
             return None
-        pooling = {name: config[name] for name in ("global_pool",) if name in config}
-        told = translate(pooling | arguments, rules)
+        told = translate({**config, **arguments}, rules)
         unread = arguments.keys() - rules.keys() - {*_SHOWN}
         model = {**defaults, **told.model}
         if "norm_layer" in arguments:  # which has an epsilon of its own
@@ -61,7 +60,8 @@ def _numbers(images: Mapping[str, Any], name: str) -> tuple[Any, ...]:
 
 def _side(shape: tuple[Any, ...]) -> int:
     """Returns the height and width of images [C, H, W]; 0 where they differ or are unknown."""
-    return shape[1] if len(shape) == 3 and shape[1] == shape[2] else 0
+    square = len(shape) == 3 and isinstance(shape[1], int) and shape[1] == shape[2]
+    return shape[1] if square else 0
 
 
 _LAYER = r"blocks\.(\d+)\."
