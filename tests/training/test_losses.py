@@ -9,7 +9,7 @@ import tiny
 from vitjax.data.augment import Augmentation
 from vitjax.errors import UserError
 from vitjax.training import losses
-from vitjax.training.step import Programs, evaluate, train_step
+from vitjax.training.step import Programs, evaluate_split, train_step
 
 LOGITS = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0], [2.0, 2.0, -4.0]], np.float32)
 LABELS = np.array([0, 2, 1])
@@ -46,9 +46,9 @@ def test_mixed_labels_are_torchs_probabilities_and_others_its_labels(parts):
     programs, data = Programs(recipe, tiny.MESH), tiny.data()
     state = programs.init(tiny.SEED)
     order = programs.epoch_order(tiny.SEED, np.int32(0))
-    new, _ = train_step(recipe, tiny.MESH, tiny.SEED, data, order, state)
+    new, _ = train_step(recipe, tiny.MESH, tiny.SEED, tiny.batches(order), state)
     assert float(new.metrics.weight) == recipe.batch_size
-    measured = evaluate(recipe, tiny.MESH, state.variables, data)
+    measured = evaluate_split(recipe, tiny.MESH, state.variables, data)
     assert float(measured.weight) == tiny.WEIGHTS[data.labels].sum()
 
 
