@@ -75,11 +75,15 @@ def test_any_step_with_a_checkpoint_can_be_loaded(digits_run):
 def test_images_of_any_kind_and_size_are_fitted(digits_run, tmp_path):
     pixels = np.random.RandomState(0).randint(0, 256, (50, 40, 4), np.uint8)
     Image.fromarray(pixels, "RGBA").save(tmp_path / "image.png")
+    alpha = pixels[..., 3:] / 255
+    on_white = np.round(pixels[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
     gray = pixels[:32, :32, 0]
-    images = [tmp_path / "image.png", Image.fromarray(pixels[..., :3]), gray, gray[..., None]]
+    images = [tmp_path / "image.png", Image.fromarray(on_white), gray, gray[..., None]]
     found = vitjax.load(digits_run).predict(images, top=3)
     assert [len(classes) for classes in found] == [3] * 4
-    assert found[0] == found[1]  # the alpha channel was dropped, as in training
+    for transparent, opaque in zip(found[0], found[1], strict=True):  # white, as in training
+        assert transparent.class_name == opaque.class_name
+        assert transparent.probability == pytest.approx(opaque.probability, rel=0.01)
     assert found[2] == found[3]
     for classes in found:
         assert [p for _, p in classes] == sorted((p for _, p in classes), reverse=True)
