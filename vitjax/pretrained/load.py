@@ -58,15 +58,16 @@ def read(path: Path, allow_pickle: bool = False) -> Arrays:
 def _trained_with(found: locate.Found, converted: Converted) -> TrainedWith:
     """Returns what is known of how weights were trained."""
     origin = converted.origin
-    if origin is None:
-        return trained_with.of_options(_own_options(found.path))
     if found.entry is not None:
         told = trained_with.of_entry(found.entry)
+    elif origin is None:
+        told = trained_with.of_options(_own_options(found.path))
     elif found.config is not None:
         told = trained_with.of_config(found.config, origin.describe)
     else:
         told = TrainedWith()
-    return dataclasses.replace(told, model={**told.model, **origin.settings})
+    settings = {} if origin is None else origin.settings
+    return dataclasses.replace(told, model={**told.model, **settings})
 
 
 def _own_options(path: Path) -> Mapping[str, Any]:
