@@ -139,7 +139,8 @@ class Command:
                 return main()
             finally:
                 sys.stdout.flush()
-        except BrokenPipeError:  # `| head` has read enough
+        except BrokenPipeError as error:  # `| head` has read enough
+            self._say(error, "")
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
         except (UserError, flags.Error) as error:
@@ -157,8 +158,8 @@ class Command:
             return _FAULT
 
     def _say(self, error: BaseException, text: str) -> None:
-        """Says what ends this process, unless another one says it."""
-        if self._group is None or self._group.is_to_say(error):
+        """Says what ends this process, if anything, unless another one says it."""
+        if (self._group is None or self._group.is_to_say(error)) and text:
             print(text, file=sys.stderr)
 
     def _help(self) -> str:

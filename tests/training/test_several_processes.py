@@ -122,6 +122,16 @@ def test_what_one_refuses_all_refuse_in_one_line(words, of_last, error, digits_r
 
 
 @pytest.mark.slow
+def test_one_that_cannot_go_on_says_why_and_ends_the_other(tmp_path):
+    (tmp_path / "metrics.jsonl").mkdir()  # which process 0 alone writes
+    (code, _, error), (second, _, lost) = together(2, tmp_path, CONFIG)
+    assert (code, second) == (1, 75), error + lost
+    assert error == f"error: cannot read {tmp_path / 'metrics.jsonl'}: Is a directory\n"
+    assert lost.startswith("error: process 0 of 2 was lost")
+    assert lost.count("\n") == 1
+
+
+@pytest.mark.slow
 def test_a_finished_run_is_not_repeated(digits_run, tmp_path):
     workdir = shutil.copytree(digits_run, tmp_path / "run")
     (code, out, error), (second, silent, _) = together(2, workdir, CONFIG)
