@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vitjax import data
-from vitjax.data import image_files
+from vitjax.data.readers import image_files
 from vitjax.errors import UserError
 
 

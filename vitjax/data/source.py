@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vitjax.data.cache import cached
 from vitjax.data.dataset import Dataset, Split, carve, check, check_share
-from vitjax.data.image_files import ReadOptions, convert
+from vitjax.data.readers.image_files import ReadOptions, convert
 from vitjax.errors import UserError
 
 NAMES = ("digits", "folder", "csv", "npz")  # besides those of TFDS
@@ -92,22 +92,22 @@ def _read(
 ) -> Dataset:
     """Calls the reader of `name`, which alone imports what it needs."""
     if name == "digits":
-        from vitjax.data import digits
+        from vitjax.data.readers import digits
 
         return digits.read()
     if name == "npz":
-        from vitjax.data import npz
+        from vitjax.data.readers import npz
 
         return npz.read(data_dir)
     if name == "folder":
-        from vitjax.data import folder
+        from vitjax.data.readers import folder
 
         return folder.read(data_dir, options, on_status)
     if name == "csv":
-        from vitjax.data import csv
+        from vitjax.data.readers import csv
 
         return csv.read(data_dir, image_root, label_column, options, on_status)
-    from vitjax.data import tfds
+    from vitjax.data.readers import tfds
 
     others = (*NAMES, "galaxy_zoo2")
     return tfds.read(name, data_dir, options, on_status, others, label_column, image_root)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vitjax.data.dataset import Dataset
-from vitjax.data.image_files import Files, Listing, ReadOptions, read_files
+from vitjax.data.readers.image_files import Files, Listing, ReadOptions, read_files
 from vitjax.errors import UserError
 
 

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vitjax.data.image_files import ReadOptions, to_array
 from vitjax.data.images import StoredImages
-from vitjax.data.png import decode_stack
+from vitjax.data.readers.image_files import ReadOptions, to_array
+from vitjax.data.readers.png import decode_stack
 from vitjax.errors import UserError
 from vitjax.host import num_cores
 from vitjax.text import one_line
