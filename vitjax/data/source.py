@@ -64,25 +64,59 @@ def load(
     """
     options = ReadOptions(image_size, channels, fit, max_examples, 0 if cache_dir else decode_up_to)
     check_share(valid_fraction, split_seed)
+    dataset = convert(_read(name, data_dir, image_root, label_column, options, on_status), options)
+    if cache_dir:
+        folder = Path(os.path.expanduser(cache_dir))
+        dataset = cached(dataset, folder, options, on_status)
+    return _complete(dataset, valid_fraction, split_seed, on_status)
+
+
+def listed(
+    name: str,
+    *,
+    data_dir: str | None = None,
+    image_root: str | None = None,
+    max_examples: int | None = None,
+    label_column: str = "label",
+    valid_fraction: float = 0.1,
+    split_seed: int = 0,
+    on_status: Callable[[str], None] = print,
+) -> Dataset:
+    """Lists what `load` reads, to look at each image: files are not opened and may be missing.
+
+    Images that are no array give their `files`; their shape is not known, and so is a stand-in.
+    Raises UserError as `load` does.
+    """
+    options = ReadOptions(1, 3, max_examples=max_examples, decode_up_to=0, must_exist=False)
+    check_share(valid_fraction, split_seed)
+    dataset = _read(name, data_dir, image_root, label_column, options, on_status)
+    dataset = convert(dataset, ReadOptions(max_examples=max_examples))  # arrays keep their shape
+    return _complete(dataset, valid_fraction, split_seed, on_status)
+
+
+def _read(
+    name: str,
+    data_dir: str | None,
+    image_root: str | None,
+    label_column: str,
+    options: ReadOptions,
+    on_status: Callable[[str], None],
+) -> Dataset:
+    """Reads the splits that are stored, and checks them; raises UserError."""
     # Unlike Path's, this one leaves a user that is unknown as it is, for the reader to miss.
-    data_dir, image_root, cache_dir = (
-        path and os.path.expanduser(path) for path in (data_dir, image_root, cache_dir)
-    )
+    data_dir, image_root = (path and os.path.expanduser(path) for path in (data_dir, image_root))
     try:
-        dataset = _read(name, data_dir, image_root, label_column, options, on_status)
+        dataset = _call_reader(name, data_dir, image_root, label_column, options, on_status)
     except OSError as error:
         raise UserError(
             f"cannot read {error.filename or data_dir} ({error.strerror or error}); mend or remove "
             "it, or change config.data.data_dir."
         ) from error
     check(dataset)
-    dataset = convert(dataset, options)
-    if cache_dir:
-        dataset = cached(dataset, Path(cache_dir), options, on_status)
-    return _complete(dataset, valid_fraction, split_seed, on_status)
+    return dataset
 
 
-def _read(
+def _call_reader(
     name: str,
     data_dir: str | None,
     image_root: str | None,
