@@ -54,8 +54,8 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
 ONLY_IN = {  # library: the only files that import it
     "absl": {"cli.py", "data/stream.py"},
     "grain": {"data/stream.py"},
-    "requests": {"data/downloads.py"},
-    "tensorflow_datasets": {"data/tfds.py", "data/galaxy_zoo2/builder.py"},
+    "requests": {"data/readers/downloads.py"},
+    "tensorflow_datasets": {"data/readers/tfds.py", "data/readers/galaxy_zoo2/builder.py"},
     "matplotlib": {"reporting/drawing.py"},
     "orbax": {"runs/checkpoints.py"},
     "huggingface_hub": {"pretrained/locate.py"},
@@ -157,18 +157,18 @@ def test_finds_private_names(tmp_path):
     file = tmp_path / "test_it.py"
     file.write_text(
         """
-import vitjax.data.csv
-from vitjax.data import npz as other
-from vitjax.data.folder import _some, image_files
-vitjax.data.csv._find(other._keys, other.read, image_files, other.__doc__)
+import vitjax.data.readers.csv
+from vitjax.data.readers import npz as other
+from vitjax.data.readers.folder import _some, image_files
+vitjax.data.readers.csv._find(other._keys, other.read, image_files, other.__doc__)
 monkeypatch.setattr(other, "_keys", None)
-monkeypatch.delattr("vitjax.data.tfds._png")
+monkeypatch.delattr("vitjax.data.readers.tfds._png")
 self._own, __file__
 """
     )
     assert sorted(private_names(file)) == [
-        *("_some", "other.'_keys'", "other._keys", "vitjax.data.csv._find"),
-        "vitjax.data.tfds._png",
+        *("_some", "other.'_keys'", "other._keys", "vitjax.data.readers.csv._find"),
+        "vitjax.data.readers.tfds._png",
     ]
 
 

@@ -16,8 +16,8 @@ from ml_collections import ConfigDict
 from vitjax import models
 from vitjax.config import default, flatten
 from vitjax.data.augment import normalise, resize
-from vitjax.data.image_files import to_array
 from vitjax.data.images import in_slices
+from vitjax.data.readers.pixels import to_array
 from vitjax.errors import UserError
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.weights import read_variables

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from vitjax import processes
 from vitjax.config import default, to_json
+from vitjax.data import duplicates
 from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
 from vitjax.runs import selection
@@ -127,6 +128,8 @@ class _Sweep:
         options = setup.load_options(config)
         if self._data is None or self._data[0] != options:
             self._data = options, setup.load(config, self.context.say)
+            for text in duplicates.warnings(self._data[1]):
+                self.context.say(f"warning   {text}")
         return self._data[1]
 
     def check(self) -> None:

@@ -59,7 +59,7 @@ def train_and_evaluate(
     with _begun(folder, config, setup, command):
         for line in (*describe(config, setup), f"workdir   {workdir}"):
             say(line)
-        for line in warnings(config, setup.mesh.devices.flat[0].platform):
+        for line in warnings(config, setup.dataset, setup.mesh.devices.flat[0].platform):
             say(line)
         result = _train_and_test(config, setup, programs, folder, fresh, say)
         with processes.agreed():

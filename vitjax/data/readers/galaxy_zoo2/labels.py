@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from vitjax.data.csv import Row, read_rows
-from vitjax.data.downloads import manual_dir
+from vitjax.data.readers.csv import Row, read_rows
+from vitjax.data.readers.downloads import manual_dir
 from vitjax.errors import UserError
 
 CLASS_NAMES = {

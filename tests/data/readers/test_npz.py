@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from vitjax.data import npz
+from vitjax.data.readers import npz
 from vitjax.errors import UserError
 
 IMAGES = np.arange(4 * 5 * 5, dtype=np.uint8).reshape(4, 5, 5)

@@ -4,7 +4,7 @@
 is their image's file name in the archive (galaxyID there, asset_id in Galaxy Zoo's own tables).
 """
 
-from vitjax.data.galaxy_zoo2.archive import locate_images
-from vitjax.data.galaxy_zoo2.labels import CLASS_NAMES, find_labels, read_tables
+from vitjax.data.readers.galaxy_zoo2.archive import locate_images
+from vitjax.data.readers.galaxy_zoo2.labels import CLASS_NAMES, find_labels, read_tables
 
 __all__ = ["CLASS_NAMES", "find_labels", "locate_images", "read_tables"]

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from vitjax import data
-from vitjax.data import downloads
+from vitjax.data.readers import downloads
 from vitjax.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -153,7 +153,7 @@ def test_cut_array_record(tmp_path, any_checksum):
 
 
 def test_decodes_plain_files_all_at_once(tfrecord, monkeypatch):
-    monkeypatch.delattr("vitjax.data.records.decode_one_by_one")
+    monkeypatch.delattr("vitjax.data.readers.records.decode_one_by_one")
     assert len(load("mnist", tfrecord[0]).splits["train"]) > 0
 
 

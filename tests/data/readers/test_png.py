@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitjax.data.png import decode_stack
+from vitjax.data.readers.png import decode_stack
 from vitjax.errors import UserError
 
 

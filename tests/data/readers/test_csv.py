@@ -1,8 +1,8 @@
 import pytest
 from PIL import Image
 
-from vitjax.data import csv
-from vitjax.data.image_files import ReadOptions
+from vitjax.data.readers import csv
+from vitjax.data.readers.image_files import ReadOptions
 from vitjax.errors import UserError
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitjax.data.galaxy_zoo2 import CLASS_NAMES
+from vitjax.data.readers.galaxy_zoo2 import CLASS_NAMES
 
 
 @pytest.fixture(scope="module")

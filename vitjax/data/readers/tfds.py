@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
-from vitjax.data.downloads import manual_dir, missing_archives, unreachable
-from vitjax.data.image_files import ReadOptions, check_memory
-from vitjax.data.records import RecordImages, Source
-from vitjax.data.tfrecord import TfRecords
+from vitjax.data.readers.downloads import manual_dir, missing_archives, unreachable
+from vitjax.data.readers.image_files import ReadOptions, check_memory
+from vitjax.data.readers.records import RecordImages, Source
+from vitjax.data.readers.tfrecord import TfRecords
 from vitjax.errors import UserError
 from vitjax.text import one_line
 
@@ -111,7 +111,7 @@ def _builder(
 
     try:
         if name == "galaxy_zoo2":
-            from vitjax.data.galaxy_zoo2.builder import GalaxyZoo2
+            from vitjax.data.readers.galaxy_zoo2.builder import GalaxyZoo2
 
             return GalaxyZoo2(data_dir=data_dir, image_root=image_root, on_status=on_status)
         # A namespace ("huggingface:...") would start a download of an index: not supported.

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vitjax.data.autocontrast import autocontrast_table, floor_divide
-from vitjax.data.warp import (
+from vitjax.data.augment.autocontrast import autocontrast_table, floor_divide
+from vitjax.data.augment.warp import (
     Shear,
     affine_nearest,
     rotation_matrix,

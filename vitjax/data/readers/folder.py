@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vitjax.data.dataset import Dataset
-from vitjax.data.image_files import Files, Listing, ReadOptions, read_files
+from vitjax.data.readers.image_files import Files, Listing, ReadOptions, read_files
 from vitjax.errors import UserError
 
 _SPLIT_OF = {

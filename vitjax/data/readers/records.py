@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vitjax.data.image_files import ReadOptions, to_array
 from vitjax.data.images import StoredImages
-from vitjax.data.png import decode_stack
+from vitjax.data.readers.image_files import ReadOptions
+from vitjax.data.readers.pixels import to_array
+from vitjax.data.readers.png import decode_stack
 from vitjax.errors import UserError
 from vitjax.host import num_cores
 from vitjax.text import one_line
@@ -55,6 +56,10 @@ class RecordImages(StoredImages):
         """Decodes records; a UserError names one that is damaged."""
         files, _, ids = self._parsed(index)
         return self._decoded(files, ids, index)
+
+    def files(self, index: np.ndarray) -> list[io.BytesIO]:
+        """The image files in the records at `index`; a UserError names a damaged record."""
+        return list(map(io.BytesIO, self._parsed(index)[0]))
 
     def fingerprint(self) -> str:
         """Of the paths, sizes and times of the files that hold the records."""

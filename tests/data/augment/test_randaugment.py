@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from vitjax.data import randaugment
-from vitjax.data.autocontrast import autocontrast_table
-from vitjax.data.randaugment import OPERATIONS, apply_operation, magnitudes, rand_augment
+from vitjax.data.augment import randaugment
+from vitjax.data.augment.autocontrast import autocontrast_table
+from vitjax.data.augment.randaugment import OPERATIONS, apply_operation, magnitudes, rand_augment
 from vitjax.errors import UserError
 
-GOLDENS = Path(__file__).parents[1] / "goldens"
+GOLDENS = Path(__file__).parents[2] / "goldens"
 HEIGHT, WIDTH = 24, 33
 GEOMETRIC = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 UNSIGNED = ("Identity", "Posterize", "Solarize", "AutoContrast", "Equalize")

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from vitjax.data.galaxy_zoo2 import labels
-from vitjax.data.galaxy_zoo2.archive import Archive, locate_images
+from vitjax.data.readers.galaxy_zoo2 import labels
+from vitjax.data.readers.galaxy_zoo2.archive import Archive, locate_images
 from vitjax.errors import UserError
 
 MISSING = "missing_images.csv"  # beside the prepared set: the listed galaxies without an image

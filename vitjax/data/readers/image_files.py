@@ -7,18 +7,15 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
 from vitjax.data.images import Images, StoredImages
+from vitjax.data.readers.pixels import GRAY_MODES, header, to_array, why_unreadable
 from vitjax.errors import UserError
 from vitjax.host import available_memory, num_cores
-from vitjax.text import one_line
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 
 class Files(NamedTuple):
@@ -31,9 +28,6 @@ class Files(NamedTuple):
 
 Listing = dict[str, Files]  # by split
 
-_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # of EXIF
-GRAY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")  # modes of PIL without colour
-
 
 @dataclasses.dataclass(frozen=True)
 class ReadOptions:
@@ -44,6 +38,8 @@ class ReadOptions:
     fit: str = "resize"  # "resize", or "center_crop": no scaling, zeros where the image is smaller
     max_examples: int | None = None  # of each split
     decode_up_to: int | None = None  # bytes of a set that is decoded at once; None: of any size
+    # False: lists files that are not there too. Not in the text that names what was read with it.
+    must_exist: bool = dataclasses.field(default=True, repr=False)
 
     def __post_init__(self):
         if self.size is not None and self.size < 1:
@@ -70,48 +66,6 @@ class ReadOptions:
     def decodes(self, num_images: int, shape: Sequence[int]) -> bool:
         """Whether images [H, W, C] are decoded when the set is read, not when they are used."""
         return self.decode_up_to is None or num_images * math.prod(shape) <= self.decode_up_to
-
-
-def to_array(
-    image: "Image.Image", size: int | tuple[int, int] | None, channels: int, fit: str
-) -> np.ndarray:
-    """An opened image -> uint8 [H, W, C]; UserError for 32-bit pixels.
-
-    `size` is the side of a square or (height, width), in pixels; None keeps the image's own. It is
-    turned as its EXIF data say, and what is transparent becomes white.
-    """
-    from PIL import Image, ImageOps
-
-    mode = "L" if channels == 1 else "RGB"
-    ImageOps.exif_transpose(image, in_place=True)
-    if image.has_transparency_data:
-        image = _on_white(image.convert("RGBA"))
-    if image.mode.startswith("I;16"):  # PIL would clip 16 bits to 255 instead of scaling
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        raise UserError(f"has 32-bit pixels (mode {image.mode}), expected 8 bits")
-    if image.mode != mode:
-        image = image.convert(mode)
-    height, width = (size, size) if isinstance(size, int) else size or image.size[::-1]
-    if image.size != (width, height):
-        if fit == "center_crop":
-            left, top = _offset(image.size[0], width), _offset(image.size[1], height)
-            image = image.crop((left, top, left + width, top + height))  # pads with 0
-        else:
-            image = image.resize((width, height), Image.Resampling.BILINEAR)  # antialiased
-    width, height = image.size
-    return np.frombuffer(image.tobytes(), np.uint8).reshape(height, width, channels)
-
-
-def _on_white(image: "Image.Image") -> "Image.Image":
-    from PIL import Image
-
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-
-
-def _offset(length: int, size: int) -> int:
-    """Where a central window of `size` starts; odd differences fall as in torchvision."""
-    return round((length - size) / 2) if length >= size else -((size - length) // 2)
 
 
 def check_memory(what: str, count: int, height: int, width: int, channels: int) -> None:
@@ -200,6 +154,10 @@ class FileImages(StoredImages):
             raise _damaged_error(damaged)
         return images
 
+    def files(self, index: np.ndarray) -> list[str]:
+        """The paths at `index`."""
+        return self._paths[index].tolist()
+
     def fingerprint(self) -> str:
         """Of the paths, sizes and times of the files."""
         digest = hashlib.sha256()
@@ -242,23 +200,6 @@ def _common_shape(
     return height, width, options.channels or (1 if all_gray else 3)
 
 
-def header(path: str) -> tuple[tuple[int, int], str] | None:
-    """Size (width, height) and mode of an image file; None if it cannot be opened.
-
-    The size is that of the image as its EXIF data turn it.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            # Of a PNG file, which hardly ever has them, Pillow would read all pixels for them.
-            exif = {} if image.format == "PNG" else image.getexif()
-            turned = exif.get(_ORIENTATION) in _ON_ITS_SIDE
-            return image.size[::-1] if turned else image.size, image.mode
-    except Exception:  # damaged files raise many types; decoding will list this one
-        return None
-
-
 def _decode_into(
     images: np.ndarray, paths: list[str], options: ReadOptions, pool: concurrent.futures.Executor
 ) -> list[tuple[str, str]]:
@@ -270,15 +211,13 @@ def _decode_into(
 
 def _decode(images: np.ndarray, path: str, options: ReadOptions) -> str | None:
     """Fills `images` [1, H, W, C] from a file; returns why not where that fails."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as image:
             images[0] = to_array(image, options.size, images.shape[-1], options.fit)
-    except UnidentifiedImageError:
-        return "no image"
     except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
-        return one_line(error)
+        return why_unreadable(error)
     return None
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vitjax.data.mix import cutmix, mixup, mixup_or_cutmix, symmetric_beta
+from vitjax.data.augment.mix import cutmix, mixup, mixup_or_cutmix, symmetric_beta
 
 B, H, W, K = 600, 12, 20, 600
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vitjax.data.dataset import Dataset
-from vitjax.data.image_files import Files, Listing, ReadOptions, read_files
+from vitjax.data.readers.image_files import Files, Listing, ReadOptions, read_files
 from vitjax.errors import UserError
 
 
@@ -41,7 +41,7 @@ def read(
         rows = read_rows(file, "path", label_column)
         tables[split] = [row._replace(path=os.path.join(root, row.path)) for row in rows]
     class_names = _sorted_labels({row.label: row.where for row in tables["train"]})
-    listing = to_listing(tables, {name: i for i, name in enumerate(class_names)}, "train")
+    listing = _to_listing(tables, {name: i for i, name in enumerate(class_names)}, options)
     return read_files("csv", class_names, listing, options, on_status)
 
 
@@ -95,8 +95,10 @@ def read_rows(file: Path, path_column: str, label_column: str) -> list[Row]:
     return rows
 
 
-def to_listing(tables: dict[str, list[Row]], index: dict[str, int], source: str) -> Listing:
-    """Checks that all files exist and labels are keys of `index`; `source` says whose those are."""
+def _to_listing(
+    tables: dict[str, list[Row]], index: dict[str, int], options: ReadOptions
+) -> Listing:
+    """Checks that all files exist, if they must, and that labels are keys of `index`, train's."""
     listing: Listing = {}
     missing = []
     for split, rows in tables.items():
@@ -104,10 +106,10 @@ def to_listing(tables: dict[str, list[Row]], index: dict[str, int], source: str)
             if row.label not in index:
                 known = ", ".join(list(index)[:10]) + (", ..." if len(index) > 10 else "")
                 raise UserError(
-                    f"{row.where} has the label {row.label!r}, which {source} does not know, "
+                    f"{row.where} has the label {row.label!r}, which train does not know, "
                     f"expected one of {known}; correct it or change config.data.label_column."
                 )
-            if not os.path.isfile(row.path):
+            if options.must_exist and not os.path.isfile(row.path):
                 missing.append(f"{row.path} ({row.where})")
         listing[split] = Files(
             [row.path for row in rows], [index[row.label] for row in rows], [row.id for row in rows]

@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from vitjax import data
-from vitjax.data import folder
-from vitjax.data.image_files import ReadOptions
+from vitjax.data.readers import folder
+from vitjax.data.readers.image_files import ReadOptions
 from vitjax.errors import UserError
 
 
