@@ -194,11 +194,20 @@ def test_python_runs(page, tmp_path, monkeypatch):
         assert names["logits"].shape == (8, 10)
 
 
+def headings(text):
+    """The names by which GitHub links to the headings of a page."""
+    titles = re.findall(r"^#+ (.*)$", text, re.M)
+    return [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
 @pytest.mark.parametrize("page", TEXTS)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page]):
         if not target.startswith("https://"):
-            assert (REPO / page).parent.joinpath(target).exists(), target
+            file, _, heading = target.partition("#")
+            path = (REPO / page).parent / file
+            assert path.exists(), target
+            assert not heading or heading in headings(path.read_text()), target
 
 
 def test_every_page_is_linked_from_readme():
