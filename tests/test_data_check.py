@@ -114,7 +114,7 @@ def test_the_same_pixels_are_found_whatever_the_files_are(tmp_path):
         "warning   1 of 8 images of valid is in train too (valid/cat/0.png = train/cat/0.png)",
         "warning   1 image is there under several labels (train/cat/0.png (cat) = "
         "test/dog/0.tiff (dog))",
-        "warning   1 of 9 images of train is there before in train",
+        "warning   1 of 9 images of train is a copy of an earlier one",
     ]
     (group,) = found["repeats"]
     assert [image["id"] for image in group] == [

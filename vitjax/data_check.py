@@ -36,7 +36,7 @@ def check_data(
     for option in _NOT_OF_LISTING:
         del options[option]
     found = inspect(listed(**options, on_status=say), say)
-    told = findings(found, config.data.image_size)
+    told = {"data_dir": config.data.data_dir, **findings(found, config.data.image_size)}
     say(findings_text(told))
     if json_file is not None:
         files.write(json_file, json.dumps(told, indent=1) + "\n")

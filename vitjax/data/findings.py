@@ -104,7 +104,8 @@ def _warnings(dataset: Dataset, repeats: Repeats, constant: Sequence[Place]) -> 
     told.append(duplicates.two_labels(dataset, repeats))
     for split, of in dataset.splits.items():
         if again := repeats.again(split):
-            told.append(f"{duplicates.share(again, of, split)} there before in {split}")
+            copies = "a copy of an earlier one" if again == 1 else "copies of earlier ones"
+            told.append(f"{duplicates.share(again, of, split)} {copies}")
         names = [duplicates.name(dataset, place) for place in constant if place.split == split]
         if names:
             share = duplicates.share(len(names), of, split)

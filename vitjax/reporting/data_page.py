@@ -52,7 +52,8 @@ def findings_page(findings: Findings, read_image: ReadImage) -> str:
     pairs = [(name, f"{of['num_images']:,}") for name, of in splits.items()]
     pairs += [("classes", f"{len(findings['class_names']):,}")]
     pairs += [(kind, f"{len(findings[kind]):,}") for kind in ("errors", "warnings")]
-    return page_text(f"Data of {findings['name']}", [numbers(pairs)], sections)
+    place = f" in {printable(findings['data_dir'])}" if findings["data_dir"] else ""
+    return page_text(f"Data of {findings['name']}{place}", [numbers(pairs)], sections)
 
 
 def _count(count: int, what: str) -> str:
@@ -70,15 +71,15 @@ def _split_rows(findings: Findings) -> list[tuple[str, ...]]:
         ("", *findings["splits"]),
         row("images", lambda of: f"{of['num_images']:,}"),
         row("cannot be read", lambda of: f"{of['damaged']:,}"),
-        row("of the fewest class", lambda of: f"{min(of['classes'].values()):,}"),
-        row("of the most class", lambda of: f"{max(of['classes'].values()):,}"),
-        row("height, least/median/most", lambda of: _sizes(of["heights"])),
-        row("width, least/median/most", lambda of: _sizes(of["widths"])),
+        row("in the smallest class", lambda of: f"{min(of['classes'].values()):,}"),
+        row("in the largest class", lambda of: f"{max(of['classes'].values()):,}"),
+        row("height, least/median/greatest", lambda of: _sizes(of["heights"])),
+        row("width, least/median/greatest", lambda of: _sizes(of["widths"])),
         row("mode", lambda of: _named(of["modes"])),
         row("turned by EXIF", lambda of: f"{_turned(of):,}"),
         row("with transparent pixels", lambda of: f"{of['transparent']:,}"),
         row("of one colour", lambda of: f"{of['constant']:,}"),
-        row("there before in the split", lambda of: f"{of['repeated']:,}"),
+        row("copies of earlier ones", lambda of: f"{of['repeated']:,}"),
     ]
 
 
@@ -153,20 +154,19 @@ def _classes_picture(names: Sequence[str], counts: Mapping[str, Sequence[int]]) 
 
 
 def _damaged_section(findings: Findings) -> Section:
-    damaged = findings["damaged"]
-    rows = [(_name(image), image["class"], image["reason"]) for image in damaged]
-    return Section(
-        "Images that cannot be read",
-        [_image_table("Images that cannot be read", ("image", "class", "reason"), rows)],
-    )
+    rows = [
+        (_name(image), printable(image["class"]), image["reason"]) for image in findings["damaged"]
+    ]
+    table_of_all = _image_table("Why each cannot be read", ("image", "class", "reason"), rows)
+    return Section("Images that cannot be read", [table_of_all])
 
 
 def _repeats_section(findings: Findings, read_image: ReadImage) -> Section:
-    """The same image in several places: under several labels first, then in several splits."""
     title = "The same image several times"
     groups = sorted(findings["repeats"], key=_concern)
     rows = [(" = ".join(map(_name, group[:8])), _verdict(group)) for group in groups]
-    items: list[Html | Photo] = [_image_table(title, ("images", "which"), rows)]
+    caption = "Under several labels first, then in several splits"
+    items: list[Html | Photo] = [_image_table(caption, ("images", "how often"), rows)]
     for rank, group in enumerate(groups[:_MOST_PHOTOS], start=1):
         named = " = ".join(f"{_name(image)} ({printable(image['class'])})" for image in group[:4])
         pixels = read_image(group[0]["split"], group[0]["number"])
@@ -188,8 +188,7 @@ def _verdict(group: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _constant_section(findings: Findings, read_image: ReadImage) -> Section:
-    title = "Images of one colour"
-    constant = findings["constant"]
+    constant, head = findings["constant"], ("image", "class")
     rows = [(_name(image), printable(image["class"])) for image in constant]
     photos = [
         Photo(
@@ -200,7 +199,7 @@ def _constant_section(findings: Findings, read_image: ReadImage) -> Section:
         )
         for rank, image in enumerate(constant[:_MOST_PHOTOS], start=1)
     ]
-    return Section(title, [_image_table(title, ("image", "class"), rows), *photos])
+    return Section("Images of one colour", [_image_table("Where they are", head, rows), *photos])
 
 
 def _name(image: Mapping[str, Any]) -> str:
