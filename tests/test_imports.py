@@ -35,6 +35,7 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
     "benchmarking": {"data", "models", "sweeps", "targets", "training"},
     "docs": set(),
     "results": {"reporting"},
+    "data_check": {"data", "reporting", "training"},
     "api": {
         *("compile_cache", "config", "config_file", "inference", "models", "published"),
         *("reporting", "results", "runs", "sweeps"),
@@ -49,7 +50,7 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
     "predict": {"cli", "compile_cache", "data", "inference", "reporting", "vitjax"},
     "compare": {"cli", "compile_cache", "inference", "reporting"},
     "benchmark": {"benchmarking", "cli", "config_file", "reporting", "training"},
-    "check": {"cli", "targets"},
+    "check": {"cli", "data_check", "targets"},
 }
 ONLY_IN = {  # library: the only files that import it
     "absl": {"cli.py", "data/stream.py"},

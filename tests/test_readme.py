@@ -44,6 +44,7 @@ GALAXIES = "vitjax/docs/galaxy_zoo2.md"
 RUN = {  # part of a command line: what it says; the others need data, weights or long
     "main --config=configs/vit_digits.py --workdir=runs/digits": "epoch 1/1",
     "check --config=configs/vit_digits.py": "no problem found",
+    "check --data --config.data.name=folder": "no errors, no warnings",
     "evaluate --workdir=runs/digits": "macro_mean",
     "evaluate --workdir=runs/digits --split=valid": "macro_mean",
     "predict --workdir=runs/digits digit.png": "digit.png  ",

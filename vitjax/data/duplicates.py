@@ -118,7 +118,7 @@ def warnings(dataset: Dataset) -> list[str]:
     if "test" not in splits:
         return []
     listed = set(splits["train"].ids.tolist()).intersection(splits["test"].ids.tolist())
-    return [f"{_of(len(listed), splits['test'], 'test')} listed in train too"] if listed else []
+    return [f"{share(len(listed), splits['test'], 'test')} listed in train too"] if listed else []
 
 
 def in_both(dataset: Dataset, found: Repeats, split: str, other: str) -> str:
@@ -128,26 +128,29 @@ def in_both(dataset: Dataset, found: Repeats, split: str, other: str) -> str:
     shown = [" = ".join(name(dataset, place) for place in pair) for pair in pairs]
     whole = dataset.splits[split]
     copy = ": one may be a copy of the other" if len(pairs) == len(whole) else ""
-    return f"{_of(len(pairs), whole, split)} in {other} too{copy} ({_some(shown)})"
+    return f"{share(len(pairs), whole, split)} in {other} too{copy} ({some(shown)})"
 
 
 def two_labels(dataset: Dataset, found: Repeats) -> str:
     """Returns which images are there under two labels or more; "" for none."""
     if not (groups := found.contradictory(dataset)):
         return ""
-    shown = [
-        " = ".join(f"{name(dataset, place)} ({label(dataset, place)})" for place in group)
-        for group in groups
-    ]
+    shown = []
+    for first, *others in groups:
+        other = next(place for place in others if label(dataset, place) != label(dataset, first))
+        named = (f"{name(dataset, p)} ({label(dataset, p)})" for p in (first, other))
+        shown.append(" = ".join(named))
     what = "image is" if len(groups) == 1 else "images are"
-    return f"{len(groups):,} {what} there under several labels ({_some(shown)})"
+    return f"{len(groups):,} {what} there under several labels ({some(shown)})"
 
 
-def _of(count: int, split: Split, split_name: str) -> str:
+def share(count: int, split: Split, split_name: str) -> str:
+    """Returns "2 of 50 images of test are"."""
     verb = "is" if count == 1 else "are"
     return f"{count:,} of {len(split):,} images of {split_name} {verb}"
 
 
-def _some(texts: Sequence[str]) -> str:
+def some(texts: Sequence[str]) -> str:
+    """Returns the first of some texts, and how many there are besides."""
     more = f", and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else ""
     return printable(", ".join(texts[:_SHOWN])) + more
