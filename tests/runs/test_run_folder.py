@@ -52,38 +52,11 @@ def test_every_step_gets_a_manifest(checkpoints, tmp_path):
     checkpoints.wait()
     for step in (1, 2):
         folder = tmp_path / "checkpoints" / str(step)
-        manifest = json.loads((folder / "manifest.json").read_text())
+        listed = json.loads((folder / "manifest.json").read_text())["files"]
         files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-        assert set(manifest) == files - {"manifest.json"}
-        assert all(len(digest) == 64 for digest in manifest.values())
-
-
-def test_deleted_file_is_noticed(checkpoints, tmp_path):
-    for step in (1, 2):
-        checkpoints.save(step, state(step))
-    checkpoints.close()
-    next((tmp_path / "checkpoints" / "2").rglob("_METADATA")).unlink()
-    said = []
-    again = Checkpoints(tmp_path / "checkpoints", said.append)
-    assert again.steps() == [1]
-    assert "_METADATA changed" in said[0]
-    again.close()
-
-
-def test_a_step_without_manifest_is_tried_and_then_set_aside(checkpoints, tmp_path):
-    for step in (1, 2):
-        checkpoints.save(step, state(step))
-    checkpoints.close()
-    folder = tmp_path / "checkpoints" / "2"
-    (folder / "manifest.json").unlink()
-    for path in folder.rglob("*"):
-        if path.is_file() and path.stat().st_size > 100:
-            path.write_bytes(path.read_bytes()[:40])
-    said = []
-    again = Checkpoints(tmp_path / "checkpoints", said.append)
-    assert int(again.restore(state(0))["step"]) == 1
-    assert "cannot be read" in said[0]
-    again.close()
+        of_orbax = {"_CHECKPOINT_METADATA", "commit_success.txt"}  # which it writes at the end
+        assert set(listed) - of_orbax == files - of_orbax - {"manifest.json"}
+        assert all(len(digest) == 64 for digest in listed.values())
 
 
 def line(step):

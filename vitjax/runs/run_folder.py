@@ -13,6 +13,7 @@ from vitjax import files, processes
 from vitjax.config import flatten
 from vitjax.errors import UserError
 from vitjax.lock import taken
+from vitjax.runs.manifest import saved_steps
 
 _SIGHT_SECONDS = 5.0  # in which a shared file system should show what another machine wrote
 
@@ -206,13 +207,6 @@ class RunFolder:
                 f"{self.path / name} is damaged; put it back, or use another --workdir"
             ) from error
         return value
-
-
-def saved_steps(checkpoints: Path) -> list[int]:
-    """Returns the steps that have a checkpoint in a folder, oldest first; not half written ones."""
-    if not checkpoints.is_dir():
-        return []
-    return sorted(int(p.name) for p in checkpoints.iterdir() if p.name.isdigit() and p.is_dir())
 
 
 def option_words(words: Iterable[str]) -> Iterator[tuple[str, str]]:

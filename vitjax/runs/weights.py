@@ -5,7 +5,8 @@ from typing import Any
 
 from vitjax.errors import UserError
 from vitjax.runs import checkpoints, selection
-from vitjax.runs.run_folder import RunFolder, saved_steps
+from vitjax.runs.manifest import saved_steps
+from vitjax.runs.run_folder import RunFolder
 
 
 def is_run(path: Path) -> bool:
