@@ -65,19 +65,19 @@ def restored(folder):
 def test_a_step_has_its_manifest_before_it_has_its_name(tmp_path, monkeypatch):
     seal, seen = runs_checkpoints.manifest.seal, []
 
-    def sealing(folder, of):
+    def sealing(folder, made_with):
         seen.append((folder.name, (folder.parent / "7").exists()))
-        seal(folder, of)
+        seal(folder, made_with)
 
     monkeypatch.setattr(runs_checkpoints.manifest, "seal", sealing)
-    checkpoints = Checkpoints(tmp_path, of=lambda step: {"run": {"step": step}})
+    checkpoints = Checkpoints(tmp_path, made_with=lambda step: {"a file": {"step": step}})
     checkpoints.save(7, state(7))
     checkpoints.close()
     ((name, committed),) = seen
     assert name.startswith("7.")
     assert not committed
-    told = json.loads((tmp_path / "7" / "manifest.json").read_text())["of"]
-    assert told == {"run": {"step": 7}}
+    told = json.loads((tmp_path / "7" / "manifest.json").read_text())
+    assert told["made_with"] == {"a file": {"step": 7}}
 
 
 def test_a_step_without_manifest_counts_as_not_written(saved):
@@ -112,7 +112,7 @@ def test_a_stray_folder_alone_is_no_checkpoint(tmp_path):
     checkpoints.close()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": 1, "of": {}}', '{"files": {"a": 1}}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": 1, "made_with": {}}', '{"a": 1}'])
 def test_a_damaged_manifest_is_a_damaged_checkpoint(text, saved):
     (saved / "2" / "manifest.json").write_text(text)
     with pytest.raises(UserError, match=r"2 is damaged \(manifest\.json changed\)"):
@@ -141,3 +141,22 @@ def test_a_manifest_of_an_earlier_version_is_understood(saved):
 def test_what_orbax_keeps_for_itself_may_be_lost(saved):
     (saved / "2" / "_CHECKPOINT_METADATA").unlink()
     assert restored(saved) == (2, [])
+
+
+def test_a_state_is_not_restored_where_the_files_say_otherwise(tmp_path):
+    def checkpoints(**said):
+        return Checkpoints(tmp_path, made_with=lambda step: {"config.json": {"optim": said}})
+
+    first = checkpoints(rate=(1, 2))
+    first.save(1, state(1))
+    first.close()
+    again = checkpoints(rate=[1, 2])
+    assert int(again.restore(state(0))["step"]) == 1
+    again.close()
+    other = checkpoints(rate=[1, 3])
+    message = (
+        r"config\.json does not fit the checkpoint .*/1: optim\.rate was \[1, 2\], is \[1, 3\]"
+    )
+    with pytest.raises(UserError, match=message):
+        other.restore(state(0))
+    other.close()

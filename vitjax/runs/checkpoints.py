@@ -45,16 +45,17 @@ class Checkpoints:
         folder: Path,
         on_status: Callable[[str], None] = print,
         *,
-        of: Callable[[int], Mapping[str, Any]] = lambda step: {},
+        made_with: Callable[[int], Mapping[str, Any]] = lambda step: {},
         alone: bool = False,
     ):
         """Opens a folder; `alone`: for this process only, which asks no other to write along.
 
-        `of` tells of what a step is a state, as JSON, which manifests hold.
+        `made_with` tells what the run's files say of the state at a step: its manifest keeps it,
+        and a state is not restored where they say otherwise.
         """
         self._alone = alone
         self._decides = alone or processes.is_first()  # verifies, sets aside and seals steps
-        self._of, self._in_flight = of, (0, dict[str, Any]())
+        self._made_with, self._in_flight = made_with, (0, dict[str, Any]())
         self._folder = folder.absolute()
         self._say = on_status
         self._keep = _Keep()
@@ -109,7 +110,7 @@ class Checkpoints:
         if best:
             self.best_step = step
         if self._decides:
-            self._in_flight = step, dict(self._of(step))
+            self._in_flight = step, dict(self._made_with(step))
         with self._writing():
             self._manager.save(step, args=ocp.args.StandardSave(state))
 
@@ -117,10 +118,15 @@ class Checkpoints:
         """Returns the newest whole state, shaped and placed like `like`; None without any.
 
         `like` may be a function of the step, where the shapes of what was saved decide. Raises
-        UserError if it cannot be read, or if steps exist and none is whole.
+        UserError if it cannot be read or the run's files do not fit it, or if steps exist and none
+        is whole.
         """
         steps = self.steps()
         if steps:
+            with self._agreed():
+                if self._decides:
+                    newest = self._folder / str(steps[-1])
+                    manifest.check(newest, self._made_with(steps[-1]))
             with self._agreed():
                 return self.restore_step(steps[-1], like(steps[-1]) if callable(like) else like)
         if (self._folder / "damaged").exists():
@@ -170,9 +176,9 @@ class Checkpoints:
 
     def _seal(self) -> None:
         """Writes the manifest of the step in flight, which gets its name when that is done."""
-        step, of = self._in_flight
+        step, made_with = self._in_flight
         folder = self._folder / f"{step}{_UNFINISHED}"
-        manifest.seal(folder if folder.exists() else self._folder / str(step), of)
+        manifest.seal(folder if folder.exists() else self._folder / str(step), made_with)
 
     def _verify(self) -> None:
         """Sets aside the steps that are not whole."""

@@ -4,20 +4,24 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypedDict
 
 from vitjax import files
+from vitjax.config import flatten
+from vitjax.errors import UserError
+from vitjax.runs import schema
+from vitjax.runs.changes import differences
 
 MANIFEST = "manifest.json"
 # Orbax writes it in a thread of its own, at any time; it is no part of the state.
 _NOT_HASHED = (MANIFEST, "_CHECKPOINT_METADATA")
 
 
-class Manifest(NamedTuple):
+class Manifest(TypedDict):
     """What the manifest of a checkpoint says."""
 
-    files: Mapping[str, str]  # path -> sha256
-    of: Mapping[str, Any]  # of what it is a state, as it was given; {} in older folders
+    files: dict[str, str]  # path -> sha256
+    made_with: dict[str, dict[str, Any]]  # file of the run -> what it said; {} in older folders
 
 
 def saved_steps(checkpoints: Path) -> list[int]:
@@ -36,26 +40,38 @@ def step_folders(checkpoints: Path) -> list[int]:
     return sorted(int(n) for n in names if n.isascii() and n.isdecimal() and n == str(int(n)))
 
 
-def seal(folder: Path, of: Mapping[str, Any]) -> None:
-    """Writes the manifest of a checkpoint whose files lie in `folder`, with what it is `of`."""
+def seal(folder: Path, made_with: Mapping[str, Any]) -> None:
+    """Writes the manifest of a checkpoint whose files lie in `folder`."""
     hashes = {
         path.relative_to(folder).as_posix(): _sha256(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in _NOT_HASHED
     }
-    files.write(_file(folder), json.dumps({"files": hashes, "of": of}, indent=1))
+    content = {"files": hashes, "made_with": made_with}
+    files.write(_file(folder), json.dumps(content, indent=1))
 
 
-def read(folder: Path) -> Manifest | None:
+def check(folder: Path, now: Mapping[str, Any]) -> None:
+    """Raises UserError unless a checkpoint was made with what the run's files say `now`."""
+    found = _read(folder)
+    for name, then in found["made_with"].items() if found else ():
+        new = json.loads(json.dumps(now[name])) if name in now else {}  # tuples become lists
+        if changes := differences(flatten(then), flatten(new)):
+            raise UserError(
+                f"{name} does not fit the checkpoint {folder}: {'; '.join(changes)[:300]}. Put "
+                f"back the {name} of this run, or use another --workdir"
+            )
+
+
+def _read(folder: Path) -> Manifest | None:
     """Returns the manifest of a checkpoint; None for one that is damaged."""
     try:
-        content = json.loads(_file(folder).read_text())
-        if "of" not in content:  # as it was before it told that
-            content = {"files": content, "of": {}}
-        found = Manifest(dict(content["files"]), dict(content["of"]))
-    except (OSError, KeyError, TypeError, ValueError):
+        content = schema.parse(_file(folder).read_bytes(), dict[str, Any])
+        if "made_with" not in content:  # as it was before it told that
+            content = {"files": content, "made_with": {}}
+        return None if schema.problem(content, Manifest) else content
+    except (OSError, ValueError):
         return None
-    return found if all(isinstance(digest, str) for digest in found.files.values()) else None
 
 
 def changed_file(folder: Path) -> str | None:
@@ -63,10 +79,10 @@ def changed_file(folder: Path) -> str | None:
 
     What the manifest does not list does not matter.
     """
-    manifest = read(folder)
-    if manifest is None or not manifest.files:
+    found = _read(folder)
+    if found is None or not found["files"]:
         return MANIFEST
-    for name, digest in sorted(manifest.files.items()):
+    for name, digest in sorted(found["files"].items()):
         path = folder / name
         if path.name not in _NOT_HASHED and not (path.is_file() and _sha256(path) == digest):
             return name
