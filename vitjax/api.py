@@ -21,12 +21,12 @@ from vitjax.inference.predictor import (
     Predictor,
     load_predictor,
     most_probable,
-    read_config,
 )
 from vitjax.reporting.comparison import Comparison
 from vitjax.reporting.page import html_table
 from vitjax.results import Epoch, Evaluation, History
 from vitjax.runs.run_folder import RunFolder
+from vitjax.runs.saved_config import read_config
 from vitjax.text import one_line
 
 Say = Callable[[str], None]
@@ -148,7 +148,7 @@ class Run:
     def _repr_html_(self) -> str:
         found = self._folder.evaluation() or {}
         shown = {"workdir": str(self.workdir), "model": self.config.model_name}
-        shown["data"] = self._folder.read("dataset.json", "name")["name"]
+        shown["data"] = self._folder.dataset()["name"]
         shown["parameters"] = f"{self.num_params:,}"
         shown["epochs"] = f"{len(self.history)} of {self.config.num_epochs}"
         if found:

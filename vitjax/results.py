@@ -19,6 +19,7 @@ class Epoch:
     seconds: float  # with its validation
     valid_loss: float | None = None
     valid_accuracy: float | None = None
+    data_wait: float | None = None  # share of the time; None where nothing was streamed
 
 
 class History(tuple[Epoch, ...]):

@@ -113,6 +113,13 @@ def test_images_of_another_shape_are_refused(digits_run):
         (lambda run: (run / "checkpoints").rename(run / "gone"), "has no checkpoint yet"),
         (
             lambda run: edit(run / "dataset.json", class_names=["a", "b"]),
+            r"dataset\.json does not fit the checkpoint .*: class_names was",
+        ),
+        (
+            lambda run: (
+                commands.as_of_before(run),
+                edit(run / "dataset.json", class_names=["a", "b"]),
+            ),
             r"head\.logits\.bias has the shape \[10\] in the checkpoint and \[2\] by config",
         ),
     ],

@@ -28,9 +28,9 @@ def report_data(workdir: Path, place: DataPlace, say: Say) -> ReportData:
             f"python -m vitjax.evaluate --workdir={workdir} again"
         )
     return ReportData(
-        run=folder.read("config.json", "config"),
+        run=folder.begun(),
         changes=changes(predictor.config),
-        dataset=folder.read("dataset.json", "name"),
+        dataset=folder.dataset(),
         lines=folder.metrics(),
         evaluation=evaluation,
         predictions=predictions,

@@ -42,13 +42,14 @@ def export(workdir: str | None, output_file: str | None) -> None:
     from vitjax.pretrained import weight_files
     from vitjax.pretrained.load import read
     from vitjax.runs.run_folder import RunFolder
+    from vitjax.runs.saved_config import read_options
     from vitjax.runs.weights import is_run
 
     folder = Path(workdir)
     if not is_run(folder):
         raise UserError(f"--workdir={folder} is no folder of a run with checkpoints")
     arrays = read(folder)
-    config = RunFolder(folder).read("config.json", "config")["config"]
+    config = read_options(RunFolder(folder))
     described = {"model_name": config["model_name"], "model": config["model"]}
     weight_files.write(output, arrays, described)
     print(f"{output}: {len(arrays)} arrays, {sum(x.size for x in arrays.values()):,} numbers")

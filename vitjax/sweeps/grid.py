@@ -176,7 +176,7 @@ class _Sweep:
         """Returns the parts of a group: one, or more where memory is short."""
         if number not in self._split:
             everyone = {member.name: member for member in self._groups[number]}
-            names = self.context.folder.parts(number) or self._split_for_memory(number)
+            names = self.context.folder.parts(number, everyone) or self._split_for_memory(number)
             self._split[number] = [
                 Part(PartFolder(self.context.folder, number, i), [everyone[n] for n in part])
                 for i, part in enumerate(names)
