@@ -28,11 +28,18 @@ def environment(**changes):
     return os.environ | {"PYTHONPATH": str(REPO)} | changes
 
 
-def main(*args, module="vitjax.main", code=0, cwd=REPO, stdin="", **env):
-    """Runs a command in this process; returns (stdout, stderr).
+def main(*args, code=0, **options):
+    """Runs a command in this process as `call` does; returns (stdout, stderr).
 
     Its exit code must be `code`; None: that of a mistake.
     """
+    found, out, err = call(*args, **options)
+    assert found in ((1, 2) if code is None else (code,)), out + err
+    return out, err
+
+
+def call(*args, module="vitjax.main", cwd=REPO, stdin="", **env):
+    """Runs a command in this process; returns (exit code, stdout, stderr)."""
     name = f"{module}.__main__" if module in PACKAGES else module
     out, err, before = io.StringIO(), io.StringIO(), os.getcwd()
     with (
@@ -46,8 +53,7 @@ def main(*args, module="vitjax.main", code=0, cwd=REPO, stdin="", **env):
             found = importlib.import_module(name).run(list(map(str, args)))
         finally:
             os.chdir(before)
-    assert found in ((1, 2) if code is None else (code,)), out.getvalue() + err.getvalue()
-    return out.getvalue(), err.getvalue()
+    return found, out.getvalue(), err.getvalue()
 
 
 def main_in_process_of_its_own(*args, module="vitjax.main", code=0, cwd=REPO, stdin="", **env):

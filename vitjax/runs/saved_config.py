@@ -1,12 +1,12 @@
 """The config that config.json holds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
 from ml_collections import ConfigDict
 
-from vitjax.config import default, flatten, problems, to_json
+from vitjax.config import default, problems, to_json
 from vitjax.errors import UserError
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.schema import problem
@@ -40,30 +40,42 @@ def _to_config(saved: Mapping[str, Any], file: Path) -> ConfigDict:
     """Undoes config.to_json."""
     if wrong := problem(saved, _Named):
         raise _damaged(file, wrong)
-    config, flat = default(saved["model_name"]), flatten(saved)
-    if unknown := sorted(set(flat) - set(flatten(config))):
+    config = default(saved["model_name"])
+    if unknown := sorted(_unknown(config, saved)):
         raise UserError(
             f"{file} has options that this vitjax does not know: {', '.join(unknown)}; use the "
             "version it was trained with"
         )
-    for key, value in flat.items():
-        if wrong := _wrong_kind(config, key, value):
-            raise _damaged(file, wrong)
+    for wrong in _wrong(config, saved):
+        raise _damaged(file, wrong)
     config.update(_with_tuples(saved))
     for wrong in problems(config).values():
         raise _damaged(file, wrong)
     return config.lock()
 
 
-def _wrong_kind(config: ConfigDict, key: str, value: Any) -> str:
-    """Returns what is wrong with the type of an option's value; "" if nothing is."""
-    *groups, name = key.split(".")
-    for group in groups:
-        config = config[group]
-    kind = config.get_type(name)
-    if value is None and config[name] is None:  # the library's default
-        return ""
-    return problem(value, _KINDS.get(kind, kind), key)
+def _unknown(config: ConfigDict, saved: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    """Yields the options that a config lacks."""
+    for key, value in saved.items():
+        if key not in config:
+            yield f"{before}{key}"
+        elif isinstance(config[key], ConfigDict) and isinstance(value, dict):
+            yield from _unknown(config[key], value, f"{before}{key}.")
+
+
+def _wrong(config: ConfigDict, saved: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    """Yields what is wrong with the types of values; None is an option left to a library."""
+    for key, value in saved.items():
+        name, kind = f"{before}{key}", config.get_type(key)
+        if kind is ConfigDict:
+            if wrong := problem(value, dict[str, Any], name):
+                yield wrong
+            else:
+                yield from _wrong(config[key], value, f"{name}.")
+        elif value is None and config[key] is None:
+            continue
+        elif wrong := problem(value, _KINDS.get(kind, kind), name):
+            yield wrong
 
 
 def _damaged(file: Path, wrong: str) -> UserError:
