@@ -70,7 +70,10 @@ class Copy:
     def __enter__(self):
         self._folder = tempfile.TemporaryDirectory()
         workdir = shutil.copytree(self._workdir, Path(self._folder.name) / "run")
-        (workdir / self._name).write_text(self._text)
+        if self._text is None:
+            (workdir / self._name).unlink()
+        else:
+            (workdir / self._name).write_text(self._text)
         return workdir
 
     def __exit__(self, *exc_info):
