@@ -142,9 +142,10 @@ def _wait_for_change(workdir: Path, processes: list[subprocess.Popen[str]]) -> N
 
 def _files(workdir: Path) -> list[tuple[str, int]]:
     found = []
-    for path in workdir.rglob("*") if workdir.exists() else ():
-        with contextlib.suppress(OSError):  # it may be gone by now
-            found.append((str(path), path.stat().st_mtime_ns))
+    for folder, _, names in os.walk(workdir):  # which forgives what is gone by now
+        for path in (Path(folder, name) for name in names):
+            with contextlib.suppress(OSError):
+                found.append((str(path), path.stat().st_mtime_ns))
     return sorted(found)
 
 

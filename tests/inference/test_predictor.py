@@ -130,6 +130,13 @@ def test_an_incomplete_run_says_what_it_lacks(own_run, spoil, message):
         load_predictor(own_run)
 
 
+def test_the_best_epoch_is_not_chosen_among_lines_that_are_not_whole(own_run):
+    file = own_run / "metrics.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(UserError, match=r"metrics\.jsonl does not fit the checkpoint .*epochs was"):
+        load_predictor(own_run)
+
+
 def test_no_folder():
     with pytest.raises(UserError, match="there is no folder nowhere"):
         load_predictor("nowhere")

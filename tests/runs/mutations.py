@@ -54,8 +54,13 @@ def _changed_lines(draw, lines):
 
 @st.composite
 def damaged(draw, folder: Path, names):
-    """The name of a file in `folder`, one of `names`, and what it holds after some damage."""
+    """The name of a file in `folder`, one of `names`, and what it holds after some damage.
+
+    None: it is gone.
+    """
     name = draw(st.sampled_from(names))
+    if draw(st.integers(0, 9)) == 0:
+        return name, None
     text = (folder / name).read_text()
     if draw(st.integers(0, 4)) == 0:
         return name, text[: draw(st.integers(0, len(text) - 1))]

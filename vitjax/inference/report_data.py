@@ -21,6 +21,11 @@ def report_data(workdir: Path, place: DataPlace, say: Say) -> ReportData:
     folder, predictor = RunFolder(workdir), load_predictor(workdir)
     evaluation = _evaluation(folder, place, say)
     predictions = Predictions.read(workdir / "predictions.npz")
+    if list(evaluation["per_class"]) != list(predictions.class_names):
+        raise UserError(
+            f"{workdir / 'predictions.npz'} and eval.json have other classes; run "
+            f"python -m vitjax.evaluate --workdir={workdir} again"
+        )
     split = own_data(predictor, place, say).splits["test"]
     if not np.array_equal(split.labels, predictions.labels):
         raise UserError(

@@ -23,7 +23,8 @@ def read_variables(folder: RunFolder, step: str | int = "best") -> tuple[int, di
     checkpoint, or the folder's files do not fit it.
     """
     number = _find_step(folder, step)
-    folder.check_fits(number)
+    for each in {number, saved_steps(folder.checkpoints)[-1]}:  # which knows all epochs
+        folder.check_fits(each)
     parts = checkpoints.read(folder.checkpoints, number, ("params", "ema_params", "model_state"))
     params = merge(parts["params"], parts["ema_params"])
     return number, {"params": params, **parts["model_state"]}

@@ -213,7 +213,13 @@ class _Sweep:
             segment.drop(self.context, part, number, dropped)
 
     def _score_after(self, member: Member, epoch: int) -> tuple[float, float]:
-        lines = self.context.folder.run(member.name).metrics()
+        folder = self.context.folder.run(member.name)
+        lines = folder.metrics()
+        if len(lines) < epoch:
+            raise UserError(
+                f"{folder.path / 'metrics.jsonl'} has {len(lines)} epochs, expected {epoch} or "
+                "more; put it back, or use another --workdir"
+            )
         select_by = member.config.select_by
         best = selection.best((e for e in lines if e["epoch"] <= epoch), select_by)
         return selection.score(best, select_by)
