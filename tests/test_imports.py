@@ -14,7 +14,9 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "vitjax"
 # Import nothing of vitjax but each other.
 LEAVES = {"errors", "files", "host", "lock", "prng", "processes", "supervise", "text"}
-COMMANDS = {"benchmark", "check", "compare", "evaluate", "main", "predict", "report", "sweep"}
+COMMANDS = {
+    *("benchmark", "check", "compare", "demo", "evaluate", "main", "predict", "report", "sweep"),
+}
 ALLOWED = {  # folder or module: what of vitjax it may import besides itself and the leaves
     **{leaf: set() for leaf in sorted(LEAVES)},
     "models": set(),
@@ -33,6 +35,7 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
     "experiments": {"published"},
     "targets": {"data", "models", "training"},
     "benchmarking": {"data", "models", "sweeps", "targets", "training"},
+    "demonstration": {"data", "inference", "reporting", "runs"},
     "docs": set(),
     "results": {"reporting"},
     "data_check": {"data", "reporting", "training"},
@@ -47,6 +50,7 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
     "evaluate": {"cli", "vitjax"},
     "report": {"cli", "vitjax"},
     "sweep": {"cli", "config_file", "training", "vitjax"},
+    "demo": {"cli", "compile_cache", "demonstration", "inference"},
     "predict": {"cli", "compile_cache", "data", "inference", "reporting", "vitjax"},
     "compare": {"cli", "compile_cache", "inference", "reporting"},
     "benchmark": {"benchmarking", "cli", "config_file", "reporting", "training"},
@@ -54,6 +58,7 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
 }
 ONLY_IN = {  # library: the only files that import it
     "absl": {"cli.py", "data/stream.py"},
+    "fastapi": {"demonstration/app.py"},
     "grain": {"data/stream.py"},
     "requests": {"data/readers/downloads.py"},
     "tensorflow_datasets": {"data/readers/tfds.py", "data/readers/galaxy_zoo2/builder.py"},
@@ -65,6 +70,7 @@ ONLY_IN = {  # library: the only files that import it
     "tensorboardX": {"runs/logs.py"},
     "wandb": {"runs/logs.py"},
     "tqdm": {"training/progress.py"},
+    "uvicorn": {"demonstration/app.py"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -230,7 +230,7 @@ def test_options_of_configs_and_their_files_exist(page):
 @pytest.mark.parametrize("page", TEXTS)
 def test_options_named_in_the_text_exist(page):
     modules = ["main", "sweep", "evaluate", "predict", "report", "compare", "published"]
-    modules += ["pretrained", "pretrained.export", "benchmark", "check"]
+    modules += ["pretrained", "pretrained.export", "benchmark", "check", "demo"]
     known = set().union(*(options(f"vitjax.{name}") for name in modules))
     for name in re.findall(r"`[^`\n]*?--([a-z_]+)\b(?!\.)", TEXTS[page]):
         assert name in known, name
