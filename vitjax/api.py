@@ -4,7 +4,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import jax
 import numpy as np
@@ -28,6 +28,9 @@ from vitjax.reporting.page import html_table
 from vitjax.results import Epoch, Evaluation, History
 from vitjax.runs.run_folder import RunFolder
 from vitjax.text import one_line
+
+if TYPE_CHECKING:
+    from vitjax.serving.exporting import Export, Format
 
 Say = Callable[[str], None]
 Grid = str | Mapping[str, Sequence[Any]] | Iterable[Mapping[str, Any]]
@@ -230,6 +233,19 @@ class Run:
         """
         place = DataPlace(data, data_dir, image_root, label_column)
         return Evaluation.from_json(evaluate(self.workdir, split, place, say))
+
+    def export(
+        self, out: str | Path, format: "Format" = "stablehlo", *, say: Say = say_at_once
+    ) -> "Export":
+        """Writes the model for other programs, and compares what it gives there with it.
+
+        "stablehlo" for JAX and "onnx" compute all from uint8 images on; "safetensors" has the
+        weights, "transformers", "timm" and "vit_pytorch" those under these libraries' names. Raises
+        UserError for what cannot be written, or would give other logits.
+        """
+        from vitjax.serving.exporting import export
+
+        return export(self.predictor, out, format, say)
 
     def report(
         self,

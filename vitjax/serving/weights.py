@@ -1,0 +1,226 @@
+"""Weights of a run for other libraries, under the names that they give the same network."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from vitjax import files
+from vitjax.errors import UserError
+from vitjax.inference.predictor import Predictor
+from vitjax.pretrained import hugging_face, lucidrains, timm, weight_files
+from vitjax.pretrained.convert import Arrays, Origin
+from vitjax.pretrained.load import Inputs, load_weights
+from vitjax.pretrained.theirs import to_theirs
+from vitjax.serving.classify import describe
+
+_VIT = {  # options that an encoder of these libraries has no other way to compute
+    "norm": "pre",
+    "skip": True,
+    "position_embedding": "learned",
+    "final_norm": True,
+    "out_proj": True,
+    "head_hidden_dims": (),
+    "head_activate_logits": False,
+}
+_WITH_TOKEN = {"pool": "cls", "position_on_class_token": True}
+_MIXER = {**_VIT, "position_embedding": "none", "pool": "mean", "norm_after_pool": False}
+del _MIXER["out_proj"]
+_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh", "relu": "relu"}
+
+Same = tuple[Origin, Mapping[str, Any]]  # a library's network, and the options that it needs
+_TRANSFORMERS: dict[str, Same] = {
+    "ViT": (hugging_face.VIT, {**_VIT, **_WITH_TOKEN, "stem_norm": False}),
+    "Swin": (hugging_face.SWIN, {}),
+    "ResNet": (hugging_face.RESNET, {}),
+}
+_TIMM: dict[str, Same] = {
+    "ViT": (timm.VIT, {**_VIT, "stem_norm": False}),
+    "Mixer": (timm.MIXER, {**_MIXER, "stem_norm": False}),
+    "Swin": (timm.SWIN, {}),
+    "ResNet": (timm.RESNET, {}),
+}
+_VIT_PYTORCH: dict[str, Same] = {
+    "ViT": (
+        lucidrains.VIT_PYTORCH,
+        {**_VIT, **_WITH_TOKEN, "stem": "linear", "stem_norm": True, "activation": "gelu"}
+        | {"qkv_bias": False, "norm_epsilon": 1e-5},
+    )
+}
+
+
+def write_ours(path: Path, predictor: Predictor) -> None:
+    """Writes a file that --config.finetune.weights reads exactly."""
+    weight_files.write(path, flatten_dict(predictor.variables, sep="/"), describe(predictor))
+
+
+def write_timm(path: Path, predictor: Predictor) -> None:
+    """Writes what load_state_dict of timm's network of the same sizes takes."""
+    _write_theirs(path, predictor, "timm", _TIMM)
+
+
+def write_vit_pytorch(path: Path, predictor: Predictor) -> None:
+    """Writes what load_state_dict of vit-pytorch's ViT of the same sizes takes."""
+    _write_theirs(path, predictor, "vit_pytorch", _VIT_PYTORCH)
+
+
+def write_transformers(path: Path, predictor: Predictor) -> None:
+    """Makes a folder that transformers' from_pretrained takes: weights, config and preprocessor.
+
+    Raises UserError, and leaves no folder, where transformers has no such network.
+    """
+    _same(predictor, "transformers", _TRANSFORMERS)
+    config, processor = _transformers_config(predictor), _transformers_processor(predictor)
+    path.mkdir()
+    try:
+        _write_theirs(path / "model.safetensors", predictor, "transformers", _TRANSFORMERS)
+        files.write(path / "config.json", json.dumps(config, indent=2) + "\n")
+        files.write(path / "preprocessor_config.json", json.dumps(processor, indent=2) + "\n")
+    except BaseException:
+        shutil.rmtree(path)
+        raise
+
+
+def read(path: Path, predictor: Predictor) -> Any:
+    """Returns the variables that fine-tuning takes from an export; UserError if it warns of any."""
+    ours = flatten_dict(predictor.variables, sep="/")
+    empty = unflatten_dict({name: np.zeros_like(x) for name, x in ours.items()}, sep="/")
+    inputs = Inputs(predictor.input_shape, predictor.mean, predictor.std)
+    said: list[str] = []
+    variables = load_weights(str(path), empty, predictor.model, inputs, said.append)
+    warnings = [line.strip() for line in said if "warning: trained with" in line]
+    if warnings:
+        raise UserError(f"{path} is of another network: {'; '.join(warnings)}; not written")
+    return variables
+
+
+def _same(predictor: Predictor, library: str, table: Mapping[str, Same]) -> Origin:
+    """Returns the library's network that is ours; raises UserError where it has none."""
+    name, model = type(predictor.model).__name__, predictor.model
+    if name not in table:
+        raise UserError(
+            f"{library} has no network that computes what {name} does, but of {', '.join(table)}; "
+            "choose --format=safetensors, stablehlo or onnx"
+        )
+    origin, needed = table[name]
+    others = [
+        f"{option}={getattr(model, option)!r}"
+        for option, value in needed.items()
+        if getattr(model, option, value) != value
+    ]
+    if others:
+        raise UserError(
+            f"{library} has no {name} with config.model.{', '.join(others)}; choose "
+            "--format=safetensors, stablehlo or onnx"
+        )
+    return origin
+
+
+def _write_theirs(
+    path: Path, predictor: Predictor, library: str, table: Mapping[str, Same]
+) -> None:
+    origin = _same(predictor, library, table)
+    arrays: Arrays = flatten_dict(predictor.variables, sep="/")
+    size = getattr(predictor.model, "patch_size", 0)
+    conv = origin is not lucidrains.VIT_PYTORCH
+    kernel = (size, size, predictor.image_shape[-1]) if conv else ()
+    theirs = to_theirs(arrays, origin, kernel)
+    if not conv:  # which has these without the axis of the batch
+        for name in ("cls_token", "pos_embedding"):
+            theirs[name] = theirs[name][0]
+    weight_files.write(path, theirs, describe(predictor), layout="pt")
+
+
+def _transformers_config(predictor: Predictor) -> dict[str, Any]:
+    model: Any = predictor.model
+    name = type(model).__name__
+    names = dict(enumerate(predictor.class_names))
+    return {
+        "architectures": [f"{name}ForImageClassification"],
+        "model_type": name.lower(),
+        "num_channels": predictor.image_shape[-1],
+        "id2label": {str(i): label for i, label in names.items()},
+        "label2id": {label: i for i, label in names.items()},
+        **_SIZES[name](predictor, model),
+    }
+
+
+def _tokens(predictor: Predictor, model: Any) -> dict[str, Any]:
+    """What ViT and Swin have alike."""
+    if model.activation not in _ACTIVATIONS:
+        raise UserError(
+            f"transformers has no config.model.activation={model.activation}; choose "
+            "--format=safetensors, stablehlo or onnx"
+        )
+    height, width = predictor.input_shape[:2]
+    return {
+        "image_size": height if height == width else [height, width],
+        "patch_size": model.patch_size,
+        "qkv_bias": model.qkv_bias,
+        "hidden_act": _ACTIVATIONS[model.activation],
+        "layer_norm_eps": model.norm_epsilon,
+    }
+
+
+def _vit(predictor: Predictor, model: Any) -> dict[str, Any]:
+    if model.head_dim not in (None, model.hidden_dim // model.num_heads):
+        raise UserError(
+            f"transformers has no ViT with config.model.head_dim={model.head_dim}; choose "
+            "--format=safetensors, stablehlo or onnx"
+        )
+    return _tokens(predictor, model) | {
+        "hidden_size": model.hidden_dim,
+        "num_hidden_layers": model.num_layers,
+        "num_attention_heads": model.num_heads,
+        "intermediate_size": model.mlp_dim,
+        "hidden_dropout_prob": model.dropout_rate,
+        "attention_probs_dropout_prob": model.attention_dropout_rate,
+    }
+
+
+def _swin(predictor: Predictor, model: Any) -> dict[str, Any]:
+    return _tokens(predictor, model) | {
+        "embed_dim": model.hidden_dim,
+        "depths": list(model.stage_sizes),
+        "num_heads": list(model.num_heads),
+        "window_size": model.window_size,
+        "mlp_ratio": float(model.mlp_ratio),
+        "drop_path_rate": model.drop_path_rate,
+    }
+
+
+def _resnet(predictor: Predictor, model: Any) -> dict[str, Any]:
+    times = 4 if model.block == "bottleneck" else 1
+    return {
+        "embedding_size": model.width,
+        "hidden_sizes": [model.width * 2**i * times for i in range(len(model.stage_sizes))],
+        "depths": list(model.stage_sizes),
+        "layer_type": model.block,
+        "hidden_act": "relu",
+    }
+
+
+_SIZES: dict[str, Callable[[Predictor, Any], dict[str, Any]]] = {
+    "ViT": _vit,
+    "Swin": _swin,
+    "ResNet": _resnet,
+}
+
+
+def _transformers_processor(predictor: Predictor) -> dict[str, Any]:
+    height, width = predictor.input_shape[:2]
+    return {
+        "image_processor_type": "ViTImageProcessor",
+        "do_resize": True,
+        "size": {"height": height, "width": width},
+        "resample": 2,  # bilinear
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(predictor.mean),
+        "image_std": list(predictor.std),
+    }
