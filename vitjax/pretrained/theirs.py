@@ -43,18 +43,19 @@ def to_theirs(arrays: Arrays, origin: Origin, patch_kernel: tuple[int, ...] = ()
 
 def _backwards(origin: Origin) -> Iterator[tuple[str, str]]:
     """Yields a regular expression of our paths, and what it is in the library, in parts."""
-    seen: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
+    whole = set()  # what one array of theirs is, by the first rule
     for pattern, place in origin.rules.items():
-        path, _, part = place.partition("@")
-        groups = iter(_GROUP.findall(pattern))
-        ours = re.sub(r"\\\d", lambda _, groups=groups: next(groups), path)
-        numbers = iter(range(1, 10))
-        first = _CHOICE.sub(r"\1", pattern.partition("|")[0] if "(" not in pattern else pattern)
-        theirs = _GROUP.sub(lambda _, numbers=numbers: f"\\{next(numbers)}", first)
-        if ours not in seen or (part and part != "0"):
-            seen.setdefault(ours, []).append(theirs.replace(r"\.", "."))
-    for ours, names in seen.items():
-        yield ours, " ".join(names)
+        ours, _, part = place.partition("@")
+        theirs = _CHOICE.sub(r"\1", pattern if "(" in pattern else pattern.partition("|")[0])
+        for i, group in enumerate(_GROUP.findall(theirs), start=1):
+            ours, theirs = ours.replace(f"\\{i}", group), theirs.replace(group, f"\\{i}", 1)
+        if ours not in whole:
+            names.setdefault(ours, []).append(theirs.replace(r"\.", "."))
+        if not part:
+            whole.add(ours)
+    for ours, parts in names.items():
+        yield ours, " ".join(parts)
 
 
 def _named(

@@ -27,7 +27,7 @@ def write(
     `outputs` are names and widths [B, width], float32; `description` becomes the file's metadata.
     Raises UserError where the file cannot be written, or the library is absent.
     """
-    onnx = _library("onnx")
+    onnx = _onnx()
     helper, kinds = onnx.helper, onnx.TensorProto
     name, shape = images
     model = helper.make_model(
@@ -52,9 +52,7 @@ def write(
 
 def compute(path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
     """Returns what a file gives for images uint8 [B, H, W, C], by the name of the output."""
-    session = _library("onnxruntime").InferenceSession(
-        str(path), providers=["CPUExecutionProvider"]
-    )
+    session = _runtime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     found = session.run(names, {session.get_inputs()[0].name: images})
     return dict(zip(names, found, strict=True))
@@ -67,12 +65,22 @@ def _node(helper: Any, node: Any) -> Any:
     return helper.make_node(node.op, node.inputs, node.outputs, **attributes)
 
 
-def _library(name: str) -> Any:
-    import importlib
-
+def _onnx() -> Any:
     try:
-        return importlib.import_module(name)
+        import onnx
+        import onnx.numpy_helper
     except ImportError as error:
-        raise UserError(
-            f"ONNX files need {name}: pip install '.[export]' in the checkout"
-        ) from error
+        raise _lacking("onnx") from error
+    return onnx
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise _lacking("onnxruntime") from error
+    return onnxruntime
+
+
+def _lacking(library: str) -> UserError:
+    return UserError(f"ONNX files need {library}: pip install '.[export]' in the checkout")
