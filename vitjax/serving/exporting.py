@@ -1,7 +1,10 @@
 """Exports of a run, each read again and compared with the model that it is of."""
 
+import contextlib
+import dataclasses
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -39,25 +42,38 @@ def export(predictor: Predictor, out: str | Path, form: str, say: Say) -> Export
     """Writes `form`, one of `Format`, to `out`, reads it again and compares it on images of noise.
 
     Raises UserError for what cannot be written, and where the logits differ by more than `LIMIT`;
-    then no file is left.
+    then nothing is written.
     """
     if form not in _KINDS:
         raise UserError(f"format={form!r} is unknown; choose from {', '.join(_KINDS)}")
     kind, path = _KINDS[form], Path(os.path.expanduser(out))
     _check_place(path, kind.suffix, form)
-    kind.write(path, predictor)
-    difference = max(_difference(kind, path, predictor, size) for size in _BATCHES)
-    if not difference <= LIMIT:
-        _remove(path)
-        raise UserError(
-            f"{path} would give logits that are {difference:.1e} of the largest off, at most "
-            f"{LIMIT:g} is allowed: not written; choose another --format"
-        )
+    with _folder_beside(path) as folder:
+        made = folder / path.name
+        kind.write(made, predictor)
+        difference = max(_difference(kind, made, predictor, size) for size in _BATCHES)
+        if not difference <= LIMIT:
+            raise UserError(
+                f"{path} would give logits that are {difference:.1e} of the largest off, at most "
+                f"{LIMIT:g} is allowed: not written; choose another --format"
+            )
+        for part in folder.iterdir():
+            part.replace(path.parent / part.name)
     say(
         f"{path}: read again, logits within {difference:.1e} of the largest on "
         f"{sum(_BATCHES)} images of noise"
     )
     return Export(path, difference)
+
+
+@contextlib.contextmanager
+def _folder_beside(path: Path) -> Iterator[Path]:
+    """Makes a folder for what is not checked yet, and removes it."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise UserError(f"cannot write --out={path}: {error.strerror or error}") from error
 
 
 def _check_place(path: Path, suffix: str, form: str) -> None:
@@ -69,15 +85,6 @@ def _check_place(path: Path, suffix: str, form: str) -> None:
         raise UserError(f"--out={path} is a folder, expected a file; change --out")
     if not suffix and path.exists():
         raise UserError(f"--out={path} exists, expected a new folder; change --out")
-
-
-def _remove(path: Path) -> None:
-    import shutil
-
-    if path.is_dir():
-        shutil.rmtree(path)  # which was made here
-    else:
-        path.unlink()
 
 
 def _difference(kind: _Kind, path: Path, predictor: Predictor, size: int) -> float:
@@ -104,19 +111,23 @@ def _write_onnx(path: Path, predictor: Predictor) -> None:
 
 def _by_weights(path: Path, predictor: Predictor, images: np.ndarray) -> np.ndarray:
     """Computes with the weights as fine-tuning would read them."""
-    import dataclasses
-
     again = dataclasses.replace(predictor, variables=weights.read(path, predictor))
     return np.asarray(jax.jit(classify.classifier(again))(images)["logits"])
 
 
-def _by(compute: Callable[[Path, np.ndarray], dict[str, np.ndarray]]) -> Any:
-    return lambda path, predictor, images: compute(path, images)["logits"]
+def _by_stablehlo(path: Path, predictor: Predictor, images: np.ndarray) -> np.ndarray:
+    del predictor
+    return stablehlo.compute(path, images)["logits"]
+
+
+def _by_onnx(path: Path, predictor: Predictor, images: np.ndarray) -> np.ndarray:
+    del predictor
+    return onnx_file.compute(path, images)["logits"]
 
 
 _KINDS: dict[str, _Kind] = {
-    "stablehlo": _Kind(_write_stablehlo, _by(stablehlo.compute), ".stablehlo"),
-    "onnx": _Kind(_write_onnx, _by(onnx_file.compute), ".onnx"),
+    "stablehlo": _Kind(_write_stablehlo, _by_stablehlo, ".stablehlo"),
+    "onnx": _Kind(_write_onnx, _by_onnx, ".onnx"),
     "safetensors": _Kind(weights.write_ours, _by_weights),
     "transformers": _Kind(weights.write_transformers, _by_weights, ""),
     "timm": _Kind(weights.write_timm, _by_weights),

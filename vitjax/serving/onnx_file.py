@@ -52,7 +52,7 @@ def write(
 
 def compute(path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
     """Returns what a file gives for images uint8 [B, H, W, C], by the name of the output."""
-    session = _runtime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = _runtime().InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     found = session.run(names, {session.get_inputs()[0].name: images})
     return dict(zip(names, found, strict=True))

@@ -1,7 +1,6 @@
 """Weights of a run for other libraries, under the names that they give the same network."""
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -71,18 +70,16 @@ def write_vit_pytorch(path: Path, predictor: Predictor) -> None:
 def write_transformers(path: Path, predictor: Predictor) -> None:
     """Makes a folder that transformers' from_pretrained takes: weights, config and preprocessor.
 
-    Raises UserError, and leaves no folder, where transformers has no such network.
+    Raises UserError where transformers has no such network.
     """
-    _same(predictor, "transformers", _TRANSFORMERS)
-    config, processor = _transformers_config(predictor), _transformers_processor(predictor)
     path.mkdir()
-    try:
-        _write_theirs(path / "model.safetensors", predictor, "transformers", _TRANSFORMERS)
-        files.write(path / "config.json", json.dumps(config, indent=2) + "\n")
-        files.write(path / "preprocessor_config.json", json.dumps(processor, indent=2) + "\n")
-    except BaseException:
-        shutil.rmtree(path)
-        raise
+    _write_theirs(path / "model.safetensors", predictor, "transformers", _TRANSFORMERS)
+    described = {
+        "config.json": _transformers_config(predictor),
+        "preprocessor_config.json": _transformers_processor(predictor),
+    }
+    for name, value in described.items():
+        files.write(path / name, json.dumps(value, indent=2) + "\n")
 
 
 def read(path: Path, predictor: Predictor) -> Any:
@@ -94,7 +91,10 @@ def read(path: Path, predictor: Predictor) -> Any:
     variables = load_weights(str(path), empty, predictor.model, inputs, said.append)
     warnings = [line.strip() for line in said if "warning: trained with" in line]
     if warnings:
-        raise UserError(f"{path} is of another network: {'; '.join(warnings)}; not written")
+        raise UserError(
+            f"the weights would be of another network: {'; '.join(warnings)}; not written, choose "
+            "--format=safetensors, stablehlo or onnx"
+        )
     return variables
 
 
