@@ -44,6 +44,7 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
         "training",
     },
     "__init__": {"api"},
+    "__main__": set(),
     # A command is its flags and a call of the API, or of a room that the API does not open.
     "main": {"cli", "vitjax"},
     "evaluate": {"cli", "vitjax"},
