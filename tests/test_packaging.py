@@ -23,7 +23,7 @@ def call(*words):
 def test_every_command_is_listed_with_a_line():
     modules = {name.removesuffix(".__main__") for name in command.COMMANDS.values()}
     assert modules == {f"vitjax.{name}" for name in COMMANDS} | {*PACKAGES}
-    _, *lines = command.overview().split("\n\n")[1].splitlines()
+    lines = command.overview().split("\n\n")[1].splitlines()
     assert all(line.endswith(".") and len(line) < 120 for line in lines)
 
 
@@ -59,14 +59,8 @@ def test_the_wheel_has_all_and_runs_where_no_checkout_is(tmp_path):
     with tarfile.open(source) as file:
         assert any(name.endswith("/tests/test_packaging.py") for name in file.getnames())
     place = tmp_path / "installed"
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"),
-            place,
-            wheel,
-        ],
-        check=True,
-    )
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*install, "--target", place, wheel], check=True)
     said = subprocess.check_output(
         [sys.executable, place / "bin" / "vitjax", "check", "--config=configs/vit_digits.py"],
         text=True,

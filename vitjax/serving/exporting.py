@@ -14,7 +14,7 @@ import numpy as np
 
 from vitjax.errors import UserError
 from vitjax.inference.predictor import Predictor
-from vitjax.serving import classify, from_jaxpr, onnx_file, stablehlo, weights
+from vitjax.serving import classify, from_jaxpr, library_weights, onnx_file, stablehlo
 
 Format = Literal["stablehlo", "onnx", "safetensors", "transformers", "timm", "vit_pytorch"]
 Say = Callable[[str], None]
@@ -111,7 +111,7 @@ def _write_onnx(path: Path, predictor: Predictor) -> None:
 
 def _by_weights(path: Path, predictor: Predictor, images: np.ndarray) -> np.ndarray:
     """Computes with the weights as fine-tuning would read them."""
-    again = dataclasses.replace(predictor, variables=weights.read(path, predictor))
+    again = dataclasses.replace(predictor, variables=library_weights.read(path, predictor))
     return np.asarray(jax.jit(classify.classifier(again))(images)["logits"])
 
 
@@ -128,8 +128,8 @@ def _by_onnx(path: Path, predictor: Predictor, images: np.ndarray) -> np.ndarray
 _KINDS: dict[str, _Kind] = {
     "stablehlo": _Kind(_write_stablehlo, _by_stablehlo, ".stablehlo"),
     "onnx": _Kind(_write_onnx, _by_onnx, ".onnx"),
-    "safetensors": _Kind(weights.write_ours, _by_weights),
-    "transformers": _Kind(weights.write_transformers, _by_weights, ""),
-    "timm": _Kind(weights.write_timm, _by_weights),
-    "vit_pytorch": _Kind(weights.write_vit_pytorch, _by_weights),
+    "safetensors": _Kind(library_weights.write_ours, _by_weights),
+    "transformers": _Kind(library_weights.write_transformers, _by_weights, ""),
+    "timm": _Kind(library_weights.write_timm, _by_weights),
+    "vit_pytorch": _Kind(library_weights.write_vit_pytorch, _by_weights),
 }

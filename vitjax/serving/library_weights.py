@@ -1,7 +1,7 @@
 """Weights of a run for other libraries, under the names that they give the same network."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from vitjax.pretrained import hugging_face, lucidrains, timm, weight_files
 from vitjax.pretrained.convert import Arrays, Origin
 from vitjax.pretrained.load import Inputs, load_weights
 from vitjax.pretrained.theirs import to_theirs
+from vitjax.serving import transformers_config
 from vitjax.serving.classify import describe
 
 _VIT = {  # options that an encoder of these libraries has no other way to compute
@@ -29,7 +30,6 @@ _VIT = {  # options that an encoder of these libraries has no other way to compu
 _WITH_TOKEN = {"pool": "cls", "position_on_class_token": True}
 _MIXER = {**_VIT, "position_embedding": "none", "pool": "mean", "norm_after_pool": False}
 del _MIXER["out_proj"]
-_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh", "relu": "relu"}
 
 Same = tuple[Origin, Mapping[str, Any]]  # a library's network, and the options that it needs
 _TRANSFORMERS: dict[str, Same] = {
@@ -75,8 +75,8 @@ def write_transformers(path: Path, predictor: Predictor) -> None:
     path.mkdir()
     _write_theirs(path / "model.safetensors", predictor, "transformers", _TRANSFORMERS)
     described = {
-        "config.json": _transformers_config(predictor),
-        "preprocessor_config.json": _transformers_processor(predictor),
+        "config.json": transformers_config.network(predictor),
+        "preprocessor_config.json": transformers_config.processor(predictor),
     }
     for name, value in described.items():
         files.write(path / name, json.dumps(value, indent=2) + "\n")
@@ -133,94 +133,3 @@ def _write_theirs(
         for name in ("cls_token", "pos_embedding"):
             theirs[name] = theirs[name][0]
     weight_files.write(path, theirs, describe(predictor), layout="pt")
-
-
-def _transformers_config(predictor: Predictor) -> dict[str, Any]:
-    model: Any = predictor.model
-    name = type(model).__name__
-    names = dict(enumerate(predictor.class_names))
-    return {
-        "architectures": [f"{name}ForImageClassification"],
-        "model_type": name.lower(),
-        "num_channels": predictor.image_shape[-1],
-        "id2label": {str(i): label for i, label in names.items()},
-        "label2id": {label: i for i, label in names.items()},
-        **_SIZES[name](predictor, model),
-    }
-
-
-def _tokens(predictor: Predictor, model: Any) -> dict[str, Any]:
-    """What ViT and Swin have alike."""
-    if model.activation not in _ACTIVATIONS:
-        raise UserError(
-            f"transformers has no config.model.activation={model.activation}; choose "
-            "--format=safetensors, stablehlo or onnx"
-        )
-    height, width = predictor.input_shape[:2]
-    return {
-        "image_size": height if height == width else [height, width],
-        "patch_size": model.patch_size,
-        "qkv_bias": model.qkv_bias,
-        "hidden_act": _ACTIVATIONS[model.activation],
-        "layer_norm_eps": model.norm_epsilon,
-    }
-
-
-def _vit(predictor: Predictor, model: Any) -> dict[str, Any]:
-    if model.head_dim not in (None, model.hidden_dim // model.num_heads):
-        raise UserError(
-            f"transformers has no ViT with config.model.head_dim={model.head_dim}; choose "
-            "--format=safetensors, stablehlo or onnx"
-        )
-    return _tokens(predictor, model) | {
-        "hidden_size": model.hidden_dim,
-        "num_hidden_layers": model.num_layers,
-        "num_attention_heads": model.num_heads,
-        "intermediate_size": model.mlp_dim,
-        "hidden_dropout_prob": model.dropout_rate,
-        "attention_probs_dropout_prob": model.attention_dropout_rate,
-    }
-
-
-def _swin(predictor: Predictor, model: Any) -> dict[str, Any]:
-    return _tokens(predictor, model) | {
-        "embed_dim": model.hidden_dim,
-        "depths": list(model.stage_sizes),
-        "num_heads": list(model.num_heads),
-        "window_size": model.window_size,
-        "mlp_ratio": float(model.mlp_ratio),
-        "drop_path_rate": model.drop_path_rate,
-    }
-
-
-def _resnet(predictor: Predictor, model: Any) -> dict[str, Any]:
-    times = 4 if model.block == "bottleneck" else 1
-    return {
-        "embedding_size": model.width,
-        "hidden_sizes": [model.width * 2**i * times for i in range(len(model.stage_sizes))],
-        "depths": list(model.stage_sizes),
-        "layer_type": model.block,
-        "hidden_act": "relu",
-    }
-
-
-_SIZES: dict[str, Callable[[Predictor, Any], dict[str, Any]]] = {
-    "ViT": _vit,
-    "Swin": _swin,
-    "ResNet": _resnet,
-}
-
-
-def _transformers_processor(predictor: Predictor) -> dict[str, Any]:
-    height, width = predictor.input_shape[:2]
-    return {
-        "image_processor_type": "ViTImageProcessor",
-        "do_resize": True,
-        "size": {"height": height, "width": width},
-        "resample": 2,  # bilinear
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": list(predictor.mean),
-        "image_std": list(predictor.std),
-    }
