@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vitjax import config_file, models
+from vitjax import config_file, files, models
 from vitjax.compile_cache import use_compile_cache
 from vitjax.config import check_keys, to_json, use_model
 from vitjax.errors import UserError
@@ -239,9 +239,10 @@ class Run:
     ) -> "Export":
         """Writes the model for other programs, and compares what it gives there with it.
 
-        "stablehlo" for JAX and "onnx" compute all from uint8 images on; "safetensors" has the
-        weights, "transformers", "timm" and "vit_pytorch" those under these libraries' names. Raises
-        UserError for what cannot be written, or would give other logits.
+        "stablehlo" for JAX and "onnx" compute all from uint8 images on. "safetensors" has the
+        weights, "hub" a model card besides; "transformers", "timm" and "vit_pytorch" have them
+        under these libraries' names. Raises UserError for what cannot be written, or would give
+        other logits.
         """
         from vitjax.serving.exporting import export
 
@@ -271,6 +272,15 @@ class Run:
         predictions = data.predictions
         chosen = predictions.find(images) if images else rights_and_mistakes(predictions, num_maps)
         return Report(write_report(self.workdir / "report", data, num_mistakes, chosen))
+
+    def card(self) -> Path:
+        """Writes report/README.md, a model card for the Hugging Face hub; returns its path."""
+        from vitjax.inference.report_data import card
+
+        path = self.workdir / "report" / "README.md"
+        path.parent.mkdir(exist_ok=True)
+        files.write(path, card(self.workdir))
+        return path
 
     def compare(
         self,

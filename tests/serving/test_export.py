@@ -1,6 +1,7 @@
 """Exports compute, in other programs, what the model computes."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from vitjax import models
 from vitjax.config import default
 from vitjax.inference.predictor import Predictor
 from vitjax.pretrained import weight_files
+from vitjax.pretrained.load import Inputs, load_weights
 from vitjax.serving import classify, exporting, onnx_file, stablehlo
 
 STAGES = dict(stage_sizes=(2, 2), patch_size=2, hidden_dim=8, num_heads=(2, 4))
@@ -232,3 +234,22 @@ def test_the_command_and_the_api_export_a_run(digits_run, tmp_path):
     assert "d.safetensors: read again, logits within 0.0e+00 of the largest on 4 images" in out
     again = vitjax.load(digits_run).export(tmp_path / "e.safetensors", "safetensors", say=quiet)
     assert again.path.read_bytes() == (tmp_path / "d.safetensors").read_bytes()
+
+
+def test_a_folder_for_the_hub_is_read_from_its_cache(digits_run, tmp_path, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    run = vitjax.load(digits_run)
+    folder = run.export(tmp_path / "model", "hub", say=quiet).path
+    assert hub.ModelCard.load(folder / "README.md").data.library_name == "vitjax"
+    repository = tmp_path / "hub/models--own--digits"
+    shutil.copytree(folder, repository / "snapshots/0")
+    (repository / "refs").mkdir()
+    (repository / "refs/main").write_text("0")
+    empty = jax.tree.map(np.zeros_like, dict(run.variables))
+    inputs = Inputs(run.predictor.input_shape, run.predictor.mean, run.predictor.std)
+    said = []
+    loaded = load_weights("hub:own/digits", empty, run.model, inputs, said.append)
+    jax.tree.map(np.testing.assert_array_equal, loaded, dict(run.variables))
+    assert len(said) == 1

@@ -16,7 +16,7 @@ from vitjax.errors import UserError
 from vitjax.inference.predictor import Predictor
 from vitjax.serving import classify, from_jaxpr, library_weights, onnx_file, stablehlo
 
-Format = Literal["stablehlo", "onnx", "safetensors", "transformers", "timm", "vit_pytorch"]
+Format = Literal["stablehlo", "onnx", "safetensors", "hub", "transformers", "timm", "vit_pytorch"]
 Say = Callable[[str], None]
 
 LIMIT = 1e-4  # of the largest logit
@@ -129,6 +129,7 @@ _KINDS: dict[str, _Kind] = {
     "stablehlo": _Kind(_write_stablehlo, _by_stablehlo, ".stablehlo"),
     "onnx": _Kind(_write_onnx, _by_onnx, ".onnx"),
     "safetensors": _Kind(library_weights.write_ours, _by_weights),
+    "hub": _Kind(library_weights.write_hub, _by_weights, ""),
     "transformers": _Kind(library_weights.write_transformers, _by_weights, ""),
     "timm": _Kind(library_weights.write_timm, _by_weights),
     "vit_pytorch": _Kind(library_weights.write_vit_pytorch, _by_weights),

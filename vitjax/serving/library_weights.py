@@ -11,6 +11,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from vitjax import files
 from vitjax.errors import UserError
 from vitjax.inference.predictor import Predictor
+from vitjax.inference.report_data import card
 from vitjax.pretrained import hugging_face, lucidrains, timm, weight_files
 from vitjax.pretrained.convert import Arrays, Origin
 from vitjax.pretrained.load import Inputs, load_weights
@@ -55,6 +56,14 @@ _VIT_PYTORCH: dict[str, Same] = {
 def write_ours(path: Path, predictor: Predictor) -> None:
     """Writes a file that --config.finetune.weights reads exactly."""
     weight_files.write(path, flatten_dict(predictor.variables, sep="/"), describe(predictor))
+
+
+def write_hub(path: Path, predictor: Predictor) -> None:
+    """Makes a folder for a repository of the hub, which --config.finetune.weights reads exactly."""
+    path.mkdir()
+    write_ours(path / "model.safetensors", predictor)
+    files.write(path / "config.json", json.dumps(describe(predictor), indent=2) + "\n")
+    files.write(path / "README.md", card(predictor.workdir))
 
 
 def write_timm(path: Path, predictor: Predictor) -> None:
