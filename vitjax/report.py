@@ -3,7 +3,7 @@
 python -m vitjax.report --workdir=runs/digits
 
 The page needs no network. The run is evaluated first, where that was not done yet. With --card it
-writes W/report/README.md instead, a model card for the Hugging Face hub of what was measured so far.
+writes W/report/README.md instead, a model card for the Hugging Face hub of what was measured.
 """
 
 import sys
