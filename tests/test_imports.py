@@ -15,7 +15,8 @@ PACKAGE = TESTS.parent / "vitjax"
 # Import nothing of vitjax but each other.
 LEAVES = {"errors", "files", "host", "lock", "prng", "processes", "supervise", "text"}
 COMMANDS = {
-    *("benchmark", "check", "compare", "demo", "evaluate", "main", "predict", "report", "sweep"),
+    *("benchmark", "check", "compare", "demo", "evaluate", "export", "main", "predict", "report"),
+    "sweep",
 }
 ALLOWED = {  # folder or module: what of vitjax it may import besides itself and the leaves
     **{leaf: set() for leaf in sorted(LEAVES)},
@@ -31,6 +32,7 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
     "reporting": {"models"},
     "sweeps": {"config", "data", "runs", "training"},
     "inference": {"config", "data", "models", "reporting", "runs", "training"},
+    "serving": {"inference", "pretrained", "vitjax"},  # vitjax: its version
     "published": {"cli", "config", "config_file", "models", "runs", "training"},
     "experiments": {"published"},
     "targets": {"data", "models", "training"},
@@ -41,13 +43,15 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
     "data_check": {"data", "reporting", "training"},
     "api": {
         *("compile_cache", "config", "config_file", "inference", "models", "published"),
-        *("reporting", "results", "runs", "sweeps"),
+        *("reporting", "results", "runs", "serving", "sweeps"),
         "training",
     },
     "__init__": {"api"},
+    "__main__": set(),
     # A command is its flags and a call of the API, or of a room that the API does not open.
     "main": {"cli", "vitjax"},
     "evaluate": {"cli", "vitjax"},
+    "export": {"cli", "serving", "vitjax"},  # serving: its types
     "report": {"cli", "vitjax"},
     "sweep": {"cli", "config_file", "training", "vitjax"},
     "demo": {"cli", "compile_cache", "demonstration", "inference"},
@@ -69,6 +73,8 @@ ONLY_IN = {  # library: the only files that import it
     "torch": {"benchmarking/peers.py"},
     "tensorboardX": {"runs/logs.py"},
     "wandb": {"runs/logs.py"},
+    "onnx": {"serving/onnx_file.py"},
+    "onnxruntime": {"serving/onnx_file.py"},
     "tqdm": {"training/progress.py"},
     "uvicorn": {"demonstration/app.py"},
 }

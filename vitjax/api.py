@@ -4,13 +4,13 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vitjax import config_file, models
+from vitjax import config_file, files, models
 from vitjax.compile_cache import use_compile_cache
 from vitjax.config import check_keys, to_json, use_model
 from vitjax.errors import UserError
@@ -28,6 +28,9 @@ from vitjax.results import Epoch, Evaluation, History
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.saved_config import read_config
 from vitjax.text import one_line
+
+if TYPE_CHECKING:
+    from vitjax.serving.exporting import Export, Format
 
 Say = Callable[[str], None]
 Grid = str | Mapping[str, Sequence[Any]] | Iterable[Mapping[str, Any]]
@@ -231,6 +234,20 @@ class Run:
         place = DataPlace(data, data_dir, image_root, label_column)
         return Evaluation.from_json(evaluate(self.workdir, split, place, say))
 
+    def export(
+        self, out: str | Path, format: "Format" = "stablehlo", *, say: Say = say_at_once
+    ) -> "Export":
+        """Writes the model for other programs, and compares what it gives there with it.
+
+        "stablehlo" for JAX and "onnx" compute all from uint8 images on. "safetensors" has the
+        weights, "hub" a model card besides; "transformers", "timm" and "vit_pytorch" have them
+        under these libraries' names. Raises UserError for what cannot be written, or would give
+        other logits.
+        """
+        from vitjax.serving.exporting import export
+
+        return export(self.predictor, out, format, say)
+
     def report(
         self,
         *,
@@ -255,6 +272,15 @@ class Run:
         predictions = data.predictions
         chosen = predictions.find(images) if images else rights_and_mistakes(predictions, num_maps)
         return Report(write_report(self.workdir / "report", data, num_mistakes, chosen))
+
+    def card(self) -> Path:
+        """Writes report/README.md, a model card for the Hugging Face hub; returns its path."""
+        from vitjax.inference.report_data import card
+
+        path = self.workdir / "report" / "README.md"
+        path.parent.mkdir(exist_ok=True)
+        files.write(path, card(self.workdir))
+        return path
 
     def compare(
         self,

@@ -132,7 +132,7 @@ def test_a_damaged_file_is_one_line_of_each_command(data, run, tmp_path):
         call("vitjax.evaluate", f"--workdir={workdir}")
         call("vitjax.report", f"--workdir={workdir}", "--num_maps=1", "--num_mistakes=1")
         output = tmp_path / "weights.safetensors"
-        call("vitjax.pretrained.export", f"--workdir={workdir}", f"--output={output}")
+        call("vitjax.export", f"--workdir={workdir}", f"--out={output}", "--format=safetensors")
         call("vitjax.published", f"--record={workdir}")
 
 

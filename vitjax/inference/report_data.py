@@ -1,6 +1,7 @@
 """What a report is made of: a run's files, its model, and the images of its test split."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from vitjax.config import default, flatten, to_json
 from vitjax.errors import UserError
 from vitjax.inference.evaluation import DataPlace, Say, evaluate, own_data
 from vitjax.inference.predictor import load_predictor
+from vitjax.reporting.model_card import model_card
 from vitjax.reporting.predictions import Predictions
 from vitjax.reporting.report_page import ReportData
 from vitjax.runs.run_folder import RunFolder
@@ -44,6 +46,14 @@ def report_data(workdir: Path, place: DataPlace, say: Say) -> ReportData:
         variables=predictor.variables,
         preprocess=predictor.preprocess,
     )
+
+
+def card(workdir: Path) -> str:
+    """Returns the model card of a run, with the metrics that were measured so far."""
+    folder = RunFolder(workdir)
+    run, dataset = folder.begun(), folder.dataset()
+    name = f"{run['config']['model_name']}-{dataset['name']}"
+    return model_card(run, dataset, folder.evaluation(), re.sub(r"[^\w.-]", "-", name))
 
 
 def _evaluation(folder: RunFolder, place: DataPlace, say: Say) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def resize(images: jax.Array, image_shape: tuple[int, int, int]) -> jax.Array:
     """Images [B, H, W, C] -> [B, *image_shape], bilinearly; as they are where that is theirs."""
     if images.shape[1:] == image_shape:
         return images
-    return jax.image.resize(images, (len(images), *image_shape), "bilinear")
+    return jax.image.resize(images, (images.shape[0], *image_shape), "bilinear")
 
 
 def rotated(
