@@ -190,6 +190,8 @@ def test_a_file_that_computes_otherwise_is_refused_with_the_number(tmp_path, mon
 )
 def test_a_library_that_is_absent_is_named(library, form, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
+    # JAX may have imported flatbuffers before.
+    monkeypatch.delitem(sys.modules, "jax._src.export.serialization", raising=False)
     with pytest.raises(vitjax.UserError, match=rf"need {library}: pip install '\.\[export\]'"):
         exporting.export(untrained("vit"), tmp_path / f"model.{form}", form, quiet)
     assert not list(tmp_path.iterdir())
