@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags, logging
 
-from vitjax import supervise
+from vitjax import signals, supervise
 from vitjax.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ class Command:
         Says in one line what the user can mend. Anything else is a fault of ours and shows its
         traceback; the environment variable VITJAX_TRACEBACK=1 shows it for all.
         """
+        if argv is None:
+            signals.listen()
         self.argv = list(sys.argv[1:] if argv is None else argv)
         names = {word.lstrip("-").partition("=")[0] for word in self.argv}
         if argv is None and names & {*self._group_options}:

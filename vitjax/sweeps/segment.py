@@ -15,12 +15,12 @@ from vitjax.errors import UserError
 from vitjax.runs.logs import Logs
 from vitjax.runs.record import Record
 from vitjax.runs.run_folder import RunFolder
+from vitjax.signals import SignalWatch
 from vitjax.sweeps import member_folder
 from vitjax.sweeps.group import Group
 from vitjax.sweeps.member_parallel import MemberParallel, Progress, fresh, survivors
 from vitjax.sweeps.plan import Member
 from vitjax.sweeps.sweep_folder import PartFolder, SweepFolder
-from vitjax.training.interrupt import SignalWatch
 from vitjax.training.loop import Training
 from vitjax.training.progress import Say
 from vitjax.training.setup import eval_json

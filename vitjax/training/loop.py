@@ -11,7 +11,7 @@ import numpy as np
 from vitjax import processes
 from vitjax.errors import Interrupted
 from vitjax.runs.record import Record
-from vitjax.training.interrupt import SignalWatch
+from vitjax.signals import SignalWatch
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import EpochBar, Pace, Say, epoch_line, members_line, timed
 
@@ -109,13 +109,15 @@ class Training:
         self._stop_without_patience()
         if self.step >= last or not self.active.any():
             return
-        self._leave_if_asked(signals)
         with timed("compiling", self._say), processes.agreed():
             self._engine.compile()
-        while self.step < last and self.active.any():
-            self._run_epoch(self.step // self._engine.steps_per_epoch, signals)
-            if self.step < last and self.active.any():
+        with signals:  # which end the process at once before and after, as nothing is lost there
+            while self.step < last and self.active.any():
                 self._leave_if_asked(signals)
+                self._run_epoch(self.step // self._engine.steps_per_epoch, signals)
+            if len(self.failures) < len(self._records):
+                self._leave_if_asked(signals)
+            self._engine.wait()
 
     def _run_epoch(self, epoch: int, signals: SignalWatch) -> None:
         """Trains to the end of an epoch, validates, writes all that there is to write."""

@@ -19,10 +19,10 @@ from vitjax.runs.logs import Logs
 from vitjax.runs.provenance import provenance
 from vitjax.runs.record import Record
 from vitjax.runs.run_folder import RunFolder
+from vitjax.signals import SignalWatch
 from vitjax.training import preflight
 from vitjax.training.batch_parallel import BatchParallel
 from vitjax.training.description import describe, warnings
-from vitjax.training.interrupt import SignalWatch
 from vitjax.training.loop import Training
 from vitjax.training.progress import Say, result_table, timed
 from vitjax.training.setup import Setup, dataset_json, eval_json, prepare
@@ -125,7 +125,6 @@ def _train_and_test(
 ) -> dict[str, Any]:
     """Trains to the end and measures the best epoch; returns what eval.json holds."""
     with contextlib.ExitStack() as closing:
-        signals = closing.enter_context(SignalWatch(say))
         checkpoints = Checkpoints(folder.checkpoints, say)
         closing.callback(checkpoints.close)
         engine = BatchParallel(setup, programs, config.seed, checkpoints, fresh, say)
@@ -145,7 +144,7 @@ def _train_and_test(
             say=say,
         )
         checkpoints.best_step = record.best.get("step")
-        training.train(config.num_epochs, signals)
+        training.train(config.num_epochs, SignalWatch(say))
         if training.failures:
             raise Diverged(_advice(training.failures[0], checkpoints))
         best = record.best or record.lines[-1]
