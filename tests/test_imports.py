@@ -13,7 +13,18 @@ import pytest
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "vitjax"
 # Import nothing of vitjax but each other.
-LEAVES = {"errors", "files", "host", "lock", "prng", "processes", "signals", "supervise", "text"}
+LEAVES = {
+    "errors",
+    "files",
+    "host",
+    "lock",
+    "prng",
+    "processes",
+    "signals",
+    "supervise",
+    "terminal",
+    "text",
+}
 COMMANDS = {"benchmark", "check", "compare", "evaluate", "main", "predict", "report", "sweep"}
 ALLOWED = {  # folder or module: what of vitjax it may import besides itself and the leaves
     **{leaf: set() for leaf in sorted(LEAVES)},

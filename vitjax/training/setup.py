@@ -26,6 +26,7 @@ from vitjax.training.step import Recipe
 _OF_THE_EPOCH = (
     "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "step", "epoch",
 )  # fmt: skip
+_MOST_STEPS = 2**31 - 1  # of the state's int32
 
 
 class Setup(NamedTuple):
@@ -100,6 +101,12 @@ def count_problems(config: ConfigDict, name: str, counts: Mapping[str, int]) -> 
         found.append(
             f"{name} has no test split and too few images to take one from train; add images to "
             "config.data.data_dir"
+        )
+    steps = config.num_epochs * max(counts["train"] // config.data.batch_size, 1)
+    if steps > _MOST_STEPS:
+        found.append(
+            f"config.num_epochs={config.num_epochs} makes {steps:,} steps, more than the "
+            f"{_MOST_STEPS:,} that can be counted; lower it"
         )
     if config.patience and "valid" not in counts:
         found.append(
