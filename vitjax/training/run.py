@@ -24,7 +24,7 @@ from vitjax.training import preflight
 from vitjax.training.batch_parallel import BatchParallel
 from vitjax.training.description import describe, warnings
 from vitjax.training.loop import Training
-from vitjax.training.progress import Say, result_table, timed
+from vitjax.training.progress import Say, noticed, result_table, timed
 from vitjax.training.setup import Setup, dataset_json, eval_json, prepare
 from vitjax.training.sharding import placement
 from vitjax.training.state import TrainState, with_variables
@@ -50,7 +50,7 @@ def train_and_evaluate(
         result = folder.read("eval.json", "accuracy")
         say(result_table(result, workdir))
         return result
-    with processes.agreed():
+    with noticed("tracing the model", say), processes.agreed():
         preflight.check(config, jax.devices())
         setup = prepare(config, say)
     processes.check_same("data set", json.dumps(dataset_json(setup)))

@@ -17,7 +17,7 @@ from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Dataset
 from vitjax.data.statistics import channel_statistics
 from vitjax.errors import UserError, raise_all
-from vitjax.training import finetune, losses, optim, schedule, streaming
+from vitjax.training import finetune, losses, memory, optim, schedule, streaming
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import Say
 from vitjax.training.sharding import check_batch_size, data_shards, make_mesh
@@ -50,7 +50,9 @@ def prepare(config: ConfigDict, say: Say = print) -> Setup:
     check_options(config, mesh)
     dataset = load(config, say)
     streamed = streaming.streams(config.data.stream, dataset, mesh)
-    return assemble(config, dataset, mesh, streamed)
+    setup = assemble(config, dataset, mesh, streamed)
+    memory.check_state_fits(setup.recipe, mesh)
+    return setup
 
 
 def check_options(config: ConfigDict, mesh: Mesh) -> None:
