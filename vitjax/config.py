@@ -85,6 +85,7 @@ def _optimizer_options() -> ConfigDict:
     options.decay_mask = "all"  # all | kernels: which parameters decay
     options.clip_norm = 0.0  # global norm that gradients are clipped to; 0: no clipping
     options.accumulation_steps = 1  # micro-batches that a batch is cut into
+    options.skip_nonfinite = 0  # steps in a row to leave out where a number is NaN or infinite
     options.ema_decay = 0.0  # of averaged parameters, used in evaluation; 0: none
     for name in ("alpha", "b1", "b2", "eps", "momentum", "rho"):  # empty: the optimiser's default
         options[name] = placeholder(float)
@@ -193,6 +194,7 @@ _AT_LEAST_0 = (
     "mesh.data",
     "optim.weight_decay",
     "optim.clip_norm",
+    "optim.skip_nonfinite",
     "optim.eps",
     "model.norm_epsilon",
     "schedule.warmup_epochs",

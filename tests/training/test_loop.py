@@ -10,7 +10,7 @@ from vitjax.runs.record import Record
 from vitjax.runs.run_folder import RunFolder
 from vitjax.signals import SignalWatch
 from vitjax.training.loop import Training
-from vitjax.training.metrics import Metrics
+from vitjax.training.metrics import Metrics, StepSums
 
 
 class Scripted:
@@ -22,6 +22,7 @@ class Scripted:
         self.losses, self.fails = np.array(losses, float), fails or {}
         self.resumed, self.kept = resumed, kept or [set() for _ in losses]
         self.done = np.full(len(losses), resumed)
+        self.skipped = np.zeros(len(losses), int)
         self.saved, self.best = [], []
 
     def resume(self):
@@ -55,6 +56,10 @@ class Scripted:
     def train_metrics(self):
         return self.metrics(np.zeros(len(self.losses)))
 
+    def step_sums(self):
+        size = len(self.losses)
+        return StepSums(np.full(size, 6.0), np.full(size, 3), self.skipped)
+
     def validate(self):
         return self.metrics(self.losses[:, self.epoch])
 
@@ -74,7 +79,7 @@ class Scripted:
         return f"in layer {place}"
 
 
-def training(tmp_path, engine, names=("a", "b"), patience=0, num_epochs=3):
+def training(tmp_path, engine, names=("a", "b"), patience=0, num_epochs=3, chance=0.0):
     records = []
     for place in range(len(engine.losses)):
         folder = tmp_path / str(place)
@@ -82,7 +87,7 @@ def training(tmp_path, engine, names=("a", "b"), patience=0, num_epochs=3):
         record = Record(RunFolder(folder), None, select_by="loss", patience=patience)
         records.append(record)
     said = []
-    options = dict(num_epochs=num_epochs, steps_per_call=0, say=said.append)
+    options = dict(chance=chance, num_epochs=num_epochs, steps_per_call=0, say=said.append)
     return Training(engine, records, names, tmp_path, **options), records, said
 
 
@@ -172,3 +177,27 @@ def test_seconds_of_members_add_up_to_those_on_the_clock(tmp_path):
     seconds = {record.lines[0]["seconds"] for record in records}
     assert len(seconds) == 1
     assert records[0].lines[0]["images_per_second"] > 0
+
+
+def test_gradient_norms_are_means_and_steps_left_out_are_counted(tmp_path):
+    engine = Scripted([[1], [1]])
+    engine.skipped[1] = 2
+    run, records, _ = training(tmp_path, engine, num_epochs=1)
+    run.train(1, SignalWatch())
+    (line,), (other,) = (record.folder.metrics() for record in records)
+    assert (line["grad_norm"], line.get("skipped")) == (2.0, None)
+    assert (other["grad_norm"], other["skipped"]) == (2.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("chance", "steps", "warned"),
+    [(0.5, 50, ["a", "b"]), (0.45, 50, []), (0.5, 49, []), (0.1, 50, [])],
+)
+def test_what_has_learnt_nothing_is_said_once(chance, steps, warned, tmp_path):
+    engine = Scripted([[1, 1, 1, 1], [1, 1, 1, 1]])
+    engine.steps_per_epoch = steps
+    run, _, said = training(tmp_path, engine, num_epochs=4 if steps == 50 else 2, chance=chance)
+    run.train(4 if steps == 50 else 2, SignalWatch())
+    lines = [line for line in said if "what guessing gives" in line]
+    assert [line.split()[1][0] for line in lines] == warned
+    assert all("learning rate of 0.5 too high" in line for line in lines)

@@ -87,6 +87,8 @@ def epoch_line(line: Mapping[str, Any], num_epochs: int, best: bool) -> str:
             loss, accuracy = line[f"{split}_loss"], line[f"{split}_accuracy"]
             parts.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")
     parts.append(f"lr {line['lr']:.2e}")
+    if "skipped" in line:
+        parts.append(f"left out {line['skipped']} steps, not finite")
     parts.append(f"{line['images_per_second']:,.0f} images/s")
     parts.append(f"{line['seconds']:.1f} s")
     if "data_wait" in line:

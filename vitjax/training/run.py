@@ -22,6 +22,7 @@ from vitjax.runs.run_folder import RunFolder
 from vitjax.signals import SignalWatch
 from vitjax.training import preflight
 from vitjax.training.batch_parallel import BatchParallel
+from vitjax.training.chance import chance
 from vitjax.training.description import describe, warnings
 from vitjax.training.loop import Training
 from vitjax.training.progress import Say, noticed, result_table, timed
@@ -142,6 +143,7 @@ def _train_and_test(
             num_epochs=config.num_epochs,
             steps_per_call=config.steps_per_call,
             say=say,
+            chance=chance(setup.dataset.splits["train"].labels),
         )
         checkpoints.best_step = record.best.get("step")
         training.train(config.num_epochs, SignalWatch(say))
@@ -158,6 +160,6 @@ def _advice(where: str, checkpoints: Checkpoints) -> str:
     kept = checkpoints.steps()
     return (
         f"NaN or infinity at {where}; lower config.optim.learning_rate or set "
-        "config.optim.clip_norm, with another --workdir. "
+        "config.optim.clip_norm or skip_nonfinite, with another --workdir. "
         + (f"The checkpoint of step {kept[-1]} is kept" if kept else "Nothing was saved yet")
     )

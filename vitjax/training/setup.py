@@ -157,6 +157,7 @@ def make_recipe(
         drop_remainder=config.data.drop_remainder,
         accumulation_steps=config.optim.accumulation_steps,
         ema_decay=config.optim.ema_decay,
+        skip_nonfinite=config.optim.skip_nonfinite,
         train_only=config.finetune.train_only,
     )
 
