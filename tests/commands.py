@@ -28,11 +28,18 @@ def environment(**changes):
     return os.environ | {"PYTHONPATH": str(REPO)} | changes
 
 
-def main(*args, module="vitjax.main", code=0, cwd=REPO, stdin="", **env):
-    """Runs a command in this process; returns (stdout, stderr).
+def main(*args, code=0, **options):
+    """Runs a command in this process as `call` does; returns (stdout, stderr).
 
     Its exit code must be `code`; None: that of a mistake.
     """
+    found, out, err = call(*args, **options)
+    assert found in ((1, 2) if code is None else (code,)), out + err
+    return out, err
+
+
+def call(*args, module="vitjax.main", cwd=REPO, stdin="", **env):
+    """Runs a command in this process; returns (exit code, stdout, stderr)."""
     name = f"{module}.__main__" if module in PACKAGES else module
     out, err, before = io.StringIO(), io.StringIO(), os.getcwd()
     with (
@@ -46,8 +53,7 @@ def main(*args, module="vitjax.main", code=0, cwd=REPO, stdin="", **env):
             found = importlib.import_module(name).run(list(map(str, args)))
         finally:
             os.chdir(before)
-    assert found in ((1, 2) if code is None else (code,)), out.getvalue() + err.getvalue()
-    return out.getvalue(), err.getvalue()
+    return found, out.getvalue(), err.getvalue()
 
 
 def main_in_process_of_its_own(*args, module="vitjax.main", code=0, cwd=REPO, stdin="", **env):
@@ -125,6 +131,12 @@ def results(workdir):
 def steps(workdir):
     """The steps that have a checkpoint."""
     return sorted(int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit())
+
+
+def as_of_before(workdir):
+    """Makes the manifests what they were when they told nothing of the run's files."""
+    for path in (workdir / "checkpoints").glob("*/manifest.json"):
+        path.write_text(json.dumps(json.loads(path.read_text())["files"]))
 
 
 def newest_params(workdir):

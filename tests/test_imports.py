@@ -14,18 +14,13 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "vitjax"
 # Import nothing of vitjax but each other.
 LEAVES = {
-    "errors",
-    "files",
-    "host",
-    "lock",
-    "prng",
-    "processes",
-    "signals",
-    "supervise",
-    "terminal",
+    *("errors", "files", "host", "lock", "prng", "processes", "signals", "supervise", "terminal"),
     "text",
 }
-COMMANDS = {"benchmark", "check", "compare", "evaluate", "main", "predict", "report", "sweep"}
+COMMANDS = {
+    *("benchmark", "check", "compare", "demo", "evaluate", "export", "main", "predict", "report"),
+    "sweep",
+}
 ALLOWED = {  # folder or module: what of vitjax it may import besides itself and the leaves
     **{leaf: set() for leaf in sorted(LEAVES)},
     "models": set(),
@@ -40,33 +35,40 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
     "reporting": {"models"},
     "sweeps": {"config", "data", "runs", "training"},
     "inference": {"config", "data", "models", "reporting", "runs", "training"},
+    "serving": {"inference", "pretrained", "vitjax"},  # vitjax: its version
     "published": {"cli", "config", "config_file", "models", "runs", "training"},
     "experiments": {"published"},
     "targets": {"data", "models", "training"},
     "benchmarking": {"data", "models", "sweeps", "targets", "training"},
+    "demonstration": {"data", "inference", "reporting", "runs"},
     "docs": set(),
     "results": {"reporting"},
+    "data_check": {"data", "reporting", "training"},
     "api": {
         *("compile_cache", "config", "config_file", "inference", "models", "published"),
-        *("reporting", "results", "runs", "sweeps"),
+        *("reporting", "results", "runs", "serving", "sweeps"),
         "training",
     },
     "__init__": {"api"},
+    "__main__": set(),
     # A command is its flags and a call of the API, or of a room that the API does not open.
     "main": {"cli", "vitjax"},
     "evaluate": {"cli", "vitjax"},
+    "export": {"cli", "serving", "vitjax"},  # serving: its types
     "report": {"cli", "vitjax"},
     "sweep": {"cli", "config_file", "training", "vitjax"},
+    "demo": {"cli", "compile_cache", "demonstration", "inference"},
     "predict": {"cli", "compile_cache", "data", "inference", "reporting", "vitjax"},
     "compare": {"cli", "compile_cache", "inference", "reporting"},
     "benchmark": {"benchmarking", "cli", "config_file", "reporting", "training"},
-    "check": {"cli", "targets"},
+    "check": {"cli", "data_check", "targets"},
 }
 ONLY_IN = {  # library: the only files that import it
     "absl": {"cli.py", "data/stream.py"},
+    "fastapi": {"demonstration/app.py"},
     "grain": {"data/stream.py"},
-    "requests": {"data/downloads.py"},
-    "tensorflow_datasets": {"data/tfds.py", "data/galaxy_zoo2/builder.py"},
+    "requests": {"data/readers/downloads.py"},
+    "tensorflow_datasets": {"data/readers/tfds.py", "data/readers/galaxy_zoo2/builder.py"},
     "matplotlib": {"reporting/drawing.py"},
     "orbax": {"runs/checkpoints.py"},
     "huggingface_hub": {"pretrained/locate.py"},
@@ -74,7 +76,10 @@ ONLY_IN = {  # library: the only files that import it
     "torch": {"benchmarking/peers.py"},
     "tensorboardX": {"runs/logs.py"},
     "wandb": {"runs/logs.py"},
+    "onnx": {"serving/onnx_file.py"},
+    "onnxruntime": {"serving/onnx_file.py"},
     "tqdm": {"training/progress.py"},
+    "uvicorn": {"demonstration/app.py"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -168,18 +173,18 @@ def test_finds_private_names(tmp_path):
     file = tmp_path / "test_it.py"
     file.write_text(
         """
-import vitjax.data.csv
-from vitjax.data import npz as other
-from vitjax.data.folder import _some, image_files
-vitjax.data.csv._find(other._keys, other.read, image_files, other.__doc__)
+import vitjax.data.readers.csv
+from vitjax.data.readers import npz as other
+from vitjax.data.readers.folder import _some, image_files
+vitjax.data.readers.csv._find(other._keys, other.read, image_files, other.__doc__)
 monkeypatch.setattr(other, "_keys", None)
-monkeypatch.delattr("vitjax.data.tfds._png")
+monkeypatch.delattr("vitjax.data.readers.tfds._png")
 self._own, __file__
 """
     )
     assert sorted(private_names(file)) == [
-        *("_some", "other.'_keys'", "other._keys", "vitjax.data.csv._find"),
-        "vitjax.data.tfds._png",
+        *("_some", "other.'_keys'", "other._keys", "vitjax.data.readers.csv._find"),
+        "vitjax.data.readers.tfds._png",
     ]
 
 

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ GALAXIES = "vitjax/docs/galaxy_zoo2.md"
 RUN = {  # part of a command line: what it says; the others need data, weights or long
     "main --config=configs/vit_digits.py --workdir=runs/digits": "epoch 1/1",
     "check --config=configs/vit_digits.py": "no problem found",
+    "check --data --config.data.name=folder": "no errors, no warnings",
     "evaluate --workdir=runs/digits": "macro_mean",
     "evaluate --workdir=runs/digits --split=valid": "macro_mean",
     "predict --workdir=runs/digits digit.png": "digit.png  ",
@@ -51,7 +53,7 @@ RUN = {  # part of a command line: what it says; the others need data, weights o
     "compare runs/digits runs/other --figure=comparison.png": "McNemar",
     "report --workdir=runs/digits": "index.html",
     "pretrained": "timm/resnet18.tv_in1k",
-    "pretrained.export --workdir=runs/digits --output=digits.safetensors": "digits.safetensors: ",
+    "export --workdir=runs/digits --format=safetensors": "digits.safetensors: read again",
     "sweep --config=configs/vit_digits.py:debug": "ranked by loss on validation",
     "published --seed=003 --row=110421": "4,719,368",
     "main --workdir=runs/mine --config.data.name=folder": "images of 32x32x3, 2 classes",
@@ -171,6 +173,7 @@ def test_the_benchmarks_command():
 
 
 LONG = "vitjax/docs/python.md"  # trains as README does, and more
+OPTIONAL = ("timm", "torch")
 SCRIPTS = [page for page in TEXTS if blocks(page, "python")]
 
 
@@ -183,6 +186,8 @@ def test_python_runs(page, tmp_path, monkeypatch):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save("digit.png")
     names: dict = {}
     for block in blocks(page, "python"):
+        if any(find_spec(name) is None for name in OPTIONAL if f"import {name}" in block):
+            continue  # one of the libraries that a page only leads to
         code = block.replace('"vit_digits"', '"vit_digits:debug"').replace(
             "num_epochs=20", "num_epochs=2"
         )
@@ -194,11 +199,20 @@ def test_python_runs(page, tmp_path, monkeypatch):
         assert names["logits"].shape == (8, 10)
 
 
+def headings(text):
+    """The names by which GitHub links to the headings of a page."""
+    titles = re.findall(r"^#+ (.*)$", text, re.M)
+    return [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
 @pytest.mark.parametrize("page", TEXTS)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page]):
         if not target.startswith("https://"):
-            assert (REPO / page).parent.joinpath(target).exists(), target
+            file, _, heading = target.partition("#")
+            path = (REPO / page).parent / file
+            assert path.exists(), target
+            assert not heading or heading in headings(path.read_text()), target
 
 
 def test_every_page_is_linked_from_readme():
@@ -220,7 +234,7 @@ def test_options_of_configs_and_their_files_exist(page):
 @pytest.mark.parametrize("page", TEXTS)
 def test_options_named_in_the_text_exist(page):
     modules = ["main", "sweep", "evaluate", "predict", "report", "compare", "published"]
-    modules += ["pretrained", "pretrained.export", "benchmark", "check"]
+    modules += ["pretrained", "export", "benchmark", "check", "demo"]
     known = set().union(*(options(f"vitjax.{name}") for name in modules))
     for name in re.findall(r"`[^`\n]*?--([a-z_]+)\b(?!\.)", TEXTS[page]):
         assert name in known, name

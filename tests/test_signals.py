@@ -116,3 +116,18 @@ def test_a_second_interrupt_gives_up_saving():
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline().startswith("stopping: saving first")
     end(process, signal.SIGINT, line="interrupted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_cleans_up_may_do_so(number):
+    code = (
+        "from vitjax import signals\n"
+        "    try:\n"
+        "        with signals.raised(): print('at it', flush=True); time.sleep(100)\n"
+        "    finally: print('cleaned up', flush=True)"
+    )
+    process = start(sys.executable, "-c", BUSY.format(code))
+    assert [process.stdout.readline() for _ in range(2)] == ["begun\n", "at it\n"]
+    process.send_signal(number)
+    out, error = process.communicate(timeout=60)
+    assert (out, error, process.returncode) == ("cleaned up\n", "interrupted\n", 130)

@@ -5,7 +5,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import jax
 import numpy as np
@@ -22,13 +22,16 @@ from vitjax.inference.predictor import (
     Predictor,
     load_predictor,
     most_probable,
-    read_config,
 )
 from vitjax.reporting.comparison import Comparison
 from vitjax.reporting.page import html_table
 from vitjax.results import Epoch, Evaluation, History
 from vitjax.runs.run_folder import RunFolder
+from vitjax.runs.saved_config import read_config
 from vitjax.text import harmless, one_line
+
+if TYPE_CHECKING:
+    from vitjax.serving.exporting import Export, Format
 
 Say = Callable[[str], None]
 Grid = str | Mapping[str, Sequence[Any]] | Iterable[Mapping[str, Any]]
@@ -156,7 +159,7 @@ class Run:
     def _repr_html_(self) -> str:
         found = self._folder.evaluation() or {}
         shown = {"workdir": str(self.workdir), "model": self.config.model_name}
-        shown["data"] = self._folder.read("dataset.json", "name")["name"]
+        shown["data"] = self._folder.dataset()["name"]
         shown["parameters"] = f"{self.num_params:,}"
         shown["epochs"] = f"{len(self.history)} of {self.config.num_epochs}"
         if found:
@@ -239,6 +242,20 @@ class Run:
         place = DataPlace(data, data_dir, image_root, label_column)
         return Evaluation.from_json(evaluate(self.workdir, split, place, say))
 
+    def export(
+        self, out: str | Path, format: "Format" = "stablehlo", *, say: Say = say_at_once
+    ) -> "Export":
+        """Writes the model for other programs, and compares what it gives there with it.
+
+        "stablehlo" for JAX and "onnx" compute all from uint8 images on. "safetensors" has the
+        weights, "hub" a model card besides; "transformers", "timm" and "vit_pytorch" have them
+        under these libraries' names. Raises UserError for what cannot be written, or would give
+        other logits.
+        """
+        from vitjax.serving.exporting import export
+
+        return export(self.predictor, out, format, say)
+
     def report(
         self,
         *,
@@ -263,6 +280,15 @@ class Run:
         predictions = data.predictions
         chosen = predictions.find(images) if images else rights_and_mistakes(predictions, num_maps)
         return Report(write_report(self.workdir / "report", data, num_mistakes, chosen))
+
+    def card(self) -> Path:
+        """Writes report/README.md, a model card for the Hugging Face hub; returns its path."""
+        from vitjax.inference.report_data import card
+
+        path = self.workdir / "report" / "README.md"
+        path.parent.mkdir(exist_ok=True)
+        files.write(path, card(self.workdir))
+        return path
 
     def compare(
         self,

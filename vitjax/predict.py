@@ -81,7 +81,7 @@ def _predict(
 
 def _paths(names: list[str]) -> tuple[list[str], int]:
     """Returns the files that names stand for, and how many names stand for none."""
-    from vitjax.data.folder import image_files
+    from vitjax.data.readers.folder import image_files
 
     if not names:
         raise UserError("no image given; name files or folders, or - for names on standard input")

@@ -2,7 +2,8 @@
 
 python -m vitjax.report --workdir=runs/digits
 
-The page needs no network. The run is evaluated first, where that was not done yet.
+The page needs no network. The run is evaluated first, where that was not done yet. With --card it
+writes W/report/README.md instead, a model card for the Hugging Face hub of what was measured.
 """
 
 import sys
@@ -23,9 +24,14 @@ def run(argv: Sequence[str] | None = None) -> int:
         "images", "Show attention on these images, named as in predictions.npz's ids."
     )
 
+    card = command.switch("card", "Write a model card instead.")
+
     def main() -> int:
         import vitjax
 
+        if card.value:
+            print(f"written to {vitjax.load(workdir.value).card()}")
+            return 0
         report = vitjax.load(workdir.value).report(
             num_mistakes=num_mistakes.value,
             num_maps=num_maps.value,

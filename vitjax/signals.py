@@ -96,6 +96,21 @@ def taken(taker: Callable[[int], None]) -> Iterator[None]:
         _takers.remove(taker)
 
 
+@contextlib.contextmanager
+def raised() -> Iterator[None]:
+    """Within `with`, a signal raises KeyboardInterrupt, for what removes its files then."""
+    if not listening() or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with taken(lambda number: None):
+        for number in NUMBERS:
+            signal.signal(number, signal.default_int_handler)
+        try:
+            yield
+        finally:
+            listen()
+
+
 class SignalWatch:
     """Within `with`, `received` becomes the number of the first SIGTERM or SIGINT.
 

@@ -29,6 +29,7 @@ def made_up(memory_bytes):
         memory_bytes=memory_bytes,
         once_bytes=0,
         flops=4.56e9,
+        cycles=3_000_000,
         num_ops=1234,
         collective_bytes=0,
         alone_bytes=0,
@@ -54,7 +55,8 @@ def no_compiler(monkeypatch):
 def test_predicts_a_model_of_the_suite(tmp_path, no_compiler):
     path = tmp_path / "tpu.json"
     out, _ = benchmark("--suite=tpu", "--only=vit_light", f"--json={path}")
-    assert "vit_light: a step takes 1 ms at least, 32,000 images/s at most; 4.6 GFLOP" in out
+    assert "vit_light: a step takes 1 ms at least, 2 ms by the compiler's estimate" in out
+    assert "16,000 images/s; 4.6 GFLOP" in out
     assert "1,234 operations, padded 1.50 times, peak 2.00 GB, code 3.0 MB, compiled in 12 s" in out
     assert "  MB of memory by stage: gather 819.0, augment 819.0, forward" in out
     written = json.loads(path.read_text())
@@ -108,7 +110,13 @@ def results(**changes):
     stages = {name: {"memory_bytes": 1_500_000} for name in STAGES}
     stages["epoch"] = {
         **{"memory_bytes": 5_000_000, "bound_seconds": 2e-3, "flops": 4.56e9, "num_ops": 1234},
-        **{"padding": 1.5, "peak_bytes": 2e9, "code_bytes": 3e6, "compile_seconds": 12.0},
+        **{
+            "padding": 1.5,
+            "estimated_seconds": 4e-3,
+            "peak_bytes": 2e9,
+            "code_bytes": 3e6,
+            "compile_seconds": 12.0,
+        },
     }
     case = {"name": "vit", "target": "v5e:1x1", "batch_size": 64, "stages": {**stages, **changes}}
     return {"command": "made up", "target": "v5e:1x1", "versions": {"jax": "1"}, "cases": [case]}
@@ -119,8 +127,7 @@ def test_the_page_of_recorded_predictions(tmp_path):
     page = "\n".join(prediction_tables.sections(tmp_path))
     assert "Nothing below was measured" in page
     assert "`made up` for v5e:1x1; jax 1:" in page
-    row = "| vit | 64 | 2 ms | 32,000 | 4.6 | 5.0 MB | 1.50 | 1,234 | 2.00 GB | 3.0 MB | 12 s |"
-    assert row in page
+    assert "| vit | 64 | 2 ms | 4 ms | 16,000 | 4.6 | 5.0 MB | 1.50 | 1,234 | 2.00 GB | " in page
     assert "| vit | 1.5 | 1.5 | 1.5 | 1.5 | 1.5 | 1.5 |" in page
     pending = "Pending: `python -m vitjax.benchmark --suite=gpu --json=vitjax/benchmarking/results/"
     assert f"{pending}gpu_h200.json`" in page

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from vitjax import data
-from vitjax.data import image_files
+from vitjax.data.readers import image_files
+from vitjax.data.readers.pixels import to_array
 from vitjax.errors import UserError
 
 
@@ -52,19 +53,19 @@ def test_center_crop_pads_with_zeros():
 
 def test_center_crop_does_not_scale():
     pixels = np.arange(36, dtype=np.uint8).reshape(6, 6)
-    cropped = image_files.to_array(Image.fromarray(pixels), 2, 1, "center_crop")
+    cropped = to_array(Image.fromarray(pixels), 2, 1, "center_crop")
     np.testing.assert_array_equal(cropped[..., 0], pixels[2:4, 2:4])
 
 
 def test_resize_is_antialiased():
     stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))  # vanishes in the mean
-    small = image_files.to_array(Image.fromarray(stripes), 8, 1, "resize")
+    small = to_array(Image.fromarray(stripes), 8, 1, "resize")
     assert 100 < small.min() <= small.max() < 155
 
 
 def test_sixteen_bits_are_scaled_not_clipped():
     image = Image.fromarray(np.array([[0, 256, 65535]], np.uint16))
-    assert image_files.to_array(image, None, 1, "resize").ravel().tolist() == [0, 1, 255]
+    assert to_array(image, None, 1, "resize").ravel().tolist() == [0, 1, 255]
 
 
 def test_carves_test_by_a_seed_of_its_own(tmp_path):

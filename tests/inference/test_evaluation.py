@@ -92,6 +92,9 @@ def test_changed_data_are_refused(own_run):
     edited = json.loads((own_run / "config.json").read_text())
     edited["config"]["data"]["max_examples"] = 200
     (own_run / "config.json").write_text(json.dumps(edited))
+    with pytest.raises(UserError, match=r"config\.json does not fit the checkpoint .*max_examples"):
+        evaluate(own_run, say=quiet)
+    commands.as_of_before(own_run)
     with pytest.raises(UserError, match=r"is not what .* was trained on: images"):
         evaluate(own_run, say=quiet)
 

@@ -113,6 +113,13 @@ def test_images_of_another_shape_are_refused(digits_run):
         (lambda run: (run / "checkpoints").rename(run / "gone"), "has no checkpoint yet"),
         (
             lambda run: edit(run / "dataset.json", class_names=["a", "b"]),
+            r"dataset\.json does not fit the checkpoint .*: class_names was",
+        ),
+        (
+            lambda run: (
+                commands.as_of_before(run),
+                edit(run / "dataset.json", class_names=["a", "b"]),
+            ),
             r"head\.logits\.bias has the shape \[10\] in the checkpoint and \[2\] by config",
         ),
     ],
@@ -120,6 +127,13 @@ def test_images_of_another_shape_are_refused(digits_run):
 def test_an_incomplete_run_says_what_it_lacks(own_run, spoil, message):
     spoil(own_run)
     with pytest.raises(UserError, match=message):
+        load_predictor(own_run)
+
+
+def test_the_best_epoch_is_not_chosen_among_lines_that_are_not_whole(own_run):
+    file = own_run / "metrics.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(UserError, match=r"metrics\.jsonl does not fit the checkpoint .*epochs was"):
         load_predictor(own_run)
 
 

@@ -205,10 +205,12 @@ def test_a_failed_write_keeps_the_file_that_was_there(tmp_path, monkeypatch):
 def test_exporting_into_no_folder_is_one_line(digits_run, tmp_path):
     output = tmp_path / "missing" / "a.safetensors"
     _, error = main(
-        f"--workdir={digits_run}", f"--output={output}", module="vitjax.pretrained.export", code=1
+        *(f"--workdir={digits_run}", "--format=safetensors", f"--out={output}"),
+        module="vitjax.export",
+        code=1,
     )
     assert error == (
-        f"error: --output={output}: {output.parent} is no folder; make it, or change --output\n"
+        f"error: --out={output}: {output.parent} is no folder; make it, or change --out\n"
     )
 
 
@@ -270,8 +272,8 @@ def test_no_way_to_the_hub_is_one_line(hub_cache, tmp_path):
 
 def test_a_run_begins_with_the_exported_weights_of_another(digits_run, tmp_path):
     file = tmp_path / "digits.safetensors"
-    export = "vitjax.pretrained.export"
-    out, _ = main(f"--workdir={digits_run}", f"--output={file}", module=export)
+    words = f"--workdir={digits_run}", "--format=safetensors", f"--out={file}"
+    out, _ = main(*words, module="vitjax.export")
     assert f"{file}: " in out
     before = read(digits_run)
     exported = weight_files.read(file)

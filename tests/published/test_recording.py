@@ -12,7 +12,9 @@ from vitjax.published import ledger, matching, recording
 
 EVALUATION = {
     "split": "test", "accuracy": 0.91234, "train_accuracy": 0.9, "valid_accuracy": 0.905,
-    "epoch": 5, "seconds": 12.34, "seed": 3, "num_params": 1994,
+    "train_loss": 0.3, "valid_loss": 0.31, "loss": 0.3, "step": 50, "num_epochs_run": 5,
+    "epoch": 5, "seconds": 12.34, "seed": 3, "num_params": 1994, "num_macs": 99,
+    "num_examples": 100, "model_name": "vit", "data_name": "mnist",
 }  # fmt: skip
 
 
@@ -28,6 +30,7 @@ def make_run(folder, **changes):
     config = config_file.load_config("configs/vit_light.py:mnist")
     config.update_from_flattened_dict({"seed": 3, "data.data_dir": "anywhere"} | changes)
     facts = {"config": to_json(config), "hardware": "1 x cpu", "versions": {"jax": "0"}}
+    facts["command"] = "vitjax.train(config, workdir)"
     (folder / "config.json").write_text(json.dumps(facts))
     (folder / "eval.json").write_text(json.dumps(EVALUATION))
     return str(folder)
@@ -62,6 +65,7 @@ def make_sweep(folder, command="python -m vitjax.sweep", members=()):
     """A finished sweep's folder of rows and of none, as the trainer writes it."""
     config = to_json(config_file.load_config("configs/vit_light.py:mnist"))
     plan = {"config": config, "hardware": "1 x cpu", "versions": {"jax": "0"}, "halve": []}
+    plan["members"] = {}
     (folder / "plan.json").write_text(json.dumps(plan | {"command": command}))
     (folder / "sweep.json").write_text(json.dumps({"members": members}))
     return str(folder)

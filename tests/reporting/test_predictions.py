@@ -61,6 +61,23 @@ def test_absent_predictions_are_named(tmp_path):
         Predictions.read(tmp_path / "predictions.npz")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": np.array([0.0, 0.0, 1.0, 0.0])},
+        {"labels": np.array([0, 0, 2, 0])},
+        {"probabilities": np.full((4, 2), np.nan)},
+        {"probabilities": np.full((4, 3), 0.5)},
+        {"ids": np.array(["a"])},
+        {"class_names": ("cat",)},
+    ],
+)
+def test_arrays_that_do_not_fit_are_damage(changes, tmp_path):
+    predictions()._replace(**changes).write(tmp_path / "predictions.npz")
+    with pytest.raises(UserError, match=r"predictions\.npz is damaged"):
+        Predictions.read(tmp_path / "predictions.npz")
+
+
 def test_captions():
     assert predictions().caption(0) == "cat, recognised with 60.0% (a)"
     assert predictions().caption(3) == "cat, taken for dog with 80.0% (d)"

@@ -1,9 +1,17 @@
-"""Checkpoints of processes that write at the same time."""
+"""Checkpoints: which count as written, what lies beside them, several written at once."""
 
+import json
+import shutil
 import subprocess
 import sys
 
+import jax.numpy as jnp
+import pytest
 from commands import ends, environment, free_port
+
+from vitjax.errors import UserError
+from vitjax.runs import checkpoints as runs_checkpoints
+from vitjax.runs.checkpoints import Checkpoints
 
 SAVE_ALONE = """
 import sys
@@ -28,3 +36,127 @@ def test_processes_that_save_alone_do_not_wait_for_each_other(tmp_path):
     both = [subprocess.Popen([*words, str(i)], env=env, stderr=subprocess.PIPE) for i in range(2)]
     for code, _, error in ends(both):
         assert code == 0, error.decode()
+
+
+def state(step):
+    return {"step": jnp.int32(step), "params": {"kernel": jnp.full((3, 2), float(step))}}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A folder with the checkpoints of the steps 1 and 2."""
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    for step in (1, 2):
+        checkpoints.save(step, state(step))
+    checkpoints.close()
+    return tmp_path / "checkpoints"
+
+
+def restored(folder):
+    """The step that a folder gives back, and what is said."""
+    said = []
+    checkpoints = Checkpoints(folder, said.append)
+    try:
+        return int(checkpoints.restore(state(0))["step"]), said
+    finally:
+        checkpoints.close()
+
+
+def test_a_step_has_its_manifest_before_it_has_its_name(tmp_path, monkeypatch):
+    seal, seen = runs_checkpoints.manifest.seal, []
+
+    def sealing(folder, made_with):
+        seen.append((folder.name, (folder.parent / "7").exists()))
+        seal(folder, made_with)
+
+    monkeypatch.setattr(runs_checkpoints.manifest, "seal", sealing)
+    checkpoints = Checkpoints(tmp_path, made_with=lambda step: {"a file": {"step": step}})
+    checkpoints.save(7, state(7))
+    checkpoints.close()
+    ((name, committed),) = seen
+    assert name.startswith("7.")
+    assert not committed
+    told = json.loads((tmp_path / "7" / "manifest.json").read_text())
+    assert told["made_with"] == {"a file": {"step": 7}}
+
+
+def test_a_step_without_manifest_counts_as_not_written(saved):
+    (saved / "2" / "manifest.json").unlink()
+    step, said = restored(saved)
+    assert step == 1
+    assert "2 has no manifest.json" in said[0]
+    assert (saved / "unfinished" / "2").is_dir()
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini", "default/notes.txt"])
+def test_a_file_that_no_manifest_lists_does_not_matter(name, saved):
+    for step in (1, 2):
+        (saved / str(step) / name).write_text("stray")
+    (saved / ".DS_Store").write_text("stray")
+    assert restored(saved) == (2, [])
+    assert set(runs_checkpoints.read(saved, 2, ["params"])["params"]) == {"kernel"}
+
+
+@pytest.mark.parametrize("name", ["999999", "²", "02", "2.bak"])
+def test_a_stray_folder_blames_no_checkpoint(name, saved):
+    (saved / name).mkdir()
+    step, said = restored(saved)
+    assert step == 2
+    assert said == [] or "999999 has no manifest.json" in said[0]
+
+
+def test_a_stray_folder_alone_is_no_checkpoint(tmp_path):
+    (tmp_path / "999999").mkdir()
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.restore(state(0)) is None
+    checkpoints.close()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": 1, "made_with": {}}', '{"a": 1}'])
+def test_a_damaged_manifest_is_a_damaged_checkpoint(text, saved):
+    (saved / "2" / "manifest.json").write_text(text)
+    with pytest.raises(UserError, match=r"2 is damaged \(manifest\.json changed\)"):
+        runs_checkpoints.read(saved, 2, ["params"])
+    step, said = restored(saved)
+    assert step == 1
+    assert "is damaged (manifest.json changed) and set aside" in said[0]
+
+
+def test_a_deleted_file_is_noticed(saved):
+    next((saved / "2" / "default").rglob("_METADATA")).unlink()
+    step, said = restored(saved)
+    assert step == 1
+    assert "_METADATA changed" in said[0]
+
+
+def test_a_manifest_of_an_earlier_version_is_understood(saved):
+    for step in (1, 2):
+        path = saved / str(step) / "manifest.json"
+        listed = json.loads(path.read_text())["files"]
+        path.write_text(json.dumps(listed | {"_CHECKPOINT_METADATA": "changed since"}))
+    shutil.rmtree(saved / "2" / "default")
+    assert restored(saved)[0] == 1
+
+
+def test_what_orbax_keeps_for_itself_may_be_lost(saved):
+    (saved / "2" / "_CHECKPOINT_METADATA").unlink()
+    assert restored(saved) == (2, [])
+
+
+def test_a_state_is_not_restored_where_the_files_say_otherwise(tmp_path):
+    def checkpoints(**said):
+        return Checkpoints(tmp_path, made_with=lambda step: {"config.json": {"optim": said}})
+
+    first = checkpoints(rate=(1, 2))
+    first.save(1, state(1))
+    first.close()
+    again = checkpoints(rate=[1, 2])
+    assert int(again.restore(state(0))["step"]) == 1
+    again.close()
+    other = checkpoints(rate=[1, 3])
+    message = (
+        r"config\.json does not fit the checkpoint .*/1: optim\.rate was \[1, 2\], is \[1, 3\]"
+    )
+    with pytest.raises(UserError, match=message):
+        other.restore(state(0))
+    other.close()

@@ -7,6 +7,7 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_runs import epoch_line
 
 from vitjax import lock
 from vitjax.config import flatten
@@ -52,60 +53,73 @@ def test_every_step_gets_a_manifest(checkpoints, tmp_path):
     checkpoints.wait()
     for step in (1, 2):
         folder = tmp_path / "checkpoints" / str(step)
-        manifest = json.loads((folder / "manifest.json").read_text())
+        listed = json.loads((folder / "manifest.json").read_text())["files"]
         files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-        assert set(manifest) == files - {"manifest.json"}
-        assert all(len(digest) == 64 for digest in manifest.values())
-
-
-def test_deleted_file_is_noticed(checkpoints, tmp_path):
-    for step in (1, 2):
-        checkpoints.save(step, state(step))
-    checkpoints.close()
-    next((tmp_path / "checkpoints" / "2").rglob("_METADATA")).unlink()
-    said = []
-    again = Checkpoints(tmp_path / "checkpoints", said.append)
-    assert again.steps() == [1]
-    assert "_METADATA changed" in said[0]
-    again.close()
-
-
-def test_a_step_without_manifest_is_tried_and_then_set_aside(checkpoints, tmp_path):
-    for step in (1, 2):
-        checkpoints.save(step, state(step))
-    checkpoints.close()
-    folder = tmp_path / "checkpoints" / "2"
-    (folder / "manifest.json").unlink()
-    for path in folder.rglob("*"):
-        if path.is_file() and path.stat().st_size > 100:
-            path.write_bytes(path.read_bytes()[:40])
-    said = []
-    again = Checkpoints(tmp_path / "checkpoints", said.append)
-    assert int(again.restore(state(0))["step"]) == 1
-    assert "cannot be read" in said[0]
-    again.close()
-
-
-def line(step):
-    return {"step": step, "epoch": step // 4, "valid_loss": 0.5}
+        of_orbax = {"_CHECKPOINT_METADATA", "commit_success.txt"}  # which it writes at the end
+        assert set(listed) - of_orbax == files - of_orbax - {"manifest.json"}
+        assert all(len(digest) == 64 for digest in listed.values())
 
 
 def test_metrics_after_the_checkpoint_are_dropped(tmp_path):
     folder = RunFolder(tmp_path)
-    for step in (4, 8, 12):
-        folder.append_metrics(line(step))
-    assert folder.truncate_metrics(8) == [line(4), line(8)]
-    folder.append_metrics(line(12))
-    assert folder.metrics() == [line(4), line(8), line(12)]
+    one, two, three = map(epoch_line, (1, 2, 3))
+    for line in (one, two, three):
+        folder.append_metrics(line)
+    assert folder.truncate_metrics(8) == [one, two]
+    folder.append_metrics(three)
+    assert folder.metrics() == [one, two, three]
 
 
 def test_a_line_cut_short_is_dropped(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.append_metrics(line(4))
+    folder.append_metrics(epoch_line(1))
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 8, "ep')
-    assert folder.truncate_metrics(100) == [line(4)]
+    assert folder.truncate_metrics(100) == [epoch_line(1)]
     assert (tmp_path / "metrics.jsonl").read_text().count("\n") == 1
+
+
+def test_a_last_line_may_lack_its_end(tmp_path):
+    text = "\r\n".join(json.dumps(epoch_line(epoch)) for epoch in (1, 2))
+    (tmp_path / "metrics.jsonl").write_text(text)
+    assert RunFolder(tmp_path).metrics() == [epoch_line(1), epoch_line(2)]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "place", "wrong"),
+    [
+        ([1, 3], 2, "it is epoch 3 at step 12, expected epoch 2 at step 8"),
+        ([2, 3], 1, "it is epoch 2 at step 8, expected epoch 1 at step 8"),
+        ([1, 2, 2], 3, "it is epoch 2 at step 8, expected epoch 3 at step 12"),
+        ([1, 3, 2], 2, "it is epoch 3"),
+    ],
+)
+def test_a_line_that_is_lost_or_doubled_is_named(epochs, place, wrong, tmp_path):
+    text = "".join(json.dumps(epoch_line(epoch)) + "\n" for epoch in epochs)
+    (tmp_path / "metrics.jsonl").write_text(text)
+    message = rf"metrics\.jsonl line {place} is damaged \({wrong}.*\); put the file back"
+    with pytest.raises(UserError, match=message):
+        RunFolder(tmp_path).metrics()
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"step": "8"}, 'step is "8", expected a whole number'),
+        ({"lr": None}, "lr is null, expected a number"),
+        ({"train_loss": True}, "train_loss is true, expected a number"),
+        ({"valid_accuracy": 2}, "valid_accuracy is 2, expected at least 0 and at most 1"),
+        ({"valid_loss": ...}, "it has one of valid_loss and valid_accuracy"),
+        ({"step": ...}, "step is missing"),
+        ({"valid_loss": ..., "valid_accuracy": ...}, "it has validation, or lacks it, unlike"),
+    ],
+)
+def test_a_field_of_a_line_is_checked(changes, wrong, tmp_path):
+    line = {k: v for k, v in (epoch_line(2) | changes).items() if v is not ...}
+    text = "".join(json.dumps(each) + "\n" for each in (epoch_line(1), line))
+    (tmp_path / "metrics.jsonl").write_text(text)
+    with pytest.raises(UserError, match=rf"metrics\.jsonl line 2 is damaged \({wrong}"):
+        RunFolder(tmp_path).metrics()
 
 
 def test_same_config_is_accepted_and_another_is_not(tmp_path):
@@ -121,25 +135,27 @@ def test_same_config_is_accepted_and_another_is_not(tmp_path):
 
 def test_an_option_that_the_run_did_not_know_had_its_default(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.create({"seed": 0}, {})
+    folder.create({"seed": 0}, {"versions": {}})
     folder.check_config({"seed": 0, "new": 1}, {"seed": 5, "new": 1})
     with pytest.raises(UserError, match=r"new was 1, is 2"):
         folder.check_config({"seed": 0, "new": 2}, {"seed": 5, "new": 1})
 
 
-@pytest.mark.parametrize("text", ["{", "{}", "[]", "null"])
-def test_damaged_config(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("{", "no JSON"),
+        ("[" * 100_000, "no JSON"),
+        ("{}", "config is missing"),
+        ("null", "it is null, expected an object"),
+        ('{"config": [1]}', r"config is \[1\], expected an object"),
+        ('{"config": {}, "command": ""}', "versions is missing"),
+    ],
+)
+def test_damaged_config(tmp_path, text, wrong):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(UserError, match=r"config\.json is damaged; put it back"):
+    with pytest.raises(UserError, match=rf"config\.json is damaged \({wrong}\); put it back"):
         RunFolder(tmp_path).check_config({}, {})
-
-
-def test_damaged_line_in_the_middle(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text(
-        '{"step": 4, "epoch": 1}\nnull\n{"step": 12, "epoch": 1}\n'
-    )
-    with pytest.raises(UserError, match=r"metrics\.jsonl line 2 is damaged"):
-        RunFolder(tmp_path).metrics()
 
 
 def test_workdir_is_a_file(tmp_path):
@@ -148,12 +164,22 @@ def test_workdir_is_a_file(tmp_path):
         RunFolder(tmp_path / "file").check_config({}, {})
 
 
+DATASET = {
+    "name": "npz",
+    "class_names": ("a", "b"),
+    "mean": (0.5,),
+    "std": (0.25,),
+    "image_shape": (8, 8, 1),
+    "num_examples": {"train": 9},
+}
+
+
 def test_other_data_are_refused(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.check_dataset({"name": "npz", "mean": (0.5,)})
-    folder.check_dataset({"name": "npz", "mean": (0.5,)})
+    folder.check_dataset(DATASET)
+    folder.check_dataset(DATASET)
     with pytest.raises(UserError, match=r"a run on other data: mean was \[0\.5\], is \[0\.6\]"):
-        folder.check_dataset({"name": "npz", "mean": (0.6,)})
+        folder.check_dataset(DATASET | {"mean": (0.6,)})
 
 
 def test_a_whole_checkpoint_of_another_shape_is_left_where_it_is(checkpoints, tmp_path):
@@ -177,15 +203,35 @@ def test_a_folder_that_cannot_be_locked_is_the_users_mistake(tmp_path):
 
 
 def test_a_lost_file_is_the_users_mistake(tmp_path):
-    with pytest.raises(UserError, match=r"dataset\.json is damaged; put it back"):
-        RunFolder(tmp_path).read("dataset.json", "name")
+    with pytest.raises(UserError, match=r"cannot read .*dataset\.json: No such file"):
+        RunFolder(tmp_path).dataset()
 
 
-@pytest.mark.parametrize("damaged", [b"\xff\xfe", b"[]", b"{}", b"3"])
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"class_names": ...}, "class_names is missing"),
+        ({"class_names": ["a", "a"]}, "class_names has 2 names, expected some, each once"),
+        ({"image_shape": [8, 8]}, r"image_shape is \[8, 8\], expected height, width and channels"),
+        ({"image_shape": [8, 8, 3]}, "mean has 1 numbers, expected 3"),
+        ({"image_shape": "8x8"}, 'image_shape is "8x8", expected a list'),
+        ({"std": [0]}, r"std\[0\] is 0, expected above 0"),
+        ({"mean": [float("nan")]}, r"mean\[0\] is NaN, expected a number"),
+        ({"num_examples": {"test": "9"}}, r'num_examples\.test is "9", expected a whole number'),
+    ],
+)
+def test_a_field_of_dataset_json_is_checked(changes, wrong, tmp_path):
+    content = {k: v for k, v in (DATASET | changes).items() if v is not ...}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=rf"dataset\.json is damaged \({wrong}\); put it back"):
+        RunFolder(tmp_path).dataset()
+
+
+@pytest.mark.parametrize("damaged", [b"\xff\xfe", b"[]", b"{}", b"3", b"null", b""])
 def test_a_line_that_is_no_epoch_is_named(damaged, tmp_path):
-    good = b'{"step": 4, "epoch": 1}\n'
-    (tmp_path / "metrics.jsonl").write_bytes(good + damaged + b"\n" + good)
-    with pytest.raises(UserError, match=r"metrics\.jsonl line 2 is damaged; mend it"):
+    lines = [json.dumps(epoch_line(epoch)).encode() for epoch in (1, 2)]
+    (tmp_path / "metrics.jsonl").write_bytes(b"\n".join([lines[0], damaged, lines[1], b""]))
+    with pytest.raises(UserError, match=r"metrics\.jsonl line 2 is damaged \(.*\); put"):
         RunFolder(tmp_path).metrics()
 
 

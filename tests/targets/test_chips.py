@@ -85,6 +85,7 @@ def test_bound_and_padding_by_hand():
         memory_bytes=2_000_000,  # 2 ms
         once_bytes=0,
         flops=1e9,  # 1 ms
+        cycles=3_000,
         num_ops=1,
         collective_bytes=50_000,  # 0.5 ms
         alone_bytes=50_000,
@@ -97,3 +98,6 @@ def test_bound_and_padding_by_hand():
     longer = dataclasses.replace(beside, collective_bytes=300_000)
     assert longer.bound_seconds(chip) == pytest.approx(3e-3)
     assert figures.padding == 1.5
+    assert figures.estimated_seconds(chip) is None  # of an unknown clock
+    known = dataclasses.replace(chip, clock=1e9)
+    assert figures.estimated_seconds(known) == pytest.approx(3e-6)

@@ -136,3 +136,15 @@ def test_a_librarys_workspace_is_no_result():
 def test_operands_are_known_by_name():
     operation = one("%all-reduce.7 = f32[128]{0:T(128)} all-reduce(%g), to_apply=%sum")
     assert (operation.opcode, operation.operands) == ("all-reduce", ("g",))
+
+
+def test_cycles_are_what_the_compiler_estimates_of_each_operation():
+    text = 'backend_config={"window_config":{"estimated_cycles":"1826","iteration_bounds":["1"]}}'
+    program = hlo.read(
+        "ENTRY %main () -> f32[] {\n"
+        f"  %a = f32[] fusion(), kind=kLoop, calls=%inside, {text}\n"
+        f"  ROOT %b = f32[] fusion(%a), kind=kLoop, calls=%inside, {text}\n"
+        "}\n"
+    )
+    assert program.cycles() == 2 * 1826
+    assert hlo.read(LOOP).cycles() == 0  # as a GPU's

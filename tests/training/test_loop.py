@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from small_runs import epoch_line
 
 from vitjax.errors import Interrupted, UserError
 from vitjax.runs.record import Record
@@ -135,10 +136,7 @@ def test_patience_stops_each_member_by_itself(tmp_path):
 
 
 def test_a_best_epoch_whose_state_is_lost_counts_no_more(tmp_path):
-    lines = [
-        {"epoch": epoch, "step": 4 * epoch, "valid_loss": loss, "valid_accuracy": 0.5}
-        for epoch, loss in ((1, 1.0), (2, 2.0))
-    ]
+    lines = [epoch_line(epoch, valid_loss=float(epoch)) for epoch in (1, 2)]
     (tmp_path / "0").mkdir()
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "0" / "metrics.jsonl").write_text(text)
@@ -149,8 +147,16 @@ def test_a_best_epoch_whose_state_is_lost_counts_no_more(tmp_path):
 
 
 def test_epochs_without_their_lines_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"has checkpoints but no metrics\.jsonl; put it back"):
+    message = r"metrics\.jsonl has 0 epochs, and the checkpoint of step 8 2; put back the whole"
+    with pytest.raises(UserError, match=message):
         training(tmp_path, Scripted([[1, 1, 1]], resumed=8), names=("",))
+
+
+def test_a_run_that_would_begin_anew_beside_its_epochs_is_refused(tmp_path):
+    run, _, _ = training(tmp_path, Scripted([[1, 1, 1]]), names=("",))
+    run.train(3, SignalWatch())
+    with pytest.raises(UserError, match=r"has 3 epochs in metrics\.jsonl, and their checkpoints"):
+        training(tmp_path, Scripted([[1, 1, 1]]), names=("",))
 
 
 def test_what_came_after_the_restored_step_is_dropped(tmp_path):

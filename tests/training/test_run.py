@@ -92,9 +92,13 @@ def test_resumed_run_is_the_same_bit_for_bit(finished, tmp_path, monkeypatch):
     jax.tree.map(np.testing.assert_array_equal, newest_params(tmp_path), newest_params(finished[0]))
 
 
-def test_a_kill_in_the_first_save_loses_no_weights(finished, tmp_path):
+def test_a_kill_in_the_first_save_loses_no_weights(finished, tmp_path, monkeypatch):
     config = small(**{"finetune.weights": str(finished[0])})
-    (tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        stop_after(patch, epochs=1)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, tmp_path)
+    (tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp").mkdir()
     said = []
     train_and_evaluate(config, tmp_path, said.append)
     assert any(line.startswith(f"weights   {finished[0]}") for line in said)
@@ -151,16 +155,102 @@ def test_nan_stops_and_names_step_and_layer(skip, tmp_path):
     assert not (tmp_path / "eval.json").exists()
 
 
-def test_lost_best_checkpoint_is_said_and_another_counts(tmp_path):
-    run(small(), tmp_path)
-    (tmp_path / "eval.json").unlink()
-    got = [line | {"valid_accuracy": float(line["step"] == 8)} for line in lines(tmp_path)]
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in got))
-    shutil.rmtree(tmp_path / "checkpoints" / "8")
+def test_lost_best_checkpoint_is_said_and_another_counts(tmp_path, monkeypatch):
+    config = small(**{"optim.learning_rate": 1e-12})  # the first epoch stays the best
+    with monkeypatch.context() as patch:
+        stop_after(patch, epochs=3)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, tmp_path)
+    best = max(lines(tmp_path), key=lambda e: (e["valid_accuracy"], -e["valid_loss"]))["step"]
+    shutil.rmtree(tmp_path / "checkpoints" / str(best))
     said = []
-    result = train_and_evaluate(small(), tmp_path, said.append)
-    assert any("best epoch (step 8) is lost" in line for line in said)
-    assert result["step"] == 12
+    result = train_and_evaluate(config, tmp_path, said.append)
+    assert any(f"best epoch (step {best}) is lost" in line for line in said)
+    assert result["step"] != best
+
+
+def spoiled(spoil, tmp_path, monkeypatch):
+    """What is said of a run of two epochs that was killed, and then spoiled."""
+    with monkeypatch.context() as patch:
+        stop_after(patch, epochs=3)
+        with pytest.raises(KeyboardInterrupt):
+            run(small(), tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(UserError) as raised:
+        run(small(), tmp_path)
+    return str(raised.value)
+
+
+def with_lines(change):
+    def spoil(workdir):
+        file = workdir / "metrics.jsonl"
+        file.write_text("".join(change(file.read_text().splitlines(keepends=True))))
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda w: (w / "config.json").unlink(), "has metrics.jsonl and lacks config.json"),
+        (lambda w: (w / "dataset.json").unlink(), "has metrics.jsonl and lacks dataset.json"),
+        (lambda w: shutil.rmtree(w / "checkpoints"), "has metrics.jsonl and lacks checkpoints"),
+        (
+            lambda w: [shutil.rmtree(w / "checkpoints" / name) for name in ("4", "8")],
+            "has 3 epochs in metrics.jsonl, and their checkpoints are lost",
+        ),
+        (
+            lambda w: (w / "metrics.jsonl").unlink(),
+            "metrics.jsonl does not fit the checkpoint {w}/checkpoints/8: epochs was 2, is 0",
+        ),
+        (with_lines(lambda lines: lines[1:]), "metrics.jsonl line 1 is damaged"),
+        (with_lines(lambda lines: lines[:1]), "metrics.jsonl does not fit the checkpoint"),
+        (with_lines(lambda lines: [*lines, lines[-1]]), "metrics.jsonl line 4 is damaged"),
+        (with_lines(lambda lines: [lines[0], lines[0][:9], lines[2]]), "line 2 is damaged"),
+    ],
+)
+def test_a_run_whose_files_are_not_whole_is_refused(spoil, said, tmp_path, monkeypatch):
+    assert said.format(w=tmp_path) in spoiled(spoil, tmp_path, monkeypatch)
+
+
+def test_a_config_that_was_edited_is_refused_though_the_command_says_the_same(
+    tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        stop_after(patch, epochs=2)
+        with pytest.raises(KeyboardInterrupt):
+            run(small(), tmp_path)
+    file = tmp_path / "config.json"
+    content = json.loads(file.read_text())
+    content["config"]["optim"]["learning_rate"] = 0.5
+    file.write_text(json.dumps(content))
+    message = (
+        r"config\.json does not fit the checkpoint .*/4: optim\.learning_rate was 0\.01, is 0\.5"
+    )
+    with pytest.raises(UserError, match=message):
+        run(small(**{"optim.learning_rate": 0.5}), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "dataset.json", "checkpoints", "metrics.jsonl"])
+def test_a_finished_run_that_lacks_a_file_is_refused(name, finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "run")
+    (workdir / name).rename(tmp_path / name)
+    with pytest.raises(UserError, match=rf"has eval\.json and lacks {name}, which was written"):
+        run(small(), workdir)
+
+
+def test_an_evaluation_of_another_run_is_refused(finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "run")
+    content = json.loads((workdir / "eval.json").read_text())
+    (workdir / "eval.json").write_text(json.dumps(content | {"num_epochs_run": 7}))
+    with pytest.raises(UserError, match=r"eval\.json does not fit metrics\.jsonl \(num_epochs_run"):
+        run(small(), workdir)
+
+
+def test_the_folder_of_a_sweep_is_refused(tmp_path):
+    (tmp_path / "plan.json").write_text("{}")
+    with pytest.raises(UserError, match="holds a sweep; use another --workdir"):
+        run(small(), tmp_path)
 
 
 def test_parameters_that_overflow_stop_the_run_before_they_are_saved(tmp_path):

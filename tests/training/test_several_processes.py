@@ -123,10 +123,10 @@ def test_what_one_refuses_all_refuse_in_one_line(words, of_last, error, digits_r
 
 @pytest.mark.slow
 def test_one_that_cannot_go_on_says_why_and_ends_the_other(tmp_path):
-    (tmp_path / "metrics.jsonl").mkdir()  # which process 0 alone writes
+    (tmp_path / "metrics.jsonl").symlink_to(tmp_path / "no" / "where")  # process 0 alone writes it
     (code, _, error), (second, _, lost) = together(2, tmp_path, CONFIG)
     assert (code, second) == (1, 75), error + lost
-    assert error == f"error: cannot read {tmp_path / 'metrics.jsonl'}: Is a directory\n"
+    assert error == f"error: cannot write {tmp_path / 'metrics.jsonl'}: No such file or directory\n"
     assert lost.startswith("error: process 0 of 2 was lost")
     assert lost.count("\n") == 1
 

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 
-from vitjax.data.mix import Probabilities
+from vitjax.data.augment.mix import Probabilities
 from vitjax.models import init
 from vitjax.training import losses
 from vitjax.training.optim import make_optimizer

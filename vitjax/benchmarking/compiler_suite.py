@@ -112,6 +112,7 @@ def figures_of(target: Target, mesh: Mesh, stage: Stage) -> dict[str, Any]:
     return dataclasses.asdict(figures) | {
         "padding": figures.padding,
         "bound_seconds": figures.bound_seconds(target.chip),
+        "estimated_seconds": figures.estimated_seconds(target.chip),
     }
 
 

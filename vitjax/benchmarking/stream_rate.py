@@ -19,8 +19,8 @@ from PIL import Image
 
 from vitjax.benchmarking.measure import ratio, summary
 from vitjax.data.dataset import Split
-from vitjax.data.image_files import FileImages, ReadOptions
 from vitjax.data.order import EpochOrders
+from vitjax.data.readers.image_files import FileImages, ReadOptions
 from vitjax.data.stream import Place, Stream
 from vitjax.host import num_cores
 from vitjax.training.sharding import make_mesh, of_chunks

@@ -1,8 +1,9 @@
 """Images of a split that need not be an array: encoded ones, a file's, or a choice of others'."""
 
 import collections
+import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
@@ -55,6 +56,10 @@ class StoredImages:
         """Returns the images at `index`, int [B]; raises UserError for those that are damaged."""
         raise NotImplementedError
 
+    def files(self, index: np.ndarray) -> Sequence[str | io.BytesIO]:
+        """Returns the image files at `index`, int [B], as PIL opens them."""
+        raise NotImplementedError
+
     def fingerprint(self) -> str:
         """Returns what changes when the stored images do."""
         raise NotImplementedError
@@ -70,6 +75,11 @@ class ChosenImages(StoredImages):
     def read(self, index: np.ndarray) -> np.ndarray:
         """The images at `index` of the chosen."""
         return self._images[self._index[index]]
+
+    def files(self, index: np.ndarray) -> Sequence[str | io.BytesIO]:
+        """The files at `index` of the chosen, where the others are stored as such."""
+        assert isinstance(self._images, StoredImages)
+        return self._images.files(self._index[index])
 
 
 def take(images: Images, index: np.ndarray) -> Images:

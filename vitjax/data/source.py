@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vitjax.data.cache import cached
 from vitjax.data.dataset import Dataset, Split, carve, check, check_share
-from vitjax.data.image_files import ReadOptions, convert
+from vitjax.data.readers.image_files import ReadOptions, convert
 from vitjax.errors import UserError
 
 NAMES = ("digits", "folder", "csv", "npz")  # besides those of TFDS
@@ -64,21 +64,33 @@ def load(
     """
     options = ReadOptions(image_size, channels, fit, max_examples, 0 if cache_dir else decode_up_to)
     check_share(valid_fraction, split_seed)
-    # Unlike Path's, this one leaves a user that is unknown as it is, for the reader to miss.
-    data_dir, image_root, cache_dir = (
-        path and os.path.expanduser(path) for path in (data_dir, image_root, cache_dir)
-    )
-    try:
-        dataset = _read(name, data_dir, image_root, label_column, options, on_status)
-    except OSError as error:
-        raise UserError(
-            f"cannot read {error.filename or data_dir} ({error.strerror or error}); mend or remove "
-            "it, or change config.data.data_dir."
-        ) from error
-    check(dataset)
-    dataset = convert(dataset, options)
+    dataset = convert(_read(name, data_dir, image_root, label_column, options, on_status), options)
     if cache_dir:
-        dataset = cached(dataset, Path(cache_dir), options, on_status)
+        folder = Path(os.path.expanduser(cache_dir))
+        dataset = cached(dataset, folder, options, on_status)
+    return _complete(dataset, valid_fraction, split_seed, on_status)
+
+
+def listed(
+    name: str,
+    *,
+    data_dir: str | None = None,
+    image_root: str | None = None,
+    max_examples: int | None = None,
+    label_column: str = "label",
+    valid_fraction: float = 0.1,
+    split_seed: int = 0,
+    on_status: Callable[[str], None] = print,
+) -> Dataset:
+    """Lists what `load` reads, to look at each image: files are not opened and may be missing.
+
+    Images that are no array give their `files`; their shape is not known, and so is a stand-in.
+    Raises UserError as `load` does.
+    """
+    options = ReadOptions(1, 3, max_examples=max_examples, decode_up_to=0, must_exist=False)
+    check_share(valid_fraction, split_seed)
+    dataset = _read(name, data_dir, image_root, label_column, options, on_status)
+    dataset = convert(dataset, ReadOptions(max_examples=max_examples))  # arrays keep their shape
     return _complete(dataset, valid_fraction, split_seed, on_status)
 
 
@@ -90,24 +102,46 @@ def _read(
     options: ReadOptions,
     on_status: Callable[[str], None],
 ) -> Dataset:
+    """Reads the splits that are stored, and checks them; raises UserError."""
+    # Unlike Path's, this one leaves a user that is unknown as it is, for the reader to miss.
+    data_dir, image_root = (path and os.path.expanduser(path) for path in (data_dir, image_root))
+    try:
+        dataset = _call_reader(name, data_dir, image_root, label_column, options, on_status)
+    except OSError as error:
+        raise UserError(
+            f"cannot read {error.filename or data_dir} ({error.strerror or error}); mend or remove "
+            "it, or change config.data.data_dir."
+        ) from error
+    check(dataset)
+    return dataset
+
+
+def _call_reader(
+    name: str,
+    data_dir: str | None,
+    image_root: str | None,
+    label_column: str,
+    options: ReadOptions,
+    on_status: Callable[[str], None],
+) -> Dataset:
     """Calls the reader of `name`, which alone imports what it needs."""
     if name == "digits":
-        from vitjax.data import digits
+        from vitjax.data.readers import digits
 
         return digits.read()
     if name == "npz":
-        from vitjax.data import npz
+        from vitjax.data.readers import npz
 
         return npz.read(data_dir)
     if name == "folder":
-        from vitjax.data import folder
+        from vitjax.data.readers import folder
 
         return folder.read(data_dir, options, on_status)
     if name == "csv":
-        from vitjax.data import csv
+        from vitjax.data.readers import csv
 
         return csv.read(data_dir, image_root, label_column, options, on_status)
-    from vitjax.data import tfds
+    from vitjax.data.readers import tfds
 
     others = (*NAMES, "galaxy_zoo2")
     return tfds.read(name, data_dir, options, on_status, others, label_column, image_root)

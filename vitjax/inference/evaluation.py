@@ -48,7 +48,8 @@ def evaluate(
     place = place or DataPlace()
     predictor, folder = load_predictor(workdir), RunFolder(Path(workdir))
     own_test = split == "test" and not place.name
-    if own_test and folder.evaluation() is None:
+    trained = folder.evaluation()
+    if own_test and trained is None:
         raise UserError(
             f"{workdir} is not trained to its end, and the test split is for what is chosen; "
             "finish it with the command in its config.json, or use --split=valid"
@@ -80,8 +81,9 @@ def evaluate(
         "accuracy": float((predictions.predicted == chosen.labels).mean()),
         "num_examples": len(chosen),
     }
-    if own_test:
-        head = _as_trained(folder, head["accuracy"], say)
+    if own_test and trained is not None:
+        _compare(trained["accuracy"], head["accuracy"], say)
+        head = trained
     elif own is not None:
         head["loss"] = _loss(predictor.config, own, logits, chosen.labels)
     label = "-".join(filter(None, (place.label, "" if split == "test" else split)))
@@ -91,15 +93,13 @@ def evaluate(
     return head | found
 
 
-def _as_trained(folder: RunFolder, accuracy: float, say: Say) -> dict[str, Any]:
-    """Returns eval.json as it stands; says so if its accuracy is another one."""
-    before = folder.read("eval.json", "accuracy")
-    if abs(before["accuracy"] - accuracy) > 0.002:
+def _compare(before: float, now: float, say: Say) -> None:
+    """Says so if training measured another accuracy."""
+    if abs(before - now) > 0.002:
         say(
-            f"warning: training measured an accuracy of {before['accuracy']:.4f}, now it is "
-            f"{accuracy:.4f}: another device, or other data?"
+            f"warning: training measured an accuracy of {before:.4f}, now it is {now:.4f}: another "
+            "device, or other data?"
         )
-    return before
 
 
 def predictions(workdir: str | Path, say: Say = print) -> Predictions:
@@ -122,7 +122,7 @@ def own_data(predictor: Predictor, place: DataPlace, say: Say) -> Dataset:
             f"the data of {predictor.workdir} cannot be read: {error} Where they have moved, give "
             "--data_dir or --image_root of python -m vitjax.evaluate"
         ) from error
-    described = RunFolder(predictor.workdir).read("dataset.json", "num_examples")
+    described = RunFolder(predictor.workdir).dataset()
     sizes = {name: len(split) for name, split in dataset.splits.items()}
     now = [list(dataset.class_names), list(dataset.image_shape), sizes]
     names = ("class_names", "image_shape", "num_examples")

@@ -14,12 +14,13 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from vitjax import models
-from vitjax.config import default, flatten
+from vitjax.config import flatten
 from vitjax.data.augment import normalise, resize
-from vitjax.data.image_files import to_array
 from vitjax.data.images import in_slices
+from vitjax.data.readers.pixels import to_array
 from vitjax.errors import UserError
 from vitjax.runs.run_folder import RunFolder
+from vitjax.runs.saved_config import read_config
 from vitjax.runs.weights import read_variables
 from vitjax.training.setup import compute_dtype, input_shape
 from vitjax.training.sharding import make_mesh, replicated, split_batch
@@ -142,7 +143,7 @@ def load_predictor(workdir: str | Path, step: str | int = "best") -> Predictor:
     """
     folder = RunFolder(Path(workdir))
     config = read_config(folder)
-    described = folder.read("dataset.json", "image_shape")
+    described = folder.dataset()
     height, width, channels = described["image_shape"]
     class_names = tuple(described["class_names"])
     model = models.create(
@@ -165,33 +166,6 @@ def load_predictor(workdir: str | Path, step: str | int = "best") -> Predictor:
     )
     _check_shapes(predictor)
     return predictor
-
-
-def read_config(folder: RunFolder) -> ConfigDict:
-    """Returns the config of a run; an option that the run did not know yet has its default.
-
-    Raises UserError unless the folder is that of a run.
-    """
-    for name, what in (("", "folder"), ("config.json", "file"), ("dataset.json", "file")):
-        if not (folder.path / name).exists():
-            raise UserError(f"there is no {what} {folder.path / name}; give the --workdir of a run")
-    saved = folder.read("config.json", "config")["config"]
-    config = default(saved["model_name"])
-    unknown = sorted(set(flatten(saved)) - set(flatten(config)))
-    if unknown:
-        raise UserError(
-            f"{folder.path / 'config.json'} has options that this vitjax does not know: "
-            f"{', '.join(unknown)}; use the version it was trained with"
-        )
-    config.update(_with_tuples(saved))
-    return config.lock()
-
-
-def _with_tuples(value: Any) -> Any:
-    """Undoes what JSON makes of tuples."""
-    if isinstance(value, Mapping):
-        return {name: _with_tuples(part) for name, part in value.items()}
-    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 def _check_shapes(predictor: Predictor) -> None:

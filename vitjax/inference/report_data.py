@@ -1,6 +1,7 @@
 """What a report is made of: a run's files, its model, and the images of its test split."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from vitjax.config import default, flatten, to_json
 from vitjax.errors import UserError
 from vitjax.inference.evaluation import DataPlace, Say, evaluate, own_data
 from vitjax.inference.predictor import load_predictor
+from vitjax.reporting.model_card import model_card
 from vitjax.reporting.predictions import Predictions
 from vitjax.reporting.report_page import ReportData
 from vitjax.runs.run_folder import RunFolder
@@ -21,6 +23,11 @@ def report_data(workdir: Path, place: DataPlace, say: Say) -> ReportData:
     folder, predictor = RunFolder(workdir), load_predictor(workdir)
     evaluation = _evaluation(folder, place, say)
     predictions = Predictions.read(workdir / "predictions.npz")
+    if list(evaluation["per_class"]) != list(predictions.class_names):
+        raise UserError(
+            f"{workdir / 'predictions.npz'} and eval.json have other classes; run "
+            f"python -m vitjax.evaluate --workdir={workdir} again"
+        )
     split = own_data(predictor, place, say).splits["test"]
     if not np.array_equal(split.labels, predictions.labels):
         raise UserError(
@@ -28,9 +35,9 @@ def report_data(workdir: Path, place: DataPlace, say: Say) -> ReportData:
             f"python -m vitjax.evaluate --workdir={workdir} again"
         )
     return ReportData(
-        run=folder.read("config.json", "config"),
+        run=folder.begun(),
         changes=changes(predictor.config),
-        dataset=folder.read("dataset.json", "name"),
+        dataset=folder.dataset(),
         lines=folder.metrics(),
         evaluation=evaluation,
         predictions=predictions,
@@ -39,6 +46,14 @@ def report_data(workdir: Path, place: DataPlace, say: Say) -> ReportData:
         variables=predictor.variables,
         preprocess=predictor.preprocess,
     )
+
+
+def card(workdir: Path) -> str:
+    """Returns the model card of a run, with the metrics that were measured so far."""
+    folder = RunFolder(workdir)
+    run, dataset = folder.begun(), folder.dataset()
+    name = f"{run['config']['model_name']}-{dataset['name']}"
+    return model_card(run, dataset, folder.evaluation(), re.sub(r"[^\w.-]", "-", name))
 
 
 def _evaluation(folder: RunFolder, place: DataPlace, say: Say) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Attention itself: the softmax of products, and its gradient by hand."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from vitjax.models import flash
 from vitjax.models.dropout import drop
 
 FEW_TOKENS = 32  # up to which XLA's CPU backend multiplies otherwise than above
@@ -25,12 +27,15 @@ def attend(
     Queries [..., N, d], keys [..., d, M], values [..., M, d] -> [..., N, d]; the bias broadcasts to
     [..., N, M]. Fewer passes over [..., N, M] than by jax.nn.softmax and JAX's gradient: it is
     divided by its sums after the product, and the gradient's sums over a row come from the result,
-    as in Flash Attention (https://arxiv.org/abs/2205.14135, B.2).
+    as in Flash Attention (https://arxiv.org/abs/2205.14135, B.2). Many tokens on a TPU: flash.py.
     """
     rate = jnp.asarray(dropout_rate, jnp.float32)
+    by_platform: dict[str, Callable] = {"cpu": functools.partial(attend_by, "nm")}
+    if bias is None and key is None and flash.is_worth(q, k):
+        by_platform["tpu"] = lambda q, k, v, *_: flash.attend(q, k, v)
     return jax.lax.platform_dependent(
         *(q * q.shape[-1] ** -0.5, k, v, bias, key, rate),
-        cpu=functools.partial(attend_by, "nm"),
+        **by_platform,
         default=functools.partial(attend_by, "mn"),
     )
 

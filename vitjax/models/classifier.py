@@ -127,5 +127,6 @@ class PatchClassifier(nn.Module):
             x = x if on_all else x + positions
         if with_token:
             token = self.param("class_token", start, (1, 1, self.hidden_dim)).astype(x.dtype)
-            x = jnp.concatenate([jnp.broadcast_to(token, (len(x), 1, token.shape[-1])), x], axis=1)
+            tokens = jnp.broadcast_to(token, (x.shape[0], 1, token.shape[-1]))
+            x = jnp.concatenate([tokens, x], axis=1)
         return x + positions if on_all else x

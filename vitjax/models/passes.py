@@ -80,7 +80,7 @@ def patch_convolution(images: jax.Array, kernel: jax.Array, patch_size: int) -> 
         padding="VALID",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
-    return y.reshape(len(y), -1, y.shape[-1])
+    return y.reshape(y.shape[0], -1, y.shape[-1])
 
 
 def _convolution_forward(images, kernel, patch_size):

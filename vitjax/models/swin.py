@@ -197,7 +197,7 @@ class Swin(nn.Module):
         x = _pad(images, (self.patch_size, self.patch_size))
         grid = x.shape[1] // self.patch_size, x.shape[2] // self.patch_size
         stem = PatchStem(self.hidden_dim, self.patch_size, token_norm=True, **normed, name="stem")
-        x = stem(x).reshape(len(x), *grid, self.hidden_dim)
+        x = stem(x).reshape(x.shape[0], *grid, self.hidden_dim)
         rates = np.linspace(0, self.drop_path_rate, sum(self.stage_sizes))
         for i, size in enumerate(self.stage_sizes):
             dim = self.hidden_dim * 2**i

@@ -14,6 +14,7 @@ from vitjax.pretrained.fit import fit
 from vitjax.pretrained.origins import to_ours
 from vitjax.pretrained.trained_with import Inputs, TrainedWith
 from vitjax.runs.run_folder import RunFolder
+from vitjax.runs.saved_config import read_options
 from vitjax.runs.weights import is_run, read_variables
 
 Say = Callable[[str], None]
@@ -73,6 +74,6 @@ def _trained_with(found: locate.Found, converted: Converted) -> TrainedWith:
 def _own_options(path: Path) -> Mapping[str, Any]:
     """Returns the options of the model that a run, or an exported file, has the weights of."""
     if is_run(path):
-        return RunFolder(path).read("config.json", "config")["config"]["model"]
+        return read_options(RunFolder(path))["model"]
     options = weight_files.metadata(path).get("model")
     return options if isinstance(options, dict) else {}

@@ -9,7 +9,7 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from vitjax.data.downloads import unreachable
+from vitjax.data.readers.downloads import unreachable
 from vitjax.errors import UserError
 from vitjax.models.names import nearest
 from vitjax.pretrained import weight_files

@@ -9,24 +9,24 @@ import numpy as np
 
 from vitjax.pretrained.convert import Origin
 
-_LAYER = r"transformer\.(?:net\.)?layers\.(\d+)\."
+_LAYER = r"transformer\.(?:|net\.)layers\.(\d+)\."
 _BLOCK = r"encoder/block_\1/"
 _RULES = {
     "cls_token": "class_token",
     "pos_embedding": "position_embedding",
     _LAYER + r"0\.norm": _BLOCK + "mixer_norm",
-    _LAYER + r"0\.(?:fn\.)?to_qkv": _BLOCK + "mixer/qkv",
+    _LAYER + r"0\.(?:|fn\.)to_qkv": _BLOCK + "mixer/qkv",
     _LAYER + r"0\.fn\.to_q": _BLOCK + "mixer/qkv@0",
     _LAYER + r"0\.fn\.to_k": _BLOCK + "mixer/qkv@1",
     _LAYER + r"0\.fn\.to_v": _BLOCK + "mixer/qkv@2",
     _LAYER + r"0\.fn\.proj_k": _BLOCK + "mixer/key_projection",
     _LAYER + r"0\.fn\.proj_v": _BLOCK + "mixer/value_projection",
-    _LAYER + r"0\.(?:fn\.)?to_out(?:\.0)?": _BLOCK + "mixer/out",
-    _LAYER + r"1\.(?:norm|net\.0)": _BLOCK + "mlp_norm",
-    _LAYER + r"1\.(?:fn\.net\.0|net\.1|fn\.w1)": _BLOCK + "mlp/in",
-    _LAYER + r"1\.(?:fn\.net\.3|net\.4|fn\.w2)": _BLOCK + "mlp/out",
+    _LAYER + r"0\.(?:|fn\.)to_out(?:\.0)?": _BLOCK + "mixer/out",
+    _LAYER + r"1\.(?:net\.0|norm)": _BLOCK + "mlp_norm",
+    _LAYER + r"1\.(?:net\.1|fn\.net\.0|fn\.w1)": _BLOCK + "mlp/in",
+    _LAYER + r"1\.(?:net\.4|fn\.net\.3|fn\.w2)": _BLOCK + "mlp/out",
     r"transformer\.norm|mlp_head\.0": "final_norm",
-    r"mlp_head(?:\.1)?": "head/logits",
+    r"mlp_head(?:|\.1)": "head/logits",
 }
 
 

@@ -120,12 +120,13 @@ def _no_npz(path: Path, error: Exception) -> UserError:
     return UserError(f"{path} is no whole npz file ({text.one_line(error)}); get it again")
 
 
-def write(path: Path, arrays: Arrays, metadata: dict[str, Any]) -> None:
+def write(path: Path, arrays: Arrays, metadata: dict[str, Any], layout: str = "vitjax") -> None:
     """Writes arrays as safetensors, whole or not at all; `metadata` becomes JSON in its header.
 
+    `layout` says whose names and axes they are: "pt" for torch's, which transformers asks for.
     Raises UserError where the file cannot be written.
     """
-    header = {"format": "vitjax", "vitjax": json.dumps(metadata)}
+    header = {"format": layout, "vitjax": json.dumps(metadata)}
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     files.write(path, _safetensors().numpy.save(contiguous, header))
 

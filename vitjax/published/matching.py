@@ -8,7 +8,7 @@ from vitjax import config_file
 from vitjax.config import flatten, to_json
 from vitjax.errors import UserError
 from vitjax.published.ledger import Row, rows
-from vitjax.runs.run_folder import differences
+from vitjax.runs.changes import differences
 
 
 def row_of(config: dict[str, Any]) -> Row | None:

@@ -12,6 +12,7 @@ from vitjax.config import flatten
 from vitjax.errors import UserError
 from vitjax.published.ledger import RESULTS, Row
 from vitjax.published.matching import known_rows_of, rows_of
+from vitjax.runs import contents, schema
 from vitjax.runs.run_folder import RunFolder, option_words
 
 
@@ -39,7 +40,7 @@ def record(workdir: str, results: Path) -> list[Path]:
     evaluation = folder.evaluation()
     if evaluation is None:
         raise UserError(f"--record={workdir} is not the folder of a finished run")
-    begun = folder.read("config.json", "config")
+    begun = folder.begun()
     found = known_rows_of(begun["config"], workdir)
     # Members of a sweep share their seconds, so that only a run's own are kept.
     provenance = {
@@ -81,8 +82,8 @@ def _record_sweep(folder: RunFolder, results: Path) -> list[Path]:
     """Writes the plan and the outcomes of a finished sweep, and those of rows among its members."""
     if not (folder.path / "sweep.json").exists():
         raise UserError(f"--record={folder.path} is not the folder of a finished sweep")
-    outcome = folder.read("sweep.json", "members")
-    plan = folder.read("plan.json", "config")
+    outcome = schema.read(folder.path / "sweep.json", contents.SweepFile, contents.misfit_in_sweep)
+    plan = schema.read(folder.path / "plan.json", contents.PlanFile)
     config = plan["config"]
     provenance = {"command": _without_places(plan["command"])} | _machine(plan)
     keys = dict.fromkeys(key for member in outcome["members"] for key in member["overrides"])

@@ -38,8 +38,8 @@ _NO_MAPS: dict[type, str] = {
 class AttentionMaps(NamedTuple):
     """Where on the grid of patches [R, C] the pooled token looks; class token left out."""
 
-    heads: np.ndarray  # [B, L, H, R, C], by layer and head
-    rollout: np.ndarray  # [B, R, C], through all layers
+    heads: Any  # [B, L, H, R, C], by layer and head
+    rollout: Any  # [B, R, C], through all layers
 
 
 def attention_on(model: nn.Module, variables: Any, images: np.ndarray) -> AttentionMaps:
@@ -47,15 +47,22 @@ def attention_on(model: nn.Module, variables: Any, images: np.ndarray) -> Attent
 
     Images are taken one after the other: weights among N tokens fill memory as N squared.
     """
+    found = jax.jit(functools.partial(maps_of, model))(variables, jnp.asarray(images))
+    return AttentionMaps(*map(np.asarray, found))
+
+
+def maps_of(model: nn.Module, variables: Any, images: jax.Array) -> AttentionMaps:
+    """`attention_on`, for a program that computes more than that."""
     _check(model)
     grid = patch_grid(model, images.shape[1:3])
 
-    def of_one(variables: Any, image: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def of_one(image: jax.Array) -> AttentionMaps:
         weights = jnp.stack(_weights_of_layers(model, variables, image[None]))
-        return pooled_maps(weights[:, 0], grid), pooled_maps(rollout(weights)[0], grid)
+        return AttentionMaps(
+            pooled_maps(weights[:, 0], grid), pooled_maps(rollout(weights)[0], grid)
+        )
 
-    program = jax.jit(lambda v, x: jax.lax.map(functools.partial(of_one, v), x))
-    return AttentionMaps(*map(np.asarray, program(variables, jnp.asarray(images))))
+    return jax.lax.map(of_one, images)
 
 
 def attention_weights(model: nn.Module, variables: Any, images: np.ndarray) -> np.ndarray:
@@ -70,8 +77,13 @@ def attention_weights(model: nn.Module, variables: Any, images: np.ndarray) -> n
     return np.stack(layers(variables, jnp.asarray(images)))
 
 
+def has_attention(model: nn.Module) -> bool:
+    """Whether a model has attention among all patches."""
+    return isinstance(model, ViT | Linformer)
+
+
 def _check(model: nn.Module) -> None:
-    if not isinstance(model, ViT | Linformer):
+    if not has_attention(model):
         raise UserError(
             f"{type(model).__name__} has no attention among all patches; attention maps are for "
             "ViT and Linformer"
@@ -204,7 +216,7 @@ def attention_section(
 ) -> Section:
     """Attention on images uint8 [B, H, W, C], which the model sees as `inputs` [B, h, w, C]."""
     title = "Attention"
-    if not isinstance(model, ViT | Linformer):
+    if not has_attention(model):
         reason = _NO_MAPS.get(type(model), "this report does not know how it is built")
         return Section(title, [note(f"{type(model).__name__} has no attention maps: {reason}.")])
     if not len(inputs):

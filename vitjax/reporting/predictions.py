@@ -28,13 +28,25 @@ class Predictions(NamedTuple):
         try:
             with np.load(path) as file:
                 probabilities, labels, ids, class_names = (file[name] for name in cls._fields)
-            if probabilities.shape != (len(labels), len(class_names)) or len(ids) != len(labels):
-                raise UserError("arrays of different lengths")
+            found = cls(probabilities, labels, ids.astype(str), tuple(map(str, class_names)))
+            if not found._is_whole():
+                raise ValueError("arrays that do not fit one another")
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror or error}") from error
         except (KeyError, EOFError, TypeError, ValueError, zlib.error, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is damaged; delete it to have it made anew") from error
-        return cls(probabilities, labels, ids.astype(str), tuple(map(str, class_names)))
+        return found
+
+    def _is_whole(self) -> bool:
+        shape = len(self.labels), len(self.class_names)
+        return bool(
+            self.probabilities.shape == shape
+            and self.ids.shape == self.labels.shape == shape[:1]
+            and np.isfinite(self.probabilities).all()
+            and self.labels.dtype.kind in "iu"
+            and np.isin(self.labels, range(shape[1])).all()
+            and shape[0]
+        )
 
     def write(self, path: Path) -> None:
         """Writes predictions.npz whole or not at all."""

@@ -5,10 +5,8 @@ The only importer of Orbax.
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +15,12 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-from vitjax import files, processes
+from vitjax import processes
 from vitjax.errors import UserError
-from vitjax.runs.run_folder import saved_steps
+from vitjax.runs import manifest
 from vitjax.text import one_line
 
-MANIFEST = "manifest.json"
+_UNFINISHED = ".orbax-checkpoint-tmp"  # what Orbax calls a folder that it writes
 _KEEP_NEWEST = 2  # so that one is whole if a kill or a damage hits the other
 
 
@@ -43,19 +41,29 @@ class Checkpoints:
     """The checkpoints in one folder, one subfolder a step, each with a sha256 manifest."""
 
     def __init__(
-        self, folder: Path, on_status: Callable[[str], None] = print, *, alone: bool = False
+        self,
+        folder: Path,
+        on_status: Callable[[str], None] = print,
+        *,
+        made_with: Callable[[int], Mapping[str, Any]] = lambda step: {},
+        alone: bool = False,
     ):
-        """Opens a folder; `alone`: for this process only, which asks no other to write along."""
+        """Opens a folder; `alone`: for this process only, which asks no other to write along.
+
+        `made_with` tells what the run's files say of the state at a step: its manifest keeps it,
+        and a state is not restored where they say otherwise.
+        """
         self._alone = alone
         self._decides = alone or processes.is_first()  # verifies, sets aside and seals steps
+        self._made_with, self._in_flight = made_with, (0, dict[str, Any]())
         self._folder = folder.absolute()
         self._say = on_status
         self._keep = _Keep()
         if alone:  # Orbax makes no folder for one process of several
             self._folder.mkdir(parents=True, exist_ok=True)
         with self._agreed():
-            for step in saved_steps(self._folder) if self._decides else ():
-                self._verify(step)
+            if self._decides:
+                self._verify()
         self._manager = ocp.CheckpointManager(
             self._folder,
             options=ocp.CheckpointManagerOptions(
@@ -64,7 +72,11 @@ class Checkpoints:
                 cleanup_tmp_directories=True,
                 multiprocessing_options=self._processes(),
                 # Else processes that save alone at once take one another's signals for their own.
-                async_options=ocp.options.AsyncOptions(create_directories_asynchronously=False),
+                async_options=ocp.options.AsyncOptions(
+                    create_directories_asynchronously=False,
+                    # Orbax calls it when all is written, and then renames the folder.
+                    post_finalization_callback=self._seal if self._decides else None,
+                ),
             ),
         )
 
@@ -97,31 +109,27 @@ class Checkpoints:
         self.wait()
         if best:
             self.best_step = step
+        if self._decides:
+            self._in_flight = step, dict(self._made_with(step))
         with self._writing():
             self._manager.save(step, args=ocp.args.StandardSave(state))
 
     def restore(self, like: Any) -> Any | None:
         """Returns the newest whole state, shaped and placed like `like`; None without any.
 
-        `like` may be a function of the step, where the shapes of what was saved decide.
-        A step that cannot be read is set aside and the one before it taken. Raises UserError if
-        steps exist and none can be read.
+        `like` may be a function of the step, where the shapes of what was saved decide. Raises
+        UserError if it cannot be read or the run's files do not fit it, or if steps exist and none
+        is whole.
         """
         steps = self.steps()
-        for step in reversed(steps):
-            sealed = (self._folder / str(step) / MANIFEST).exists()
-            try:
-                with self._agreed():
-                    return self.restore_step(step, like(step) if callable(like) else like)
-            except UserError as error:
-                if sealed:  # its files are as they were written, so the fault is elsewhere
-                    raise
-                self._say(str(error))
-                with self._agreed():
-                    if self._decides:
-                        self._set_aside(step)
-                self._manager.reload()
-        if steps or (self._folder / "damaged").exists():
+        if steps:
+            with self._agreed():
+                if self._decides:
+                    newest = self._folder / str(steps[-1])
+                    manifest.check(newest, self._made_with(steps[-1]))
+            with self._agreed():
+                return self.restore_step(steps[-1], like(steps[-1]) if callable(like) else like)
+        if (self._folder / "damaged").exists():
             raise UserError(
                 f"no checkpoint in {self._folder} can be read; they lie in its folder 'damaged'. "
                 "Start again with another --workdir"
@@ -148,12 +156,9 @@ class Checkpoints:
             raise UserError(f"checkpoint {path} cannot be read: {one_line(error)}") from error
 
     def wait(self) -> None:
-        """Waits until the last save is on disk, and seals it with its manifest."""
+        """Waits until the last save is on disk."""
         with self._writing():
             self._manager.wait_until_finished()
-        if self._decides:
-            for step in saved_steps(self._folder):
-                self._seal(step)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -169,23 +174,32 @@ class Checkpoints:
         self.wait()
         self._manager.close()
 
-    def _seal(self, step: int) -> None:
-        path = self._folder / str(step) / MANIFEST
-        if not path.exists():
-            files.write(path, json.dumps(_hashes(path.parent), indent=1))
+    def _seal(self) -> None:
+        """Writes the manifest of the step in flight, which gets its name when that is done."""
+        step, made_with = self._in_flight
+        folder = self._folder / f"{step}{_UNFINISHED}"
+        manifest.seal(folder if folder.exists() else self._folder / str(step), made_with)
 
-    def _verify(self, step: int) -> None:
-        """Sets a step aside whose files are not those of its manifest."""
-        folder = self._folder / str(step)
-        if wrong := _changed_file(folder):
-            self._say(f"checkpoint {folder} is damaged ({wrong} changed) and set aside")
-            self._set_aside(step)
+    def _verify(self) -> None:
+        """Sets aside the steps that are not whole."""
+        whole = manifest.saved_steps(self._folder)
+        for step in manifest.step_folders(self._folder):
+            folder = self._folder / str(step)
+            if step not in whole:
+                self._say(
+                    f"{folder} has no {manifest.MANIFEST}, so it is no whole checkpoint, and is "
+                    "set aside"
+                )
+                self._set_aside(step, "unfinished")
+            elif wrong := manifest.changed_file(folder):
+                self._say(f"checkpoint {folder} is damaged ({wrong} changed) and set aside")
+                self._set_aside(step, "damaged")
 
-    def _set_aside(self, step: int) -> None:
-        damaged = self._folder / "damaged" / str(step)
-        shutil.rmtree(damaged, ignore_errors=True)
-        damaged.parent.mkdir(exist_ok=True)
-        (self._folder / str(step)).rename(damaged)
+    def _set_aside(self, step: int, where: str) -> None:
+        place = self._folder / where / str(step)
+        shutil.rmtree(place, ignore_errors=True)
+        place.parent.mkdir(exist_ok=True)
+        (self._folder / str(step)).rename(place)
 
 
 def read(folder: Path, step: int, names: Sequence[str]) -> dict[str, Any]:
@@ -195,7 +209,7 @@ def read(folder: Path, step: int, names: Sequence[str]) -> dict[str, Any]:
     for a damaged checkpoint.
     """
     path = folder.absolute() / str(step)
-    if wrong := _changed_file(path):
+    if wrong := manifest.changed_file(path):
         raise UserError(f"checkpoint {path} is damaged ({wrong} changed); load another step")
     try:
         handler = ocp.PyTreeCheckpointHandler()
@@ -208,30 +222,3 @@ def read(folder: Path, step: int, names: Sequence[str]) -> dict[str, Any]:
         reason = str(error).strip().split("\n")[0][:200]
         raise UserError(f"checkpoint {path} cannot be read: {reason}") from error
     return {name: found.get(name, {}) for name in names}
-
-
-def _changed_file(folder: Path) -> str | None:
-    """Returns a file of a checkpoint that is not as its manifest says; None without any."""
-    path = folder / MANIFEST
-    if not path.exists():  # killed between writing and sealing: Orbax's commit was atomic
-        return None
-    try:
-        expected = json.loads(path.read_text())
-    except ValueError:
-        expected = {MANIFEST: "unreadable"}
-    found = _hashes(folder)
-    return min((k for k in expected | found if expected.get(k) != found.get(k)), default=None)
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    """Returns the sha256 of every file below `folder`, but for the manifest."""
-    return {
-        path.relative_to(folder).as_posix(): _sha256(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in (MANIFEST, f"{MANIFEST}.tmp", "manifest.tmp")
-    }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

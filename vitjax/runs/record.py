@@ -28,23 +28,35 @@ class Record:
         self.lines: list[dict[str, Any]] = []
 
     def truncate(self, step: int) -> None:
-        """Drops from metrics.jsonl what came after `step`, which will be done again."""
-        if self.writes:
-            self.folder.truncate_metrics(step)
+        """Drops from metrics.jsonl what came after `step`, which will be done again.
 
-    def resume(self, step: int, kept: Collection[int], epoch_is_done: bool) -> str:
+        Raises UserError where a run would begin anew whose checkpoints must be lost.
+        """
+        if not self.writes:
+            return
+        num_epochs = len(self.folder.metrics())
+        # An epoch's line is written when the checkpoint of the one before is on disk.
+        if not step and num_epochs > 1:
+            raise UserError(
+                f"{self.folder.path} has {num_epochs} epochs in metrics.jsonl, and their "
+                "checkpoints are lost; put them back, or use another --workdir"
+            )
+        self.folder.truncate_metrics(step)
+
+    def resume(self, step: int, kept: Collection[int], epochs_done: int | None) -> str:
         """Goes on after `step`; only the epochs at `kept` steps have a state that can be restored.
 
-        Returns what to say of a best epoch that is lost, "" if none is. Raises UserError where
-        epochs are done and have no line.
+        Returns what to say of a best epoch that is lost, "" if none is. Raises UserError unless
+        metrics.jsonl has the `epochs_done`; None: as many as there are.
         """
         self.lines = self.folder.metrics()
         if self._logs is not None:
             self._logs.open(step)
-        if epoch_is_done and not self.lines:
+        if epochs_done is not None and len(self.lines) != epochs_done:
             raise UserError(
-                f"{self.folder.path} has checkpoints but no metrics.jsonl; put it back, or use "
-                "another --workdir"
+                f"{self.folder.path / 'metrics.jsonl'} has {len(self.lines)} epochs, and the "
+                f"checkpoint of step {step} {epochs_done}; put back the whole file, or use another "
+                "--workdir"
             )
         lost = self.best.get("step")
         if lost is None or lost in kept:

@@ -1,11 +1,12 @@
 """The files of a run besides its checkpoints: config, data set, metrics, evaluation."""
 
 import contextlib
+import hashlib
 import json
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,13 @@ from vitjax import files, processes
 from vitjax.config import flatten
 from vitjax.errors import UserError
 from vitjax.lock import taken
+from vitjax.runs import contents, manifest, schema
+from vitjax.runs.changes import differences
 
 _SIGHT_SECONDS = 5.0  # in which a shared file system should show what another machine wrote
 
-# Do not change a result; dataset.json tells other data apart.
-_FREE_KEYS = (
-    "steps_per_call",
-    "data.data_dir",
-    "data.image_root",
-    "data.stream",
-    "data.num_workers",
-    "data.cache",
-    "mesh.data",
-    "mesh.fsdp",
-    "log.tensorboard",
-    "log.wandb",
-)
+# A run writes its files in this order, a member of a sweep its checkpoints last but for eval.json.
+_IN_ORDER = ("config.json", "dataset.json", "checkpoints", "metrics.jsonl", "eval.json")
 
 
 class RunFolder:
@@ -48,9 +40,32 @@ class RunFolder:
         """Where checkpoints lie."""
         return self.path / "checkpoints"
 
-    def has_checkpoints(self) -> bool:
-        """Whether a run was saved here before."""
-        return bool(saved_steps(self.checkpoints))
+    def check_none_missing(self, *, of_member: bool = False) -> None:
+        """Raises UserError if a file is gone that was written before another one."""
+        names = [name for name in _IN_ORDER if not (of_member and name == "checkpoints")]
+        there = [name for name in names if (self.path / name).exists()]
+        for name in names[: names.index(there[-1])] if there else ():
+            if name not in there:
+                raise UserError(
+                    f"{self.path} has {there[-1]} and lacks {name}, which was written before; put "
+                    "it back, or use another --workdir"
+                )
+
+    def made_with(self, step: int) -> dict[str, Any]:
+        """Returns what the files say of the state at `step`, to be kept in its manifest."""
+        lines = [json.dumps(line) for line in self.metrics() if line["step"] <= step]
+        return {
+            "config.json": self.begun()["config"],
+            "dataset.json": self.dataset(),
+            "metrics.jsonl": {
+                "epochs": len(lines),
+                "sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+            },
+        }
+
+    def check_fits(self, step: int) -> None:
+        """Raises UserError unless the checkpoint of `step` was made with the folder's files."""
+        manifest.check(self.checkpoints / str(step), self.made_with(step))
 
     def check_config(self, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
         """Raises UserError if the folder holds a run with another config (all as JSON).
@@ -59,9 +74,11 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"cannot write to --workdir={self.path}: it is a file; choose another")
+        if (self.path / "plan.json").exists():
+            raise UserError(f"{self.path} holds a sweep; use another --workdir")
         if not (self.path / "config.json").exists():
             return
-        old = flatten(defaults) | flatten(self.read("config.json", "config")["config"])
+        old = flatten(defaults) | flatten(self.begun()["config"])
         changes = differences(old, flatten(config))
         if changes:
             raise UserError(
@@ -75,7 +92,7 @@ class RunFolder:
             self.write("dataset.json", description)
             return
         found = json.loads(json.dumps(description))  # tuples become lists
-        changes = differences(flatten(self.read("dataset.json", "name")), flatten(found))
+        changes = differences(flatten(self.dataset()), flatten(found))
         if changes:
             raise UserError(
                 f"{self.path} holds a run on other data: {'; '.join(changes)[:300]}. Use another "
@@ -153,30 +170,51 @@ class RunFolder:
     def _unwritable(self, error: OSError) -> UserError:
         return UserError(f"cannot write to --workdir={self.path}: {error.strerror}; choose another")
 
+    def begun(self) -> dict[str, Any]:
+        """Returns config.json (contents.ConfigFile); it and the next raise UserError for damage."""
+        return schema.read(self.path / "config.json", contents.ConfigFile)
+
+    def dataset(self) -> dict[str, Any]:
+        """Returns dataset.json (contents.DatasetFile)."""
+        file = self.path / "dataset.json"
+        return schema.read(file, contents.DatasetFile, contents.misfit_in_dataset)
+
     def evaluation(self) -> dict[str, Any] | None:
-        """Returns eval.json of a finished run, else None."""
-        exists = (self.path / "eval.json").exists()
-        return self.read("eval.json", "accuracy") if exists else None
+        """Returns eval.json (contents.EvalFile) of a finished run, else None."""
+        file = self.path / "eval.json"
+        if not file.exists():
+            return None
+        found = schema.read(file, contents.EvalFile, contents.misfit_in_evaluation)
+        if wrong := contents.misfit_with_lines(found, self.metrics()):
+            raise UserError(
+                f"{file} does not fit metrics.jsonl ({wrong}); put back both as they were, or use "
+                "another --workdir"
+            )
+        return found
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Returns the lines of metrics.jsonl, one an epoch, but for a last line cut short.
+        """Returns the lines of metrics.jsonl (contents.EpochLine), one an epoch, in order.
 
-        Raises UserError for a damaged line elsewhere.
+        A last line that was cut short is left out. Raises UserError for any other damage.
         """
         if not self._metrics.exists():
             return []
         try:
-            texts, lines = self._metrics.read_bytes().splitlines(), []
+            texts = self._metrics.read_bytes().split(b"\n")
         except OSError as error:
             raise UserError(f"cannot read {self._metrics}: {error.strerror}") from error
+        if not texts[-1].endswith(b"}"):  # nothing, or what a kill left of a line
+            texts.pop()
+        lines: list[dict[str, Any]] = []
         for number, text in enumerate(texts, start=1):
             try:
-                line = dict(json.loads(text))
-                lines.append(line | {"step": line["step"], "epoch": line["epoch"]})
-            except (KeyError, TypeError, ValueError) as error:
-                if number == len(texts):  # a kill while writing can only hit the last line
-                    break
-                raise UserError(f"{self._metrics} line {number} is damaged; mend it") from error
+                lines.append(schema.parse(text, contents.EpochLine, contents.misfit_in_line))
+                _check_place(lines)
+            except ValueError as error:
+                raise UserError(
+                    f"{self._metrics} line {number} is damaged ({error}); put the file back, or "
+                    "use another --workdir"
+                ) from error
         return lines
 
     def append_metrics(self, line: Mapping[str, Any]) -> None:
@@ -196,23 +234,17 @@ class RunFolder:
             files.write(self._metrics, "".join(json.dumps(line) + "\n" for line in lines))
         return lines
 
-    def read(self, name: str, key: str) -> dict[str, Any]:
-        """Returns a JSON file of the run; raises UserError unless it is whole and has `key`."""
-        try:
-            value = json.loads((self.path / name).read_text())
-            value[key]
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{self.path / name} is damaged; put it back, or use another --workdir"
-            ) from error
-        return value
 
-
-def saved_steps(checkpoints: Path) -> list[int]:
-    """Returns the steps that have a checkpoint in a folder, oldest first; not half written ones."""
-    if not checkpoints.is_dir():
-        return []
-    return sorted(int(p.name) for p in checkpoints.iterdir() if p.name.isdigit() and p.is_dir())
+def _check_place(lines: Sequence[Mapping[str, Any]]) -> None:
+    """Raises ValueError unless the last line is of the epoch after the one before."""
+    first, last, epoch = lines[0], lines[-1], len(lines)
+    if last["epoch"] != epoch or last["step"] != epoch * first["step"]:
+        raise ValueError(
+            f"it is epoch {last['epoch']} at step {last['step']}, expected epoch {epoch} at step "
+            f"{epoch * first['step']}"
+        )
+    if ("valid_loss" in first) != ("valid_loss" in last):
+        raise ValueError("it has validation, or lacks it, unlike the lines before")
 
 
 def option_words(words: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -222,12 +254,3 @@ def option_words(words: Iterable[str]) -> Iterator[tuple[str, str]]:
         if word.startswith("-"):
             name = word.lstrip("-").partition("=")[0]
         yield name, word
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Returns where two flattened configs (as JSON) differ, but for options free to change."""
-    return [
-        f"{key} was {json.dumps(old.get(key))}, is {json.dumps(new.get(key))}"
-        for key in sorted({*old, *new})
-        if old.get(key) != new.get(key) and key not in _FREE_KEYS
-    ]

@@ -5,7 +5,9 @@ from typing import Any
 
 from vitjax.errors import UserError
 from vitjax.runs import checkpoints, selection
-from vitjax.runs.run_folder import RunFolder, saved_steps
+from vitjax.runs.manifest import saved_steps
+from vitjax.runs.run_folder import RunFolder
+from vitjax.runs.saved_config import read_config
 
 
 def is_run(path: Path) -> bool:
@@ -17,9 +19,12 @@ def read_variables(folder: RunFolder, step: str | int = "best") -> tuple[int, di
     """Returns the step and the variables, {"params": ..., ...} of NumPy arrays, of a checkpoint.
 
     It is that of the "best" epoch on validation, of the "last" step or of step N. Parameters are
-    averaged where the run kept averages. Raises UserError where there is no such checkpoint.
+    averaged where the run kept averages. Raises UserError where there is no such
+    checkpoint, or the folder's files do not fit it.
     """
     number = _find_step(folder, step)
+    for each in {number, saved_steps(folder.checkpoints)[-1]}:  # which knows all epochs
+        folder.check_fits(each)
     parts = checkpoints.read(folder.checkpoints, number, ("params", "ema_params", "model_state"))
     params = merge(parts["params"], parts["ema_params"])
     return number, {"params": params, **parts["model_state"]}
@@ -41,8 +46,7 @@ def _find_step(folder: RunFolder, step: str | int) -> int:
         return steps[-1]
     if step == "best":
         kept = [line for line in folder.metrics() if line["step"] in steps]
-        select_by = folder.read("config.json", "config")["config"]["select_by"]
-        return selection.best(kept, select_by).get("step", steps[-1])
+        return selection.best(kept, read_config(folder).select_by).get("step", steps[-1])
     if step not in steps:
         raise UserError(
             f"step {step} has no checkpoint in {folder.path}; choose best, last or one of "

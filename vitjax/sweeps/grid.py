@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from vitjax import processes
 from vitjax.config import default, to_json
+from vitjax.data import duplicates
 from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
 from vitjax.runs import selection
@@ -128,6 +129,8 @@ class _Sweep:
         options = setup.load_options(config)
         if self._data is None or self._data[0] != options:
             self._data = options, setup.load(config, self.context.say)
+            for text in duplicates.warnings(self._data[1]):
+                self.context.say(f"warning   {text}")
         return self._data[1]
 
     def check(self) -> None:
@@ -174,7 +177,7 @@ class _Sweep:
         """Returns the parts of a group: one, or more where memory is short."""
         if number not in self._split:
             everyone = {member.name: member for member in self._groups[number]}
-            names = self.context.folder.parts(number) or self._split_for_memory(number)
+            names = self.context.folder.parts(number, everyone) or self._split_for_memory(number)
             self._split[number] = [
                 Part(PartFolder(self.context.folder, number, i), [everyone[n] for n in part])
                 for i, part in enumerate(names)
@@ -211,7 +214,13 @@ class _Sweep:
             segment.drop(self.context, part, number, dropped)
 
     def _score_after(self, member: Member, epoch: int) -> tuple[float, float]:
-        lines = self.context.folder.run(member.name).metrics()
+        folder = self.context.folder.run(member.name)
+        lines = folder.metrics()
+        if len(lines) < epoch:
+            raise UserError(
+                f"{folder.path / 'metrics.jsonl'} has {len(lines)} epochs, expected {epoch} or "
+                "more; put it back, or use another --workdir"
+            )
         select_by = member.config.select_by
         best = selection.best((e for e in lines if e["epoch"] <= epoch), select_by)
         return selection.score(best, select_by)

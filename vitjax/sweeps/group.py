@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vitjax import processes
+from vitjax.config import to_json
 from vitjax.data import on_device
 from vitjax.data.dataset import Dataset
 from vitjax.data.images import num_bytes
@@ -60,6 +61,14 @@ class Group:
         """Repeats the last of [K, ...] up to the group's size."""
         missing = self.size - len(column)
         return np.concatenate([column, np.repeat(column[-1:], missing, axis=0)])
+
+    def made_with(self, step: int) -> dict[str, Any]:
+        """Returns what plan.json says of the members' states, whatever their step."""
+        del step
+        return {
+            "the config in plan.json": to_json(self.config),
+            "the grid in plan.json": {each.name: dict(each.overrides) for each in self.members},
+        }
 
     def own_places(self) -> list[int]:
         """Returns the members whose folders this process writes: those on its devices."""

@@ -20,6 +20,7 @@ def begin(folder: RunFolder, member: Member, setup: Setup, words: Sequence[str])
     """
     config = to_json(member.config)
     folder.check_config(config, config)
+    folder.check_none_missing(of_member=True)
     kept = ("config", "noconfig")
     config_words = [word for name, word in option_words(words) if name.partition(".")[0] in kept]
     options = [f"--config.{key}={value}" for key, value in member.overrides.items()]
@@ -40,7 +41,7 @@ def end(
     `best` and `last` are the member's states, as NumPy; `best_step` is None where no epoch ended.
     What is there already stays.
     """
-    checkpoints = Checkpoints(folder.checkpoints, alone=True)
+    checkpoints = Checkpoints(folder.checkpoints, made_with=folder.made_with, alone=True)
     try:
         checkpoints.best_step = best_step
         for step, state in {best_step: best, int(last.step): last}.items():

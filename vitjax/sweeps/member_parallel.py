@@ -40,7 +40,7 @@ class MemberParallel:
         """Goes on from `checkpoints`; `begin` serves where nothing is saved."""
         self._group, self._programs, self._begin = group, group.programs, begin
         self._say = say
-        self._checkpoints = Checkpoints(checkpoints, say)
+        self._checkpoints = Checkpoints(checkpoints, say, made_with=group.made_with)
         self._states: Any = None
         self._best: Any = None
         self._validate: Any = None
@@ -200,7 +200,7 @@ def _with_weights(group: Group, states: Any, say: Say) -> Any:
 
 def survivors(group: Group, before: Group, checkpoints: Path, say: Say) -> Progress:
     """Returns what a smaller group goes on with, of the one before, saved in `checkpoints`."""
-    saved_before = Checkpoints(checkpoints, say)
+    saved_before = Checkpoints(checkpoints, say, made_with=before.made_with)
     try:
         saved = _restored(before, saved_before)
     finally:

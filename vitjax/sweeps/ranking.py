@@ -105,7 +105,7 @@ def pictured(ranked: Sequence[Entry], workdir: Path) -> list[dict[str, Any]]:
     found = []
     for entry, combination in zip(ranked, without_seed(ranked), strict=True):
         folder = RunFolder(workdir / "runs" / entry["name"])
-        options = flatten(folder.read("config.json", "config")["config"])
+        options = flatten(folder.begun()["config"])
         found.append(
             {
                 "combination": combination,

@@ -4,14 +4,16 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vitjax import files, processes
 from vitjax.config import flatten
 from vitjax.errors import UserError
-from vitjax.runs.run_folder import RunFolder, differences
+from vitjax.runs import contents, schema
+from vitjax.runs.changes import differences
+from vitjax.runs.run_folder import RunFolder
 from vitjax.sweeps.plan import Member
 
 
@@ -36,8 +38,13 @@ class SweepFolder:
         if (self.path / "config.json").exists():
             raise UserError(f"{self.path} holds a single run; use another --workdir")
         if (self.path / "plan.json").exists():
-            self._check(self._files.read("plan.json", "members"), plan)
+            self._check(schema.read(self.path / "plan.json", contents.PlanFile), plan)
             return
+        if (self.path / "groups").exists():
+            raise UserError(
+                f"{self.path} has groups and lacks plan.json, which was written before; put it "
+                "back, or use another --workdir"
+            )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._files.write("plan.json", plan)
@@ -76,11 +83,16 @@ class SweepFolder:
             if processes.is_first():
                 files.write(self.path / name, text)
 
-    def parts(self, number: int) -> list[list[str]] | None:
-        """Returns how group `number` was split for memory, as names; None: not yet."""
-        if not (self.path / _parts(number)).exists():
-            return None
-        return self._files.read(_parts(number), "parts")["parts"]
+    def parts(self, number: int, members: Collection[str]) -> list[list[str]] | None:
+        """Returns how the `members` of a group were split for memory, as names; None: not yet."""
+        file = self.path / _parts(number)
+
+        def misfit(content: contents.PartsFile) -> str:
+            named = [name for part in content["parts"] for name in part]
+            same = sorted(named) == sorted(members) and all(content["parts"])
+            return "" if same else "parts has not each member of the group once"
+
+        return schema.read(file, contents.PartsFile, misfit)["parts"] if file.exists() else None
 
     def write_parts(self, number: int, parts: Sequence[Sequence[Member]]) -> None:
         """Records how group `number` was split."""
@@ -106,7 +118,7 @@ class PartFolder:
         file = self.path / "done.json"
         if not file.exists():
             return 0, {}
-        found = json.loads(file.read_text())
+        found = schema.read(file, contents.DoneFile, contents.misfit_in_done)
         return found["segments"], found["outcomes"]
 
     def write_done(self, segments: int, outcomes: Mapping[str, Mapping[str, Any]]) -> None:

@@ -18,6 +18,7 @@ class Chip:
     bandwidth: float  # bytes a second, of its memory
     memory: int  # bytes; of a TPU those that its compiler gives out
     link: float  # bytes a second that it sends to its neighbours
+    clock: float | None = None  # cycles a second, where it is known
 
     @property
     def usable_memory(self) -> int:
@@ -28,7 +29,7 @@ class Chip:
 CHIPS = {
     chip.name: chip
     for chip in (
-        Chip("v5e", "tpu", "bfloat16", 197e12, 819e9, int(15.75 * 2**30), 200e9),
+        Chip("v5e", "tpu", "bfloat16", 197e12, 819e9, int(15.75 * 2**30), 200e9, 1.5e9),
         Chip("v6e", "tpu", "bfloat16", 918e12, 1_640e9, int(31.25 * 2**30), 448e9),
         Chip("t4", "cuda", "float32", 8.1e12, 320e9, 16 * 10**9, 32e9),
         Chip("a100", "cuda", "bfloat16", 312e12, 2_039e9, 80 * 10**9, 300e9),

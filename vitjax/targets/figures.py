@@ -47,6 +47,7 @@ class Figures:
     memory_bytes: int  # read from and written to the chip's memory
     once_bytes: int  # of the same, those of what comes before and after the loop
     flops: float  # as a TPU's compiler counts; elsewhere those of matrix products
+    cycles: int  # as a TPU's compiler estimates that the operations take, one after another
     num_ops: int  # operations on a TPU, kernels on a GPU
     collective_bytes: int  # that a chip sends to others
     alone_bytes: int  # of the same: while it computes nothing
@@ -66,6 +67,10 @@ class Figures:
         beside = (self.collective_bytes - self.alone_bytes) / chip.link
         on_chip = max(self.memory_bytes / chip.bandwidth, self.flops / chip.flops, beside)
         return on_chip + self.alone_bytes / chip.link
+
+    def estimated_seconds(self, chip: Chip) -> float | None:
+        """Returns how long a pass takes as the chip's compiler estimates, where it does."""
+        return self.cycles / chip.clock if self.cycles and chip.clock else None
 
 
 def compile_for(target: Target, mesh: Mesh, stage: Stage) -> tuple[Any, Figures]:
@@ -123,6 +128,7 @@ def _figures(compiled: Any, seconds: float, flops: float, is_loop: bool, num_chi
         memory_bytes=from_memory,
         once_bytes=whole.memory_bytes() - from_memory,
         flops=cost.get("flops") or flops,
+        cycles=program.cycles(),
         num_ops=len(ran),
         collective_bytes=links.total,
         alone_bytes=links.alone,

@@ -90,6 +90,8 @@ def _lines(setup: Setup, target: Target, figures: Figures, needed: int) -> list[
     """Returns what the compiler tells of a step."""
     recipe = setup.recipe
     seconds = figures.bound_seconds(target.chip)
+    estimated = figures.estimated_seconds(target.chip)
+    by_compiler = f" ({1e3 * estimated:.3g} ms by its compiler's estimate)" if estimated else ""
     images = recipe.batch_size // recipe.accumulation_steps
     what = "step" if recipe.accumulation_steps == 1 else f"step      (micro-batch of {images})"
     code = f", {figures.code_bytes / 1e6:,.1f} MB of code" if figures.code_bytes else ""
@@ -97,9 +99,9 @@ def _lines(setup: Setup, target: Target, figures: Figures, needed: int) -> list[
     return [
         f"memory    {memory.gib(needed)} of {memory.gib(target.chip.usable_memory)} GiB of each "
         f"chip, {memory.gib(figures.temp_bytes)} of them between the operations of a step",
-        f"{what:<10}{1e3 * seconds:.3g} ms at least, {images / seconds:,.0f} images/s at most: "
-        f"each chip moves {figures.memory_bytes / 1e6:,.1f} MB of its memory, computes "
-        f"{figures.flops / 1e9:,.1f} GFLOP{sent}",
+        f"{what:<10}{1e3 * seconds:.3g} ms at least{by_compiler}, {images / seconds:,.0f} "
+        f"images/s at most: each chip moves {figures.memory_bytes / 1e6:,.1f} MB of its memory, "
+        f"computes {figures.flops / 1e9:,.1f} GFLOP{sent}",
         f"program   {figures.num_ops:,} operations{code}, compiled in "
         f"{figures.compile_seconds:.0f} s here",
     ]

@@ -23,6 +23,7 @@ _PARAMETER = re.compile(r" parameter\((\d+)\)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _ARRAY = re.compile(r"\b([a-z]\d*\w*)\[([\d,]*)\](?:\{([\d,]*)(?::([^}]*))?\})?")
 _BITS = re.compile(r"\d+")
+_CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +104,14 @@ class Program:
             for operation in body
         }
         return sum(self._moved(operation, results) for operation in self.operations())
+
+    def cycles(self) -> int:
+        """Returns how long its operations take as a TPU's compiler estimates; 0 of a GPU's.
+
+        One after another, with the cost of starting each; a kernel's own time is not in it.
+        """
+        found = (_CYCLES.search(operation.text) for operation in self.operations())
+        return sum(int(cycles[1]) for cycles in found if cycles)
 
     def _moved(self, operation: Operation, results: Mapping[str, tuple[Array, ...]]) -> int:
         """Returns the bytes of memory that an operation reads and writes; `results` are of all."""

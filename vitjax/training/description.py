@@ -2,6 +2,8 @@
 
 from ml_collections import ConfigDict
 
+from vitjax.data import duplicates
+from vitjax.data.dataset import Dataset
 from vitjax.host import unused_accelerator
 from vitjax.training import streaming
 from vitjax.training.setup import Setup
@@ -31,9 +33,9 @@ def describe(config: ConfigDict, setup: Setup, about: str = "") -> list[str]:
     ]
 
 
-def warnings(config: ConfigDict, platform: str) -> list[str]:
+def warnings(config: ConfigDict, dataset: Dataset, platform: str) -> list[str]:
     """Returns what fits, but is hardly meant, a line each."""
-    found = []
+    found = duplicates.warnings(dataset)
     if config.schedule.warmup_epochs > config.num_epochs:
         found.append(
             f"the warm-up of {config.schedule.warmup_epochs:g} epochs is longer than the run: the "

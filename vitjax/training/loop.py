@@ -100,12 +100,12 @@ class Training:
         self._resume_records()
 
     def _resume_records(self) -> None:
-        for record in self._records:
-            record.truncate(self.step)
-        processes.wait_for_all("truncated")
-        kept, done = self._engine.kept_steps(), self.step >= self._engine.steps_per_epoch
+        with processes.agreed():
+            for record in self._records:
+                record.truncate(self.step)
+        kept, done = self._engine.kept_steps(), self.step // self._engine.steps_per_epoch
         for place, record in enumerate(self._records):
-            if said := record.resume(self.step, kept[place], done and bool(self.active[place])):
+            if said := record.resume(self.step, kept[place], done if self.active[place] else None):
                 self._say(f"{self._called(place)}{said}")
 
     def _called(self, place: int) -> str:
@@ -197,6 +197,7 @@ class Training:
             "seconds": (time.perf_counter() - started) * share,
         }
         improved = np.zeros(len(self.active), bool)
+        engine.wait()  # so that metrics.jsonl is one epoch ahead of the checkpoints at most
         for place in map(int, np.flatnonzero(self.active)):
             line: dict[str, Any] = {"step": self.step, "epoch": epoch + 1}
             line |= _prefixed("train", train, place) | _prefixed("valid", valid, place)

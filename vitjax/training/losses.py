@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vitjax.data.mix import Probabilities
+from vitjax.data.augment.mix import Probabilities
 from vitjax.errors import UserError
 
 Targets = jax.Array | Probabilities  # [B, K]: one-hot labels, or what mixing makes of them

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from vitjax.data import csv, digits, galaxy_zoo2
 from vitjax.data.dataset import SPLITS, Dataset, Split
-from vitjax.data.folder import image_files
-from vitjax.data.image_files import GRAY_MODES, header
+from vitjax.data.readers import csv, digits, galaxy_zoo2
+from vitjax.data.readers.folder import image_files
+from vitjax.data.readers.pixels import GRAY_MODES, header
 from vitjax.errors import UserError
 
 _TEST_FRACTION = 0.2  # of train, for a set without a test split

@@ -13,7 +13,7 @@ from vitjax import models
 from vitjax.data import stream
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import check_share
-from vitjax.data.image_files import ReadOptions
+from vitjax.data.readers.image_files import ReadOptions
 from vitjax.errors import UserError, raise_all
 from vitjax.runs.logs import check_installed
 from vitjax.training import finetune, losses, setup, streaming

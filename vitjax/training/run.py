@@ -16,6 +16,7 @@ from vitjax.errors import Diverged
 from vitjax.pretrained.load import Inputs, load_weights
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.runs.logs import Logs
+from vitjax.runs.manifest import saved_steps
 from vitjax.runs.provenance import provenance
 from vitjax.runs.record import Record
 from vitjax.runs.run_folder import RunFolder
@@ -48,9 +49,10 @@ def train_and_evaluate(
     stage = _stage(folder, config)
     if stage == "finished":
         say(f"the run in {workdir} is finished")
-        result = folder.read("eval.json", "accuracy")
-        say(result_table(result, workdir))
-        return result
+        finished = folder.evaluation()
+        assert finished is not None
+        say(result_table(finished, workdir))
+        return finished
     with noticed("tracing the model", say), processes.agreed():
         preflight.check(config, jax.devices())
         setup = prepare(config, say)
@@ -60,7 +62,7 @@ def train_and_evaluate(
     with _begun(folder, config, setup, command):
         for line in (*describe(config, setup), f"workdir   {workdir}"):
             say(line)
-        for line in warnings(config, setup.mesh.devices.flat[0].platform):
+        for line in warnings(config, setup.dataset, setup.mesh.devices.flat[0].platform):
             say(line)
         result = _train_and_test(config, setup, programs, folder, fresh, say)
         with processes.agreed():
@@ -77,7 +79,11 @@ def _stage(folder: RunFolder, config: ConfigDict) -> str:
         processes.check_same("config", json.dumps(to_json(config), sort_keys=True))
         if processes.is_first():
             folder.check_config(to_json(config), to_json(default(config.model_name)))
-            begun = "begun" if folder.has_checkpoints() else "new"
+            folder.check_none_missing()
+            steps = saved_steps(folder.checkpoints)
+            if steps:
+                folder.check_fits(steps[-1])
+            begun = "begun" if steps else "new"
             stage = begun if folder.evaluation() is None else "finished"
     return processes.of_first(stage)
 
@@ -126,7 +132,7 @@ def _train_and_test(
 ) -> dict[str, Any]:
     """Trains to the end and measures the best epoch; returns what eval.json holds."""
     with contextlib.ExitStack() as closing:
-        checkpoints = Checkpoints(folder.checkpoints, say)
+        checkpoints = Checkpoints(folder.checkpoints, say, made_with=folder.made_with)
         closing.callback(checkpoints.close)
         engine = BatchParallel(setup, programs, config.seed, checkpoints, fresh, say)
         closing.callback(engine.close)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vitjax import data, models, processes
+from vitjax import data, models, processes, signals
 from vitjax.config import check
 from vitjax.data import order, stream
 from vitjax.data.augment import Augmentation
@@ -182,7 +182,8 @@ def load(config: ConfigDict, say: Say) -> Dataset:
     for turn in (True, False):
         with processes.agreed():
             if processes.is_first() is turn:
-                dataset = read()
+                with signals.raised():
+                    dataset = read()
     assert dataset is not None
     return dataset
 

@@ -1,0 +1,207 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from vitjax import data
+from vitjax.data.readers import folder
+from vitjax.data.readers.image_files import ReadOptions
+from vitjax.errors import UserError
+
+
+def save(path, value=0, size=(6, 6), mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value).save(path)
+
+
+def read(root, **options):
+    return folder.read(str(root), ReadOptions(**options), lambda line: None)
+
+
+@pytest.fixture
+def pets(tmp_path):
+    for i in range(3):
+        save(tmp_path / "dog" / f"{i}.png", (i, 0, 0))
+        save(tmp_path / "cat" / f"{i}.png", (i, 1, 0))
+    return tmp_path
+
+
+def test_classes_are_sorted_folders(pets):
+    dataset = read(pets)
+    train = dataset.splits["train"]
+    assert dataset.class_names == ("cat", "dog")
+    assert train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert train.ids[0] == "cat/0.png"
+    assert train.images[4].reshape(-1, 3).tolist() == [[1, 0, 0]] * 36
+
+
+def test_any_extension_in_any_case(pets):
+    for name in ("a.JPG", "b.jpeg", "c.Bmp", "d.gif", "e.webp", "f.TIFF"):
+        save(pets / "cat" / name)
+    assert len(read(pets).splits["train"]) == 12
+
+
+def test_ignores_hidden_and_other_files(pets):
+    (pets / ".cache").mkdir()
+    (pets / "README.txt").write_text("pets")
+    (pets / "cat" / ".hidden.png").write_text("no image")
+    (pets / "cat" / "notes.txt").write_text("no image")
+    assert len(read(pets).splits["train"]) == 6
+
+
+@pytest.mark.parametrize("valid", ["valid", "val", "validation", "Val"])
+def test_splits(tmp_path, valid):
+    for split, count in (("train", 3), (valid, 2), ("test", 1)):
+        for i in range(count):
+            save(tmp_path / split / "cat" / f"{i}.png")
+            save(tmp_path / split / "dog" / f"{i}.png")
+    dataset = read(tmp_path)
+    assert {k: len(v) for k, v in dataset.splits.items()} == {"train": 6, "valid": 4, "test": 2}
+
+
+def test_a_split_may_lack_a_class(pets, tmp_path_factory):
+    root = tmp_path_factory.mktemp("root")
+    pets.rename(root / "train")
+    save(root / "test" / "dog" / "0.png")
+    assert read(root).splits["test"].labels.tolist() == [1]
+
+
+def test_class_that_train_lacks(tmp_path):
+    save(tmp_path / "train" / "cat" / "0.png")
+    save(tmp_path / "test" / "cow" / "0.png")
+    with pytest.raises(UserError, match="cow is a class that train lacks; expected cat"):
+        read(tmp_path)
+
+
+def test_gray_stays_gray_only_if_all_are(tmp_path):
+    root = tmp_path
+    save(root / "cat" / "0.png", 7, mode="L")
+    save(root / "dog" / "0.png", 1, mode="1")
+    assert read(root).image_shape == (6, 6, 1)
+    save(root / "dog" / "1.png", (1, 2, 3))
+    assert read(root).image_shape == (6, 6, 3)
+    assert read(root, channels=1).image_shape == (6, 6, 1)
+
+
+def test_modes_become_rgb(pets):
+    save(pets / "cat" / "z.png", (9, 8, 7, 255), mode="RGBA")
+    save(pets / "cat" / "y.png", (9, 8, 7), mode="P")
+    assert read(pets).image_shape == (6, 6, 3)
+
+
+def test_what_is_transparent_becomes_white(pets):
+    save(pets / "cat" / "z.png", (9, 8, 7, 0), mode="RGBA")
+    save(pets / "cat" / "y.png", (100, 0, 0, 51), mode="RGBA")  # a fifth: 255 - 0.2 * (255 - 100)
+    images = read(pets).splits["train"].images
+    assert images[4, 0, 0].tolist() == [255, 255, 255]
+    assert images[3, 0, 0].tolist() == [224, 204, 204]
+
+
+@pytest.mark.parametrize("options", [{}, {"size": 6, "channels": 3}])
+def test_photographs_are_turned_as_their_exif_data_say(tmp_path, options):
+    pixels = np.zeros((6, 12, 3), np.uint8)
+    pixels[:, 6:] = 255  # dark on the left, light on the right
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by a quarter, clockwise
+    (tmp_path / "cat").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "cat" / "0.jpg", exif=exif, quality=95)
+    image = read(tmp_path, **options).splits["train"].images[0]
+    assert image.shape == ((12, 6, 3) if not options else (6, 6, 3))
+    half = len(image) // 2
+    assert image[: half - 1].max() < 30
+    assert image[half + 1 :].min() > 225
+
+
+def test_rectangles_stay(tmp_path):
+    save(tmp_path / "cat" / "0.png", size=(8, 5))
+    assert read(tmp_path).image_shape == (5, 8, 3)
+
+
+def test_sizes_differ(pets):
+    save(pets / "dog" / "9.png", size=(8, 5))
+    with pytest.raises(UserError, match=r"6x6 .*9\.png has 8x5; set config\.data\.image_size"):
+        read(pets)
+    assert read(pets, size=4).image_shape == (4, 4, 3)
+
+
+def test_order_is_the_same_each_time(pets):
+    for i in range(60):
+        save(pets / "cat" / f"n{i}.png", (i, i, i))
+    first, second = read(pets).splits["train"], read(pets).splits["train"]
+    np.testing.assert_array_equal(first.ids, second.ids)
+    np.testing.assert_array_equal(first.images, second.images)
+
+
+@pytest.mark.parametrize("options", [{}, {"size": 4, "channels": 3}])
+def test_names_all_damaged_files(pets, options):
+    for i in range(12):
+        (pets / "cat" / f"bad{i:02}.png").write_bytes(b"no image")
+    whole = (pets / "dog" / "0.png").read_bytes()
+    (pets / "dog" / "cut.png").write_bytes(whole[:45])
+    with pytest.raises(UserError, match=r"cannot read 13 .*bad00\.png.*bad09.*and 3 more") as error:
+        read(pets, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_cut_in_the_pixels(pets):
+    noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8)
+    path = pets / "cat" / "cut.jpg"
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"cannot read 1 .*cut\.jpg.*truncated"):
+        read(pets, size=6)
+
+
+def test_all_damaged(tmp_path):
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "0.png").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot read 1 image"):
+        read(tmp_path)
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(UserError, match=r"no folder .*nowhere; set config\.data\.data_dir"):
+        read(tmp_path / "nowhere")
+
+
+def test_no_folder_given():
+    with pytest.raises(UserError, match=r"set config\.data\.data_dir"):
+        folder.read(None, ReadOptions(), print)
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(UserError, match="is empty, expected a folder per class"):
+        read(tmp_path)
+
+
+def test_images_without_class_folders(tmp_path):
+    save(tmp_path / "0.png")
+    with pytest.raises(UserError, match="1 files but no folder per class"):
+        read(tmp_path)
+
+
+def test_class_without_images(pets):
+    (pets / "cow").mkdir()
+    with pytest.raises(UserError, match="cow holds no image"):
+        read(pets)
+
+
+def test_test_without_train(tmp_path):
+    save(tmp_path / "test" / "cat" / "0.png")
+    with pytest.raises(UserError, match="holds test but no folder train"):
+        read(tmp_path)
+
+
+def test_two_folders_for_one_split(tmp_path):
+    for split in ("train", "val", "valid"):
+        save(tmp_path / split / "cat" / "0.png")
+    with pytest.raises(UserError, match="both val and valid"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("loop", ["loop", "cat/loop.png"])
+def test_a_link_that_leads_nowhere(pets, loop):
+    (pets / loop).symlink_to((pets / loop).name)
+    with pytest.raises(
+        UserError, match=rf"cannot read .*{loop} \(.*symbolic links\); mend or remove"
+    ):
+        data.load("folder", data_dir=str(pets))

@@ -1,0 +1,133 @@
+import re
+
+import numpy as np
+import pytest
+
+from vitjax.data.readers import npz
+from vitjax.errors import UserError
+
+IMAGES = np.arange(4 * 5 * 5, dtype=np.uint8).reshape(4, 5, 5)
+LABELS = np.array([0, 1, 2, 1])
+
+
+def save(tmp_path, **arrays):
+    np.savez(tmp_path / "toy.npz", **arrays)
+    return str(tmp_path / "toy.npz")
+
+
+def test_reads_our_keys(tmp_path):
+    path = save(
+        tmp_path,
+        train_images=IMAGES,
+        train_labels=LABELS,
+        test_images=IMAGES[:2],
+        test_labels=LABELS[:2],
+    )  # options: skip
+    dataset = npz.read(path)
+    assert dataset.class_names == ("0", "1", "2")
+    np.testing.assert_array_equal(dataset.splits["train"].images[..., 0], IMAGES)
+    assert dataset.splits["test"].labels.tolist() == [0, 1]
+    assert dataset.splits["test"].ids.tolist() == ["test/0", "test/1"]
+
+
+def test_reads_keras_keys_with_a_column_of_labels(tmp_path):
+    colour = np.repeat(IMAGES[..., None], 3, axis=3)
+    dataset = npz.read(save(tmp_path, x_train=colour, y_train=LABELS[:, None]))
+    assert dataset.image_shape == (5, 5, 3)
+    assert dataset.splits["train"].labels.tolist() == LABELS.tolist()
+    assert dataset.splits["train"].labels.dtype == np.int32
+
+
+def test_class_names(tmp_path):
+    path = save(tmp_path, x_train=IMAGES, y_train=LABELS, class_names=["cat", "dog", "cow"])
+    assert npz.read(path).class_names == ("cat", "dog", "cow")
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (IMAGES / 255, LABELS, r"float64, expected uint8; .*\* 255\)\.round"),
+        (IMAGES.astype(int), LABELS, r"int64, expected uint8; .*x_train\.astype"),
+        (IMAGES.reshape(4, 25), LABELS, r"\[4, 25\], expected \[N, H, W\]"),
+        (IMAGES, LABELS.astype(float), "float64 .*expected integers"),
+        (IMAGES, np.eye(3, dtype=int)[LABELS], r"\[4, 3\].*argmax"),
+        (IMAGES, np.array(1), r"\[\], expected integers"),
+        (IMAGES, LABELS[:3], "4 entries and y_train 3"),
+        (IMAGES, np.array([0, 1, None, 2]), "no .npz file of numbers"),
+    ],
+)
+def test_says_how_to_convert(tmp_path, images, labels, message):
+    with pytest.raises(UserError, match=message):
+        npz.read(save(tmp_path, x_train=images, y_train=labels))
+
+
+def test_other_keys(tmp_path):
+    with pytest.raises(UserError, match=r"holds the arrays \['pictures'\], expected train_images"):
+        npz.read(save(tmp_path, pictures=IMAGES))
+
+
+def test_half_a_split(tmp_path):
+    with pytest.raises(UserError, match="only one of x_test and y_test"):
+        npz.read(save(tmp_path, x_train=IMAGES, y_train=LABELS, x_test=IMAGES))
+
+
+@pytest.mark.parametrize("keep", [0, 30, 300])
+def test_damaged(tmp_path, keep):
+    path = save(tmp_path, x_train=IMAGES, y_train=LABELS)
+    with open(path, "r+b") as file:
+        file.truncate(keep)
+    with pytest.raises(UserError, match=r"toy\.npz is damaged"):
+        npz.read(path)
+
+
+def test_flipped_byte(tmp_path):
+    path = save(tmp_path, x_train=IMAGES, y_train=LABELS)
+    with open(path, "r+b") as file:
+        file.seek(200)  # inside the first array
+        file.write(b"\xff\x00\xff")
+    with pytest.raises(UserError, match=r"toy\.npz is damaged"):
+        npz.read(path)
+
+
+@pytest.mark.parametrize(
+    ("local", "central", "value", "reason"),
+    [(6, 8, 1, "is encrypted"), (8, 10, 99, "compression method is not supported")],
+)
+def test_a_zip_of_another_kind(tmp_path, local, central, value, reason):
+    path = tmp_path / "toy.npz"
+    save(tmp_path, x_train=IMAGES, y_train=LABELS)
+    content = bytearray(path.read_bytes())
+    for mark, offset in (
+        (b"PK\x03\x04", local),
+        (b"PK\x01\x02", central),
+    ):  # both headers of a file
+        for found in re.finditer(mark, bytes(content)):
+            content[found.start() + offset] = value
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"toy\.npz is damaged .*{reason}"):
+        npz.read(str(path))
+
+
+@pytest.mark.parametrize("path", [None, "/nowhere/toy.npz"])
+def test_missing(path):
+    with pytest.raises(UserError, match=r"config\.data\.data_dir"):
+        npz.read(path)
+
+
+@pytest.mark.parametrize("label", [2**40, 2**31, -1])
+def test_labels_that_int32_cannot_hold(tmp_path, label):
+    path = save(tmp_path, x_train=IMAGES, y_train=np.array([0, 1, label, 1], np.int64))
+    with pytest.raises(UserError, match=rf"y_train has 1 labels .* the first {label} at index 2"):
+        npz.read(path)
+
+
+def test_a_stray_label_makes_no_million_classes(tmp_path):
+    path = save(tmp_path, x_train=IMAGES, y_train=np.array([0, 1, 10**6, 1]))
+    with pytest.raises(UserError, match=r"labels up to 1,000,000 but images of 3 classes alone"):
+        npz.read(path)
+
+
+def test_a_class_without_images_may_have_a_name(tmp_path):
+    labels = np.array([0, 2, 2, 0])
+    path = save(tmp_path, x_train=IMAGES, y_train=labels, class_names=["cat", "dog", "cow"])
+    assert npz.read(path).splits["train"].labels.tolist() == [0, 2, 2, 0]

@@ -1,0 +1,47 @@
+"""A model card says what a run's files say, and the hub's own library reads it."""
+
+import json
+import shutil
+
+import pytest
+from commands import main
+
+import vitjax
+
+
+@pytest.fixture(scope="module")
+def evaluated(digits_run, tmp_path_factory):
+    workdir = shutil.copytree(digits_run, tmp_path_factory.mktemp("card") / "run")
+    vitjax.load(workdir).evaluate(say=lambda text: None)
+    return workdir
+
+
+def test_the_hubs_library_reads_metrics_and_data(evaluated):
+    hub = pytest.importorskip("huggingface_hub")
+    out, _ = main(f"--workdir={evaluated}", "--card", module="vitjax.report")
+    assert out == f"written to {evaluated / 'report' / 'README.md'}\n"
+    card = hub.ModelCard.load(evaluated / "report/README.md")
+    measured = json.loads((evaluated / "eval.json").read_text())
+    found = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    assert found["accuracy"] == measured["accuracy"]
+    assert found["f1"] == measured["macro_mean"]["f1"]
+    assert {result.dataset_name for result in card.data.eval_results} == {"digits"}
+    assert card.data.library_name == "vitjax"
+    assert card.data.pipeline_tag == "image-classification"
+
+
+def test_a_card_tells_command_versions_limits_and_no_carbon(evaluated):
+    text = vitjax.load(evaluated).card().read_text()
+    run = json.loads((evaluated / "config.json").read_text())
+    assert f"```bash\n{run['command']}\n```" in text
+    assert f"jax {run['versions']['jax']}" in text
+    for heading in ("## Metrics", "## Data", "## Intended use and limits", "## Training"):
+        assert heading in text
+    assert "co2" not in text
+
+
+def test_before_a_run_has_ended_there_are_no_metrics(own_run):
+    (own_run / "eval.json").unlink()
+    text = vitjax.load(own_run).card().read_text()
+    assert "model-index" not in text
+    assert "## Metrics" not in text

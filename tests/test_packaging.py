@@ -1,0 +1,70 @@
+"""What is installed: all commands under one name, and all files that the package reads."""
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+import pytest
+from commands import PACKAGES, REPO, environment
+from test_imports import COMMANDS
+
+import vitjax
+from vitjax import __main__ as command
+
+
+def call(*words):
+    done = subprocess.run(
+        [sys.executable, "-m", "vitjax", *words], capture_output=True, text=True, env=environment()
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_every_command_is_listed_with_a_line():
+    modules = {name.removesuffix(".__main__") for name in command.COMMANDS.values()}
+    assert modules == {f"vitjax.{name}" for name in COMMANDS} | {*PACKAGES}
+    lines = command.overview().split("\n\n")[1].splitlines()
+    assert all(line.endswith(".") and len(line) < 120 for line in lines)
+
+
+def test_a_command_gets_its_words_and_its_exit_code_is_given_back():
+    code, _, error = call("predict", "--workdir=nowhere", "image.png")
+    assert code == 1
+    assert error == "error: there is no folder nowhere; give the --workdir of a run\n"
+
+
+def test_no_command_and_an_unknown_one():
+    assert call()[:2] == (0, command.overview() + "\n")
+    code, _, error = call("trian")
+    assert code == 2
+    assert error.startswith("error: there is no command 'trian'; choose from train, check, ")
+
+
+@pytest.mark.slow
+def test_the_wheel_has_all_and_runs_where_no_checkout_is(tmp_path):
+    pytest.importorskip("build")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--outdir", tmp_path / "dist", REPO],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = (tmp_path / "dist").glob(f"vitjax-{vitjax.__version__}-*.whl")
+    (source,) = (tmp_path / "dist").glob(f"vitjax-{vitjax.__version__}.tar.gz")
+    with zipfile.ZipFile(wheel) as file:
+        names = {*file.namelist()}
+    tracked = [path.relative_to(REPO) for path in (REPO / "vitjax").rglob("*") if path.is_file()]
+    ours = {path.as_posix() for path in tracked if "__pycache__" not in path.parts}
+    assert ours <= names
+    assert {f"vitjax/configs/{path.name}" for path in (REPO / "configs").glob("*.py")} <= names
+    with tarfile.open(source) as file:
+        assert any(name.endswith("/tests/test_packaging.py") for name in file.getnames())
+    place = tmp_path / "installed"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*install, "--target", place, wheel], check=True)
+    said = subprocess.check_output(
+        [sys.executable, place / "bin" / "vitjax", "check", "--config=configs/vit_digits.py"],
+        text=True,
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(place)),
+    )
+    assert "no problem found" in said

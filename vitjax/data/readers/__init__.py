@@ -1,0 +1,1 @@
+"""What reads a format from disk, one file each: `vitjax.data.source` chooses among them."""

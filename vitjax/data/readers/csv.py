@@ -1,0 +1,149 @@
+"""Images listed with their labels in CSV files."""
+
+import csv
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from vitjax.data.dataset import Dataset
+from vitjax.data.readers.image_files import Files, Listing, ReadOptions, read_files
+from vitjax.errors import UserError
+
+
+class Row(NamedTuple):
+    """One line of a CSV file."""
+
+    where: str  # "FILE line N", for messages
+    id: str  # the path as it is written there
+    path: str
+    label: str
+
+
+def read(
+    data_dir: str | None,
+    image_root: str | None,
+    label_column: str,
+    options: ReadOptions,
+    on_status: Callable[[str], None],
+) -> Dataset:
+    """Reads one CSV file, or a folder with train.csv and optionally valid.csv and test.csv.
+
+    The header names a column `path`, relative to `image_root` (default: the file's folder) or
+    absolute, and `label_column`, integers or names of classes; the classes are those of train.
+    Raises UserError in one line, and OSError as the system does.
+    """
+    files = _find(data_dir)
+    tables = {}
+    for split, file in files.items():
+        root = Path(image_root) if image_root else file.parent
+        rows = read_rows(file, "path", label_column)
+        tables[split] = [row._replace(path=os.path.join(root, row.path)) for row in rows]
+    class_names = _sorted_labels({row.label: row.where for row in tables["train"]})
+    listing = _to_listing(tables, {name: i for i, name in enumerate(class_names)}, options)
+    return read_files("csv", class_names, listing, options, on_status)
+
+
+def _find(data_dir: str | None) -> dict[str, Path]:
+    """The CSV file of each split."""
+    if data_dir is None:
+        raise UserError(
+            "'csv' needs a .csv file or a folder with train.csv; set config.data.data_dir."
+        )
+    path = Path(data_dir)
+    if path.is_dir():
+        splits = ("train", "valid", "test")
+        files = {split: path / f"{split}.csv" for split in splits}
+        files = {split: file for split, file in files.items() if file.is_file()}
+    else:
+        files = {"train": path} if path.is_file() else {}
+    if "train" not in files:
+        raise UserError(
+            f"{path} is neither a .csv file nor a folder with train.csv; "
+            "change config.data.data_dir."
+        )
+    return files
+
+
+def read_rows(file: Path, path_column: str, label_column: str) -> list[Row]:
+    """The two columns of a CSV file with a header; errors name the file and the line."""
+    rows = []
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as lines:  # Excel puts a mark in front
+            reader = csv.DictReader(lines, skipinitialspace=True)
+            columns = list(reader.fieldnames or [])
+            for column, option in ((path_column, ""), (label_column, "config.data.label_column")):
+                if column not in columns:
+                    raise UserError(
+                        f"{file} line 1 has the columns {columns}, expected {column!r} among "
+                        f"them; change {option or 'the header'}."
+                    )
+            for record in reader:
+                where = f"{file} line {reader.line_num}"
+                path, label = record[path_column], record[label_column]
+                if not path or not label or not label.strip():
+                    raise UserError(
+                        f"{where} has no {path_column if not path else label_column}; "
+                        "complete or delete the line."
+                    )
+                rows.append(Row(where, path, path, label.strip()))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{file} is no CSV file in UTF-8 ({error}); save it as such.") from error
+    if not rows:
+        raise UserError(f"{file} has a header but no lines; change config.data.data_dir.")
+    return rows
+
+
+def _to_listing(
+    tables: dict[str, list[Row]], index: dict[str, int], options: ReadOptions
+) -> Listing:
+    """Checks that all files exist, if they must, and that labels are keys of `index`, train's."""
+    listing: Listing = {}
+    missing = []
+    for split, rows in tables.items():
+        for row in rows:
+            if row.label not in index:
+                known = ", ".join(list(index)[:10]) + (", ..." if len(index) > 10 else "")
+                raise UserError(
+                    f"{row.where} has the label {row.label!r}, which train does not know, "
+                    f"expected one of {known}; correct it or change config.data.label_column."
+                )
+            if options.must_exist and not os.path.isfile(row.path):
+                missing.append(f"{row.path} ({row.where})")
+        listing[split] = Files(
+            [row.path for row in rows], [index[row.label] for row in rows], [row.id for row in rows]
+        )
+    if missing:
+        more = f", and {len(missing) - 10:,} more" if len(missing) > 10 else ""
+        raise UserError(
+            f"{len(missing):,} listed images are missing: {', '.join(missing[:10])}{more}; "
+            "change config.data.image_root or correct the lines."
+        )
+    return listing
+
+
+def _sorted_labels(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Labels and where each stands -> integers by value, anything else by letters.
+
+    Raises UserError for what is no number, as a table's empty cell, and for one number written in
+    two ways, which would be two classes.
+    """
+    numbers: dict[float, str] = {}
+    for label, where in labels.items():
+        try:
+            number = float(label)
+        except ValueError:
+            continue
+        if math.isnan(number):
+            raise UserError(f"{where} has the label {label!r}; complete or delete the line.")
+        other = numbers.setdefault(number, label)
+        if other != label:
+            raise UserError(
+                f"{where} has the label {label!r}, and {labels[other]} {other!r}, which is the "
+                "same number; write it in one way."
+            )
+    try:
+        return tuple(sorted(labels, key=int))
+    except ValueError:
+        return tuple(sorted(labels))

@@ -1,0 +1,82 @@
+"""One image file: what its head tells, and its pixels as an array."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitjax.errors import UserError
+from vitjax.text import one_line
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # of EXIF
+GRAY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")  # modes of PIL without colour
+
+
+def header(path: str) -> tuple[tuple[int, int], str] | None:
+    """Size (width, height) and mode of an image file; None if it cannot be opened.
+
+    The size is that of the image as its EXIF data turn it.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            # Of a PNG file, which hardly ever has them, Pillow would read all pixels for them.
+            exif = {} if image.format == "PNG" else image.getexif()
+            turned = exif.get(ORIENTATION) in _ON_ITS_SIDE
+            return image.size[::-1] if turned else image.size, image.mode
+    except Exception:  # damaged files raise many types; decoding will list this one
+        return None
+
+
+def to_array(
+    image: "Image.Image", size: int | tuple[int, int] | None, channels: int, fit: str
+) -> np.ndarray:
+    """An opened image -> uint8 [H, W, C]; UserError for 32-bit pixels.
+
+    `size` is the side of a square or (height, width), in pixels; None keeps the image's own. It is
+    turned as its EXIF data say, and what is transparent becomes white.
+    """
+    from PIL import Image, ImageOps
+
+    mode = "L" if channels == 1 else "RGB"
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.has_transparency_data:
+        image = _on_white(image.convert("RGBA"))
+    if image.mode.startswith("I;16"):  # PIL would clip 16 bits to 255 instead of scaling
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise UserError(f"has 32-bit pixels (mode {image.mode}), expected 8 bits")
+    if image.mode != mode:
+        image = image.convert(mode)
+    height, width = (size, size) if isinstance(size, int) else size or image.size[::-1]
+    if image.size != (width, height):
+        if fit == "center_crop":
+            left, top = _offset(image.size[0], width), _offset(image.size[1], height)
+            image = image.crop((left, top, left + width, top + height))  # pads with 0
+        else:
+            image = image.resize((width, height), Image.Resampling.BILINEAR)  # antialiased
+    width, height = image.size
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(height, width, channels)
+
+
+def _on_white(image: "Image.Image") -> "Image.Image":
+    from PIL import Image
+
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+
+
+def _offset(length: int, size: int) -> int:
+    """Where a central window of `size` starts; odd differences fall as in torchvision."""
+    return round((length - size) / 2) if length >= size else -((size - length) // 2)
+
+
+def why_unreadable(error: Exception) -> str:
+    """Returns in words what PIL raised for an image file."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    return "no image" if isinstance(error, UnidentifiedImageError) else one_line(error)

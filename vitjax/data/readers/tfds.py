@@ -1,0 +1,347 @@
+"""Data sets of TensorFlow Datasets, read and, for some of them, prepared without TensorFlow.
+
+Only this file and our own set's, galaxy_zoo2/builder.py, import tensorflow_datasets (TFDS). Its
+version is pinned, because preparing without TensorFlow replaces names inside two of its modules.
+"""
+
+import contextlib
+import difflib
+import functools
+import gzip
+import importlib.util
+import io
+import re
+import sys
+import tarfile
+import tempfile
+import types
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vitjax.data.dataset import Dataset, Split
+from vitjax.data.readers.downloads import manual_dir, missing_archives, unreachable
+from vitjax.data.readers.image_files import ReadOptions, check_memory
+from vitjax.data.readers.records import RecordImages, Source
+from vitjax.data.readers.tfrecord import TfRecords
+from vitjax.errors import UserError
+from vitjax.text import one_line
+
+WITHOUT_TENSORFLOW = ("mnist", "fashion_mnist", "cifar10", "cifar100", "galaxy_zoo2")
+
+_SPLITS = {"train": "train", "valid": "validation", "test": "test"}  # ours: TFDS's
+_CHANGE_NAME = "change config.data.name."
+
+
+class _Keys(NamedTuple):
+    """Names among the features of a set."""
+
+    image: str
+    label: str
+    id: str | None  # None: the examples have none, and are called by their place
+
+
+def read(
+    name: str,
+    data_dir: str | None,
+    options: ReadOptions,
+    on_status: Callable[[str], None],
+    other_names: Sequence[str] = (),
+    label_column: str = "label",
+    image_root: str | None = None,
+) -> Dataset:
+    """Reads set `name` of TFDS, and downloads and prepares it first if need be.
+
+    A set that is prepared in `data_dir` is read as it is (array_record, parquet or TFRecord).
+    Raises a UserError in one line, without a network within seconds. `other_names` are proposed
+    beside those of TFDS when `name` is unknown. `label_column` is a feature; "label" is the usual
+    one of the set. `image_root` is where the images of our own set lie before it is prepared.
+    """
+    builder = _builder(name, data_dir, other_names, image_root, on_status)
+    keys = _keys(name, builder.info, label_column)
+    if not builder.is_prepared():
+        _prepare(name, builder, on_status)
+        builder = _builder(name, data_dir, other_names, image_root, on_status)
+    info = builder.info
+    if note := (info.metadata or {}).get("note"):
+        on_status(f"{name}: {note}")
+    present = {ours: theirs for ours, theirs in _SPLITS.items() if theirs in info.splits}
+    if "train" not in present:
+        raise UserError(
+            f"{name} in {builder.data_dir} has the splits {sorted(info.splits)}, expected 'train'; "
+            "change config.data.name or config.data.data_dir."
+        )
+    shape = _shape(name, info.features[keys.image], options)
+    stored = {ours: info.splits[theirs].num_examples for ours, theirs in present.items()}
+    # Stored in random order, so that the first ones are as good as any.
+    counts = {ours: min(count, options.max_examples or count) for ours, count in stored.items()}
+    decodes = options.decodes(sum(counts.values()), shape)
+    if decodes:
+        check_memory(name, sum(counts.values()), *shape)
+    splits = {}
+    for ours, theirs in present.items():
+        on_status(f"reading {name}/{ours}: {counts[ours]:,} {'images' if decodes else 'labels'}")
+        encoded = RecordImages(
+            _records(builder, theirs, stored[ours]),
+            counts[ours],
+            shape,
+            parse=functools.partial(_parse, keys),
+            options=options,
+            where=f"split {theirs} in {builder.data_dir}",
+            paths=list(map(str, info.splits[theirs].filepaths)),
+        )
+        images, labels, ids = encoded.decoded() if decodes else (encoded, *encoded.labels_and_ids())
+        if not keys.id:
+            ids = [f"{ours}/{i}" for i in range(counts[ours])]
+        splits[ours] = Split(images, labels, np.array(ids, str))
+    return Dataset(name, tuple(info.features[keys.label].names), splits)
+
+
+def _builder(
+    name: str,
+    data_dir: str | None,
+    other_names: Sequence[str],
+    image_root: str | None,
+    on_status: Callable[[str], None],
+) -> Any:
+    """TFDS's object for `name`; a UserError with the nearest names if there is none."""
+    import tensorflow_datasets as tfds
+
+    try:
+        if name == "galaxy_zoo2":
+            from vitjax.data.readers.galaxy_zoo2.builder import GalaxyZoo2
+
+            return GalaxyZoo2(data_dir=data_dir, image_root=image_root, on_status=on_status)
+        # A namespace ("huggingface:...") would start a download of an index: not supported.
+        if re.fullmatch(r"\w+(/[\w.\-]+)?(:[\d.*]+)?", name):
+            return tfds.builder(name, data_dir=data_dir)
+    except tfds.core.registered.DatasetNotFoundError:
+        pass
+    except ImportError as error:
+        raise _needs_tensorflow(name) from error
+    except OSError:
+        raise
+    except Exception as error:  # unknown config or version, damaged files: of many types
+        raise UserError(
+            f"TFDS rejects {name!r} ({one_line(error)}); change config.data.name, or remove its "
+            "folder in config.data.data_dir to prepare the set again."
+        ) from error
+    # Community sets are left out: TFDS fetches their index from the network.
+    known = [*other_names, *tfds.list_builders(with_community_datasets=False)]
+    near = difflib.get_close_matches(name.lower(), known, n=5, cutoff=0.6)
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
+    else:
+        hint = f"expected {', '.join(other_names)} or a name of TFDS;"
+    raise UserError(f"unknown data set {name!r}; {hint} {_CHANGE_NAME}")
+
+
+def _keys(name: str, info: Any, label_column: str) -> _Keys:
+    """Names of the image, of the label that `label_column` asks for, and of our own set's id."""
+    import tensorflow_datasets as tfds
+
+    features = dict(info.features.items())
+    wanted = [("image", "label")]
+    if isinstance(info.supervised_keys, tuple) and len(info.supervised_keys) == 2:
+        wanted.insert(0, info.supervised_keys)
+    for image_key, label_key in wanted:
+        if not (isinstance(image_key, str) and isinstance(label_key, str)):
+            continue  # nested, as in sets of pairs
+        image, label = features.get(image_key), features.get(label_key)
+        if (
+            isinstance(image, tfds.features.Image)
+            and isinstance(label, tfds.features.ClassLabel)
+            and image.np_dtype == np.uint8
+        ):
+            kinds = [key for key, of in features.items() if isinstance(of, type(label))]
+            if label_column not in ("label", *kinds):
+                raise UserError(
+                    f"label_column={label_column!r} given, expected one of {kinds}; "
+                    "change config.data.label_column."
+                )
+            chosen = label_key if label_column == "label" else label_column
+            return _Keys(image_key, chosen, "galaxyID" if "galaxyID" in features else None)
+    found = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in features.items())
+    raise UserError(
+        f"{name} has the features {found}, expected an 8-bit Image and a ClassLabel; {_CHANGE_NAME}"
+    )
+
+
+def _shape(name: str, feature: Any, options: ReadOptions) -> tuple[int, int, int]:
+    """Height, width and channels that all images of the set get."""
+    height, width, channels = feature.shape
+    height, width, channels = (
+        options.size or height,
+        options.size or width,
+        options.channels or channels,
+    )
+    if height is None or width is None:
+        raise UserError(f"images of {name} differ in size; set config.data.image_size.")
+    if channels not in (1, 3):
+        raise UserError(
+            f"images of {name} have {channels} channels, expected 1 or 3; "
+            "set config.data.channels to 1 or 3."
+        )
+    return height, width, channels
+
+
+def _records(builder: Any, split: str, count: int) -> Source:
+    """Serialised examples of a prepared split, in TFDS's order, of which there must be `count`."""
+    import tensorflow_datasets as tfds
+
+    file_format = builder.info.file_format.value
+    if file_format not in ("array_record", "parquet", "tfrecord"):
+        raise UserError(
+            f"{builder.data_dir} is prepared as {file_format}, expected array_record, parquet or "
+            "tfrecord; change config.data.data_dir."
+        )
+    try:
+        if file_format == "tfrecord":  # TFDS reads these with TensorFlow only
+            source: Source = TfRecords(list(map(str, builder.info.splits[split].filepaths)))
+        else:
+            raw = tfds.decode.DeserializeMethod.RAW_BYTES
+            source = builder.as_data_source(split, deserialize_method=raw)
+        found = len(source)
+    except (OSError, RuntimeError, ImportError) as error:
+        raise UserError(
+            f"cannot read split {split} in {builder.data_dir} ({one_line(error)}); remove that "
+            "folder to prepare the set again, or change config.data.data_dir."
+        ) from error
+    if found != count:
+        raise UserError(
+            f"split {split} in {builder.data_dir} holds {found:,} examples, expected {count:,}; "
+            "remove that folder to prepare the set again, or change config.data.data_dir."
+        )
+    return source
+
+
+def _parse(keys: _Keys, record: bytes) -> tuple[bytes, int, str]:
+    """Returns the image file, the label and the id, or "", of a serialised example.
+
+    Does by hand what `features.deserialize_example_np` does, in a tenth of its time.
+    """
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    feature = tf_example_pb2.Example.FromString(record).features.feature
+    file, label = (feature[keys.image].bytes_list.value[0], feature[keys.label].int64_list.value[0])
+    return file, label, feature[keys.id].bytes_list.value[0].decode() if keys.id else ""
+
+
+def _prepare(name: str, builder: Any, on_status: Callable[[str], None]) -> None:
+    """Downloads the set where that is needed, and writes it as TFDS would."""
+    import tensorflow_datasets as tfds
+
+    has_tensorflow = importlib.util.find_spec("tensorflow") is not None
+    if not has_tensorflow and builder.name not in WITHOUT_TENSORFLOW:
+        raise _needs_tensorflow(name)
+    downloads = Path(builder.data_dir_root) / "downloads"
+    manual = manual_dir(downloads, builder.name)
+    infos = builder.url_infos or {}
+    archives = {url: item.filename or url.rsplit("/", 1)[-1] for url, item in infos.items()}
+    missing = missing_archives(archives, downloads, builder.name)
+    if reason := unreachable(list(missing)):
+        files = ", ".join(list(missing.values())[:8])
+        raise UserError(
+            f"{name} is not prepared in {builder.data_dir} and {reason}; to go on offline, put "
+            f"{files} into {manual}, or set config.data.data_dir to a folder that holds "
+            f"{Path(builder.data_dir).relative_to(builder.data_dir_root)} already prepared, or "
+            "try config.data.name='digits'."
+        )
+    on_status(f"preparing {name} in {builder.data_dir}" + (", with a download" if missing else ""))
+    # array_record has no wheel outside Linux; TFDS reads parquet as well.
+    file_format = "array_record" if importlib.util.find_spec("array_record") else "parquet"
+    config = tfds.download.DownloadConfig(manual_dir=manual)
+    is_stock = not (has_tensorflow or builder.name == "galaxy_zoo2")
+    stand_in = _without_tensorflow(builder) if is_stock else contextlib.nullcontext()
+    try:
+        with stand_in:
+            builder.download_and_prepare(file_format=file_format, download_config=config)
+    except UserError:
+        raise
+    except ImportError as error:
+        raise _needs_tensorflow(name) from error
+    except tfds.download.download_manager.NonMatchingChecksumError as error:
+        raise UserError(
+            f"an archive of {name} differs from the published one ({one_line(error)}); replace or "
+            f"remove it in {manual}."
+        ) from error
+    except Exception as error:  # archives, disk, network: whatever TFDS raises
+        if builder.is_prepared():  # by another process meanwhile
+            return
+        raise UserError(
+            f"TFDS could not prepare {name} in {builder.data_dir} ({one_line(error)}); see "
+            "https://www.tensorflow.org/datasets, or change config.data.data_dir."
+        ) from error
+
+
+@contextlib.contextmanager
+def _without_tensorflow(builder: Any) -> Iterator[None]:
+    """Within, `builder` of one of the four stock sets prepares itself without TensorFlow.
+
+    Three things of those builders need TensorFlow: extraction, opening files, and encoding arrays
+    as PNG. Each gets a stand-in; all else, and so the result, is TFDS's own.
+    """
+    module = sys.modules[type(builder).__module__]
+    split_generators, generate_examples = builder._split_generators, builder._generate_examples
+
+    def generate(*args: Any, **kwargs: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
+        for key, example in generate_examples(*args, **kwargs):
+            yield key, {**example, "image": _png(example["image"])}
+
+    with tempfile.TemporaryDirectory() as folder:
+        stand_ins = {
+            "_generate_examples": generate,
+            "_split_generators": lambda dl: split_generators(_Downloads(dl, Path(folder))),
+        }
+        open_file = types.SimpleNamespace(gfile=types.SimpleNamespace(GFile=open))
+        original, module.tf = module.tf, types.SimpleNamespace(io=open_file)  # type: ignore
+        vars(builder).update(stand_ins)
+        try:
+            yield
+        finally:
+            module.tf = original  # type: ignore
+            for name in stand_ins:
+                delattr(builder, name)
+
+
+class _Downloads:
+    """TFDS's download manager, with an extraction that does not need TensorFlow."""
+
+    def __init__(self, manager: Any, folder: Path):
+        self._manager = manager
+        self._folder = folder
+
+    def download_and_extract(self, urls: Any) -> Any:
+        """Local paths in place of URLs (one, or a dict): files of gzip, folders of tar."""
+        if not isinstance(urls, dict):
+            return self._extract("archive", self._manager.download(urls))
+        return {key: self._extract(key, self._manager.download(url)) for key, url in urls.items()}
+
+    def _extract(self, name: str, path: Any) -> str:
+        target = self._folder / name
+        if tarfile.is_tarfile(path):
+            with tarfile.open(path) as archive:
+                archive.extractall(target, filter="data")
+        else:
+            with gzip.open(path) as source:
+                target.write_bytes(source.read())
+        return str(target)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """An array [H, W, 1 or 3] as a PNG file."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels).save(file, "png")
+    return file.getvalue()
+
+
+def _needs_tensorflow(name: str) -> UserError:
+    return UserError(
+        f"{name} is not prepared, and TFDS can prepare it only with TensorFlow; run pip install "
+        "'.[tf]' in the checkout, or set config.data.data_dir to a folder where it is prepared "
+        f"({', '.join(WITHOUT_TENSORFLOW)} need no TensorFlow)."
+    )

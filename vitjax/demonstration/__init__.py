@@ -1,0 +1,1 @@
+"""The page on which a run says what it sees while one draws."""
