@@ -78,6 +78,19 @@ def test_available_memory():
     assert 2**20 < available_memory() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+@pytest.mark.parametrize(("limit", "left"), [("1000000", 500000), ("max", 2**20)])
+def test_a_container_may_leave_less(limit, left, tmp_path):
+    for name, text in {
+        "proc/meminfo": "MemTotal: 4096 kB\nMemAvailable: 1024 kB\n",
+        "sys/fs/cgroup/memory.max": f"{limit}\n",
+        "sys/fs/cgroup/memory.current": "600000\n",
+        "sys/fs/cgroup/memory.stat": "anon 500000\ninactive_file 100000\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert available_memory(tmp_path) == left
+
+
 def test_available_memory_where_the_system_does_not_tell(monkeypatch):
     def nothing(*args, **kwargs):
         raise FileNotFoundError

@@ -13,7 +13,10 @@ import pytest
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "vitjax"
 # Import nothing of vitjax but each other.
-LEAVES = {"errors", "files", "host", "lock", "prng", "processes", "supervise", "text"}
+LEAVES = {
+    *("errors", "files", "host", "lock", "prng", "processes", "signals", "supervise", "terminal"),
+    "text",
+}
 COMMANDS = {
     *("benchmark", "check", "compare", "demo", "evaluate", "export", "main", "predict", "report"),
     "sweep",

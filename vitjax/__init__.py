@@ -2,7 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from vitjax import signals
 from vitjax.errors import Diverged, Interrupted, UserError
+
+if signals.is_command():  # before anything else is imported, which takes seconds
+    signals.listen()
 
 if TYPE_CHECKING:
     from vitjax.api import Run, Runs, get_config, load, train, train_grid

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -27,7 +28,7 @@ from vitjax.reporting.page import html_table
 from vitjax.results import Epoch, Evaluation, History
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.saved_config import read_config
-from vitjax.text import one_line
+from vitjax.text import harmless, one_line
 
 if TYPE_CHECKING:
     from vitjax.serving.exporting import Export, Format
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 Grid = str | Mapping[str, Sequence[Any]] | Iterable[Mapping[str, Any]]
 
-say_at_once: Say = functools.partial(print, flush=True)
+
+def say_at_once(line: str) -> None:
+    """Prints a line, with the names in it escaped."""
+    print(harmless(line), flush=True)
 
 
 def get_config(name: str = "vit_digits", **options: Any) -> ConfigDict:
@@ -67,8 +71,9 @@ def train(
     """
     from vitjax.training.run import train_and_evaluate
 
+    folder = files.local_folder(workdir)
     use_compile_cache()
-    train_and_evaluate(config, workdir, say, command)
+    train_and_evaluate(config, folder, say, command)
     return Run(workdir)
 
 
@@ -99,18 +104,21 @@ def train_grid(
     """
     from vitjax.sweeps import grid as sweeps
 
+    folder = files.local_folder(workdir)
+    if not 0 <= memory_gib < math.inf:
+        raise UserError(f"--memory_gib={memory_gib} should be finite and at least 0")
     use_compile_cache()
     ranked = sweeps.train_grid(
         config,
         _overrides(grid, config),
-        workdir,
+        folder,
         halve=halve,
         max_bytes=int(memory_gib * 2**30),
         words=words,
         published=_published,
         say=say,
     )
-    runs = Runs(ranked, Path(workdir), config.select_by)
+    runs = Runs(ranked, folder, config.select_by)
     if jax.process_index() == 0:
         runs.write_pictures()
     return runs
@@ -140,7 +148,7 @@ class Run:
     """A run's folder: what it measured, and its model, which is read when it is first used."""
 
     def __init__(self, workdir: str | Path, step: str | int = "best"):
-        self.workdir = Path(workdir)
+        self.workdir = files.local_folder(workdir)
         self._folder, self._step = RunFolder(self.workdir), step
         self.config = read_config(self._folder)
 

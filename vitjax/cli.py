@@ -1,9 +1,9 @@
 """What the commands share: their flags and config, and errors in one line."""
 
 import contextlib
-import io
 import os
 import platform
+import re
 import sys
 import textwrap
 import traceback
@@ -13,14 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags, logging
 
-from vitjax import supervise
+from vitjax import signals, supervise, terminal
 from vitjax.errors import Interrupted, UserError
+from vitjax.text import brief, printable
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
     from vitjax.processes import Group
 
+_NO_MEMORY = re.compile("RESOURCE_EXHAUSTED|[Oo]ut of memory|bad_alloc|Cannot allocate memory")
+_USE_LESS = (
+    "lower config.data.batch_size, raise config.optim.accumulation_steps, take a smaller model, or "
+    "end other programs"
+)
 _FAULT = 70  # exit code of what is not the user's mistake, as in sysexits.h
 
 
@@ -114,6 +120,10 @@ class Command:
         Says in one line what the user can mend. Anything else is a fault of ours and shows its
         traceback; the environment variable VITJAX_TRACEBACK=1 shows it for all.
         """
+        if argv is None:
+            signals.listen()
+            if not _wants_tracebacks():
+                terminal.keep_libraries_quiet()
         self.argv = list(sys.argv[1:] if argv is None else argv)
         names = {word.lstrip("-").partition("=")[0] for word in self.argv}
         if argv is None and names & {*self._group_options}:
@@ -126,26 +136,19 @@ class Command:
         return code
 
     def _run(self, main: Callable[[], int]) -> int:
-        logging.set_verbosity(logging.ERROR)  # Orbax and TFDS chat at the levels below
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):  # names of files and classes may be no text
-                stream.reconfigure(errors="backslashreplace")
+        # What Orbax and TFDS chat; what they log as an error they raise as well.
+        logging.set_verbosity(logging.ERROR if _wants_tracebacks() else logging.FATAL)
         try:
-            try:
-                if any(word.lstrip("-") in ("help", "helpfull", "helpshort") for word in self.argv):
-                    print(self._help())
-                    return 0
-                self._parse()
-                return main()
-            finally:
+            with terminal.harmless_output():
+                code = self._parse_and_call(main)
                 sys.stdout.flush()
+                return code
         except BrokenPipeError as error:  # `| head` has read enough
             self._say(error, "")
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            terminal.drop_output()
             return 141
         except (UserError, flags.Error) as error:
-            whole = traceback.format_exc() if os.environ.get("VITJAX_TRACEBACK") else ""
-            self._say(error, whole or f"error: {' '.join(str(error).split())}")
+            self._say_mistake(error, " ".join(str(error).split()))
             return 2 if isinstance(error, flags.Error) else 1
         except Interrupted as error:
             self._say(error, str(error))
@@ -154,11 +157,28 @@ class Command:
             self._say(error, "interrupted")
             return 130
         except Exception as error:
+            if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+                self._say_mistake(error, f"out of memory ({_first_line(error)}); {_USE_LESS}")
+                return 1
             self._say(error, f"{traceback.format_exc()}{_report_it()}")
             return _FAULT
 
+    def _parse_and_call(self, main: Callable[[], int]) -> int:
+        if any(word.lstrip("-") in ("help", "helpfull", "helpshort") for word in self.argv):
+            print(self._help())
+            return 0
+        self._parse()
+        return main()
+
+    def _say_mistake(self, error: BaseException, line: str) -> None:
+        """Says in one line what can be mended, or where it comes from if that is asked for."""
+        whole = traceback.format_exc() if _wants_tracebacks() else ""
+        self._say(error, whole or f"error: {printable(line)}")
+
     def _say(self, error: BaseException, text: str) -> None:
         """Says what ends this process, if anything, unless another one says it."""
+        with contextlib.suppress(OSError, UserError):
+            sys.stdout.flush()
         if (self._group is None or self._group.is_to_say(error)) and text:
             print(text, file=sys.stderr)
 
@@ -204,6 +224,10 @@ class Command:
         return argv
 
 
+def _wants_tracebacks() -> bool:
+    return bool(os.environ.get("VITJAX_TRACEBACK"))
+
+
 def _option(name: str, kind: str, text: str, default: Any) -> list[str]:
     shown = "" if default in (None, "", [], False) else f" (default: {default})"
     lines = textwrap.wrap(f"{text}{shown}", 92)
@@ -222,6 +246,11 @@ def _take(argv: Sequence[str], name: str) -> tuple[str | None, list[str]]:
         if not value:
             raise UserError(f"--{name} needs a value: --{name}=VALUE")
     return value, rest
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return brief(lines[0], 200) if lines else type(error).__name__
 
 
 def _report_it() -> str:

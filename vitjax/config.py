@@ -3,7 +3,8 @@
 import dataclasses
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from flax.traverse_util import flatten_dict
@@ -84,6 +85,7 @@ def _optimizer_options() -> ConfigDict:
     options.decay_mask = "all"  # all | kernels: which parameters decay
     options.clip_norm = 0.0  # global norm that gradients are clipped to; 0: no clipping
     options.accumulation_steps = 1  # micro-batches that a batch is cut into
+    options.skip_nonfinite = 0  # steps in a row to leave out where a number is NaN or infinite
     options.ema_decay = 0.0  # of averaged parameters, used in evaluation; 0: none
     for name in ("alpha", "b1", "b2", "eps", "momentum", "rho"):  # empty: the optimiser's default
         options[name] = placeholder(float)
@@ -192,6 +194,7 @@ _AT_LEAST_0 = (
     "mesh.data",
     "optim.weight_decay",
     "optim.clip_norm",
+    "optim.skip_nonfinite",
     "optim.eps",
     "model.norm_epsilon",
     "schedule.warmup_epochs",
@@ -201,6 +204,10 @@ _AT_LEAST_0 = (
     "model.embedding_std",
     "finetune.head_factor",
 )
+_OF_CHANNELS = {  # of pixels in [0, 1]; a smaller std overflows where images are normalised
+    "data.mean": (0, 1),
+    "data.std": (1e-6, 1),
+}
 _BELOW_1 = (
     "loss.label_smoothing",
     "optim.ema_decay",
@@ -236,9 +243,16 @@ def problems(config: ConfigDict) -> dict[str, str]:
 
 def _expected(key: str, value: Any) -> str:
     """Returns what an option should be where it is not that; "" where it is."""
+    bound = _bound(key, value)
+    if _has(value, lambda number: isinstance(number, float) and not math.isfinite(number)):
+        return " and ".join(["finite", bound] if bound else ["finite"])
+    return bound
+
+
+def _bound(key: str, value: Any) -> str:
     if key in _AT_LEAST_1 and not _at_least_1(value):
         return "at least 1"
-    if key in _AT_LEAST_0 and not 0 <= value < float("inf"):
+    if key in _AT_LEAST_0 and not 0 <= value < math.inf:
         return "at least 0"
     is_rate = key in _BELOW_1 or key.endswith(("dropout_rate", "drop_path_rate"))
     if is_rate and not 0 <= value < 1:
@@ -251,9 +265,24 @@ def _expected(key: str, value: Any) -> str:
         return "above 0 and at most 1"
     if key == "seed" and value >= 2**32:
         return "below 2**32"
-    if key == "optim.learning_rate" and not 0 < value < float("inf"):
+    if key == "optim.learning_rate" and not 0 < value < math.inf:
         return "above 0"
+    if key in _OF_CHANNELS:
+        return _of_channels(*_OF_CHANNELS[key], value)
     return ""
+
+
+def _of_channels(low: float, high: float, values: Any) -> str:
+    if not all(isinstance(value, int | float) for value in values):
+        return "numbers, one a channel"
+    if not all(low <= value <= high for value in values):
+        return f"from {low:g} to {high:g}, as pixels are in [0, 1]"
+    return ""
+
+
+def _has(value: Any, wrong: Callable[[Any], bool]) -> bool:
+    """Whether something is wrong with a value, or with one of a tuple."""
+    return any(map(wrong, value)) if isinstance(value, tuple | list) else wrong(value)
 
 
 def _at_least_1(value: Any) -> bool:
@@ -269,6 +298,8 @@ def check_keys(keys: Iterable[str], config: ConfigDict, prefix: str = "", where:
     """
     known = flatten(config)
     for key in keys:
+        if own := [f"{prefix}{k}" for k in known if k.startswith(f"{key}.")]:
+            raise UserError(f"{prefix}{key}{where} has options of its own: {', '.join(own)}")
         if key not in known:
             near = " or ".join(f"{prefix}{k}" for k in nearest_keys(key, config))
             hint = f"; did you mean {near}?" if near else ""

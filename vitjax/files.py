@@ -1,11 +1,24 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from vitjax.errors import UserError
+
+
+def local_folder(workdir: str | Path) -> Path:
+    """Returns the path of a run's folder; raises UserError where it can be none of this machine."""
+    if re.match(r"[a-z][a-z0-9+.-]+://", str(workdir)):
+        raise UserError(
+            f"--workdir={workdir} is no folder of this machine; give one that is, or mount the "
+            "bucket, and copy the folder when the run has ended (gsutil cp -r, aws s3 cp)"
+        )
+    if "\0" in str(workdir):
+        raise UserError(f"--workdir={workdir} holds a null character; choose another")
+    return Path(workdir)
 
 
 def write(path: Path, content: str | bytes) -> None:

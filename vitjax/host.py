@@ -16,13 +16,26 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def available_memory() -> int | None:
+def available_memory(root: Path = Path("/")) -> int | None:
     """Returns the bytes that programs can still take; None where the system does not tell."""
     try:
-        with open("/proc/meminfo") as file:
+        with open(root / "proc/meminfo") as file:
             lines = dict(line.split(":", 1) for line in file)
-        return 1024 * int(lines["MemAvailable"].split()[0])
+        of_machine = 1024 * int(lines["MemAvailable"].split()[0])
     except (OSError, KeyError, ValueError):
+        return None
+    of_group = _left_in_control_group(root)
+    return of_machine if of_group is None else min(of_machine, of_group)
+
+
+def _left_in_control_group(root: Path) -> int | None:
+    """Returns the bytes that a container's limit leaves; None without such a limit."""
+    group = root / "sys/fs/cgroup"
+    try:
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        limit, used = (int(_read(group / f"memory.{name}")) for name in ("max", "current"))
+        return max(limit - used + int(statistics["inactive_file"]), 0)  # files can be dropped
+    except (OSError, KeyError, ValueError):  # "max" is no limit
         return None
 
 

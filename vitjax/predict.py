@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from vitjax import cli
 from vitjax.compile_cache import use_compile_cache
 from vitjax.errors import UserError
-from vitjax.text import one_line
+from vitjax.text import one_line, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
         use_compile_cache()
         paths, num_bad = _paths(command.words)
-        number = int(step.value) if step.value.isdigit() else step.value
+        number = int(step.value) if step.value.isdecimal() else step.value
         predictor = vitjax.load(workdir.value, number).predictor
         num_bad += _predict(predictor, paths, top.value, as_json.value, attention.value)
         return 1 if num_bad else 0
@@ -114,7 +114,7 @@ def _complain(path: str, error: Exception) -> int:
         reason = "no image"
     else:
         reason = getattr(error, "strerror", None) or one_line(error)
-    print(f"error: {path}: {reason}", file=sys.stderr, flush=True)
+    print(f"error: {printable(path)}: {reason}", file=sys.stderr, flush=True)
     return 1
 
 

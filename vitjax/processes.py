@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import os
 import re
-import signal
 import socket
 import sys
 import time
@@ -17,7 +16,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from vitjax import supervise
+from vitjax import signals, supervise
 from vitjax.errors import UserError
 from vitjax.text import one_line
 
@@ -125,8 +124,7 @@ def join(
         )
     except Exception as error:  # each kind of cluster has its own
         raise UserError(_cannot_join(coordinator, error)) from error
-    # JAX took it for a notice that nothing here asks for; until training saves, it just ends.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signals.listen()  # JAX took SIGTERM for a notice that nothing here asks for
     supervise.set_last_words(
         f"error: {{lost}} of {jax.process_count()} was lost (killed, or it said why itself); the "
         "same command, on as many processes as there are, goes on from the last checkpoint"

@@ -19,7 +19,9 @@ class Epoch:
     seconds: float  # with its validation
     valid_loss: float | None = None
     valid_accuracy: float | None = None
-    data_wait: float | None = None  # share of the time; None where nothing was streamed
+    grad_norm: float | None = None  # mean over the epoch's steps, before clipping
+    skipped: int | None = None  # steps that were left out, as a number was not finite
+    data_wait: float | None = None  # share of the seconds in which devices waited for a stream
 
 
 class History(tuple[Epoch, ...]):

@@ -14,6 +14,8 @@ import sys
 import threading
 from typing import IO
 
+from vitjax import signals
+
 LOST = 75  # exit code where another process was lost, or not all met: "try again" in sysexits.h
 
 _CHILD = "VITJAX_SUPERVISED"
@@ -36,17 +38,16 @@ def run() -> int:
         stderr=subprocess.PIPE,
         start_new_session=True,  # so that Ctrl-C comes once, from here
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: child.send_signal(number))
     assert child.stderr is not None
     relay = Relay(child.stderr, sys.stderr.buffer)
     reader = threading.Thread(target=relay.pass_on, daemon=True)
-    reader.start()
-    code = child.wait()
-    reader.join(2)  # processes that it has left behind may hold standard error open
+    with signals.taken(child.send_signal):
+        reader.start()
+        code = child.wait()
+        reader.join(2)  # processes that it has left behind may hold standard error open
     if relay.end():
         return LOST
-    if code < 0 and -code not in (signal.SIGTERM, signal.SIGINT):
+    if code < 0 and -code not in signals.NUMBERS:
         name = signal.Signals(-code).name
         print(f"error: ended by {name}{' (out of memory?)' * (-code == 9)}", file=sys.stderr)
     return 128 - code if code < 0 else code

@@ -1,6 +1,10 @@
 """Text for terminals."""
 
+import re
 from collections.abc import Sequence
+
+# What acts on a terminal: control characters but the newline, and those that turn the direction.
+_ACTING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
@@ -19,6 +23,11 @@ def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
 def printable(text: str) -> str:
     """The text with Python's escapes for characters that would not show, or act on a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def harmless(text: str) -> str:
+    """The text, of any lines, with JSON's escapes for characters that would act on a terminal."""
+    return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def brief(text: str, length: int) -> str:

@@ -79,9 +79,10 @@ def test_members_equal_their_own_runs(optimizer, overrides, tmp_path):
         assert entry["accuracy"] == result["accuracy"]
 
 
-def test_members_trained_at_once_equal_their_own_runs(tmp_path):
+@pytest.mark.parametrize("skip", [0, 1])
+def test_members_trained_at_once_equal_their_own_runs(skip, tmp_path):
     """As accelerators train the members of a device: by vmap, with masks instead of branches."""
-    config = small(**{"optim.name": "sgd"})
+    config = small(**{"optim.name": "sgd", "optim.skip_nonfinite": skip})
     grid = [{"optim.learning_rate": 0.05, "seed": 1}, {"optim.learning_rate": 1e30}]
     said = []
     ranked = sweep(config, grid, tmp_path / "sweep", vectorize=True, say=said.append)

@@ -9,9 +9,9 @@ from small_runs import epoch_line
 from vitjax.errors import Interrupted, UserError
 from vitjax.runs.record import Record
 from vitjax.runs.run_folder import RunFolder
-from vitjax.training.interrupt import SignalWatch
+from vitjax.signals import SignalWatch
 from vitjax.training.loop import Training
-from vitjax.training.metrics import Metrics
+from vitjax.training.metrics import Metrics, StepSums
 
 
 class Scripted:
@@ -23,7 +23,8 @@ class Scripted:
         self.losses, self.fails = np.array(losses, float), fails or {}
         self.resumed, self.kept = resumed, kept or [set() for _ in losses]
         self.done = np.full(len(losses), resumed)
-        self.saved, self.best, self.compiled = [], [], 0
+        self.skipped = np.zeros(len(losses), int)
+        self.saved, self.best = [], []
 
     def resume(self):
         return self.resumed, np.ones(len(self.losses), bool)
@@ -32,7 +33,7 @@ class Scripted:
         return self.kept
 
     def compile(self):
-        self.compiled += 1
+        pass
 
     def seconds_waited(self):
         return None
@@ -56,6 +57,10 @@ class Scripted:
     def train_metrics(self):
         return self.metrics(np.zeros(len(self.losses)))
 
+    def step_sums(self):
+        size = len(self.losses)
+        return StepSums(np.full(size, 6.0), np.full(size, 3), self.skipped)
+
     def validate(self):
         return self.metrics(self.losses[:, self.epoch])
 
@@ -75,7 +80,7 @@ class Scripted:
         return f"in layer {place}"
 
 
-def training(tmp_path, engine, names=("a", "b"), patience=0, num_epochs=3):
+def training(tmp_path, engine, names=("a", "b"), patience=0, num_epochs=3, chance=0.0):
     records = []
     for place in range(len(engine.losses)):
         folder = tmp_path / str(place)
@@ -83,7 +88,7 @@ def training(tmp_path, engine, names=("a", "b"), patience=0, num_epochs=3):
         record = Record(RunFolder(folder), None, select_by="loss", patience=patience)
         records.append(record)
     said = []
-    options = dict(num_epochs=num_epochs, steps_per_call=0, say=said.append)
+    options = dict(chance=chance, num_epochs=num_epochs, steps_per_call=0, say=said.append)
     return Training(engine, records, names, tmp_path, **options), records, said
 
 
@@ -162,14 +167,13 @@ def test_what_came_after_the_restored_step_is_dropped(tmp_path):
     assert epochs(record) == [1]
 
 
-def test_a_signal_before_the_first_step_compiles_nothing(tmp_path):
+def test_a_signal_before_the_first_step_saves_what_there_is(tmp_path):
     engine = Scripted([[1, 1, 1]])
     run, _, _ = training(tmp_path, engine, names=("",))
     signals = SignalWatch()
     signals.received = 15
     with pytest.raises(Interrupted, match=f"SIGTERM: saved at step 0; .*--workdir={tmp_path}"):
         run.train(3, signals)
-    assert engine.compiled == 0
     assert [step for step, _ in engine.saved] == [0]
 
 
@@ -179,3 +183,27 @@ def test_seconds_of_members_add_up_to_those_on_the_clock(tmp_path):
     seconds = {record.lines[0]["seconds"] for record in records}
     assert len(seconds) == 1
     assert records[0].lines[0]["images_per_second"] > 0
+
+
+def test_gradient_norms_are_means_and_steps_left_out_are_counted(tmp_path):
+    engine = Scripted([[1], [1]])
+    engine.skipped[1] = 2
+    run, records, _ = training(tmp_path, engine, num_epochs=1)
+    run.train(1, SignalWatch())
+    (line,), (other,) = (record.folder.metrics() for record in records)
+    assert (line["grad_norm"], line.get("skipped")) == (2.0, None)
+    assert (other["grad_norm"], other["skipped"]) == (2.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("chance", "steps", "warned"),
+    [(0.5, 50, ["a", "b"]), (0.45, 50, []), (0.5, 49, []), (0.1, 50, [])],
+)
+def test_what_has_learnt_nothing_is_said_once(chance, steps, warned, tmp_path):
+    engine = Scripted([[1, 1, 1, 1], [1, 1, 1, 1]])
+    engine.steps_per_epoch = steps
+    run, _, said = training(tmp_path, engine, num_epochs=4 if steps == 50 else 2, chance=chance)
+    run.train(4 if steps == 50 else 2, SignalWatch())
+    lines = [line for line in said if "what guessing gives" in line]
+    assert [line.split()[1][0] for line in lines] == warned
+    assert all("learning rate of 0.5 too high" in line for line in lines)

@@ -1,8 +1,11 @@
 """The memory of a step is predicted from its program, and too little is said before it runs."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from commands import main
 from tiny import MESH, SEED, recipe
@@ -88,6 +91,24 @@ def test_too_little_memory_is_refused(platform, can_remat, can_split, others):
 )
 def test_only_a_model_with_remat_off_can_use_it(name, options, expected):
     assert memory.can_remat(create(name, 3, **options)) == expected
+
+
+@pytest.mark.parametrize(("ema_decay", "copies"), [(0.0, 4), (0.9, 5)])
+def test_what_training_keeps_by_hand(ema_decay, copies):
+    """Of Adam: parameters, gradients, two moments; and averages."""
+    kept = memory.state_bytes(recipe(tx=optax.adam(1e-3), ema_decay=ema_decay), MESH)
+    assert kept == copies * 4 * 15 + 4  # 15 parameters, and a count
+
+
+def test_a_model_larger_than_the_memory_is_refused_before_it_is_made(tmp_path):
+    wide = ["--config.model.hidden_dim=262144", "--config.model.mlp_dim=1048576"]
+    out, error = main(f"--workdir={tmp_path / 'run'}", *wide, code=1)
+    assert "initialising" not in out
+    assert re.fullmatch(
+        r"error: [\d,]+ parameters with their gradients and the optimiser's state need \S+ GiB, "
+        r"cpu has \S+; lower config\.model\.num_layers or its widths, or choose .*\n",
+        error,
+    )
 
 
 def test_a_run_that_does_not_fit_ends_in_one_line(tmp_path):

@@ -1,10 +1,12 @@
 """What a run shows, on a terminal, in a file and in a notebook."""
 
 import sys
+import threading
 import types
 
 import pytest
 
+from vitjax.training import progress
 from vitjax.training.progress import EpochBar, Pace, in_notebook
 
 
@@ -50,3 +52,21 @@ def test_a_call_runs_as_many_steps_as_the_config_says():
     pace = Pace(7)
     pace.took(7, 60.0)
     assert pace.steps == 7
+
+
+def test_what_takes_long_is_said_while_it_runs(monkeypatch):
+    monkeypatch.setattr(threading, "Timer", AtOnce)
+    said = []
+    with progress.timed("compiling", said.append):
+        assert said == ["compiling ..."]
+    assert said[1].startswith("compiling (")
+
+
+class AtOnce:
+    """A timer whose seconds are over."""
+
+    def __init__(self, seconds, call, words):
+        self.start = lambda: call(*words)
+
+    def cancel(self):
+        pass

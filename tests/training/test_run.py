@@ -146,8 +146,10 @@ def test_all_checkpoints_damaged(tmp_path, monkeypatch):
         run(small(), tmp_path)
 
 
-def test_nan_stops_and_names_step_and_layer(tmp_path):
+@pytest.mark.parametrize("skip", [0, 2])
+def test_nan_stops_and_names_step_and_layer(skip, tmp_path):
     config = small(**{"optim.learning_rate": 1e30, "optim.name": "sgd"})
+    config.optim.skip_nonfinite = skip
     with pytest.raises(FloatingPointError, match=r"at step \d+ \(epoch 1\), in .*learning_rate"):
         run(config, tmp_path)
     assert not (tmp_path / "eval.json").exists()

@@ -1,5 +1,7 @@
 """The compiled step and the evaluation, on a model small enough to follow."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from flax import linen as nn
 from tiny import CLASSES, MESH, SEED, WEIGHTS, Softmax, batches, data, recipe
 
+from vitjax.data.on_device import AtRest
 from vitjax.data.order import Order
 from vitjax.errors import UserError
 from vitjax.training import step
@@ -123,3 +126,40 @@ def test_a_jaxlib_without_the_compile_option_does_without(monkeypatch):
     many_tokens = recipe(image_shape=(8, 8, 1))
     (double,) = step.aot(many_tokens, (jax.jit(lambda x: 2 * x), (1.0,)))
     assert double(3.0) == 6.0
+
+
+def strict_loss(logits, targets):
+    """NaN for an example of no class."""
+    losses, weights = recipe().loss(logits, targets)
+    return jnp.where(jnp.sum(targets, axis=-1) > 0, losses, jnp.nan), weights
+
+
+def train_one_by_one(which, bad, **changes):
+    """The state after the examples `which`, of which `bad` are of no class."""
+    made = recipe(batch_size=1, loss=strict_loss, num_examples=len(which), **changes)
+    programs = Programs(made, MESH)
+    split = data()
+    split = split.replace(labels=np.where(np.isin(np.arange(13), bad), CLASSES, split.labels))
+    order = Order(jnp.asarray(which)[:, None], jnp.ones((len(which), 1), bool))
+    given = AtRest(split, order, np.int32(0))
+    return programs.train(programs.init(SEED), SEED, given, np.int32(len(which)))
+
+
+@pytest.mark.parametrize("changes", [{}, {"ema_decay": 0.9}, {"tx": optax.adam(0.1)}])
+def test_steps_that_are_not_finite_can_be_left_out(changes):
+    """The others train as if these were not there."""
+    bad = np.array([3, 4, 9])
+    found = train_one_by_one(np.arange(13), bad, skip_nonfinite=2, **changes)
+    expected = train_one_by_one(np.setdiff1d(np.arange(13), bad), bad, **changes)
+    assert (int(found.step), int(found.sums.count), int(found.sums.skipped)) == (13, 10, 3)
+    for name in ("params", "ema_params", "opt_state", "metrics"):
+        ours, theirs = getattr(found, name), getattr(expected, name)
+        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5), ours, theirs)
+    norm = float(expected.sums.grad_norm)
+    assert float(found.sums.grad_norm) == pytest.approx(norm, rel=1e-5) != 0
+
+
+def test_too_many_in_a_row_stop_training():
+    state = train_one_by_one(np.arange(13), np.array([2, 5, 6, 7]), skip_nonfinite=2)
+    assert (int(state.step), int(state.sums.skipped)) == (7, 4)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))

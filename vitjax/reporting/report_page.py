@@ -27,6 +27,7 @@ from vitjax.reporting.page import (
 )
 from vitjax.reporting.predictions import Predictions, mistakes_section
 from vitjax.reporting.training_curves import training_section
+from vitjax.text import printable
 
 
 class ReportData(NamedTuple):
@@ -50,10 +51,32 @@ def write_report(folder: Path, data: ReportData, num_mistakes: int, chosen: np.n
     It shows the `num_mistakes` most confident mistakes, and attention on the images whose indices
     are `chosen`.
     """
+    data = _shown(data)
     parts = sections(data, num_mistakes, chosen)
     title = f"{type(data.model).__name__} on {data.dataset['name']}"
     text = page_text(title, [headline(data.evaluation)], parts)
     return write_page(folder, text, parts)
+
+
+def _shown(data: ReportData) -> ReportData:
+    """Returns the data with names that are no text escaped: fonts and UTF-8 have none for them."""
+    names = tuple(map(printable, data.predictions.class_names))
+    ids = np.array([printable(name) for name in data.predictions.ids])
+    return data._replace(
+        run=_escaped(data.run),
+        changes=_escaped(data.changes),
+        dataset=_escaped(data.dataset),
+        evaluation=_escaped(data.evaluation),
+        predictions=data.predictions._replace(class_names=names, ids=ids),
+    )
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {_escaped(key): _escaped(each) for key, each in value.items()}
+    return type(value)(map(_escaped, value)) if isinstance(value, list | tuple) else value
 
 
 def sections(data: ReportData, num_mistakes: int, chosen: np.ndarray) -> list[Section]:

@@ -41,6 +41,8 @@ class EpochLine(TypedDict):
     images_per_second: NotBelow0
     seconds: NotBelow0
     data_wait: NotRequired[float]
+    grad_norm: NotRequired[NotBelow0]
+    skipped: NotRequired[Count]
 
 
 class Scores(TypedDict):

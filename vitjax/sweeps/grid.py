@@ -17,6 +17,7 @@ from vitjax.errors import UserError
 from vitjax.runs import selection
 from vitjax.runs.logs import check_installed
 from vitjax.runs.provenance import provenance
+from vitjax.signals import SignalWatch
 from vitjax.sweeps import segment
 from vitjax.sweeps.group import Group, memory_for_members, split_for_memory
 from vitjax.sweeps.plan import Member, groups, members
@@ -24,7 +25,6 @@ from vitjax.sweeps.ranking import as_csv, over_seeds
 from vitjax.sweeps.segment import Context, Part, named
 from vitjax.sweeps.sweep_folder import PartFolder, SweepFolder, link_best
 from vitjax.training import setup
-from vitjax.training.interrupt import SignalWatch
 from vitjax.training.progress import Say
 from vitjax.training.sharding import member_mesh
 
@@ -68,7 +68,8 @@ def train_grid(
     }
     processes.check_same("config or grid", json.dumps(plan["config"] | plan["members"]))
     sweep.context.folder.create(plan)
-    with sweep.context.folder.lock(), SignalWatch(say) as signals:
+    signals = SignalWatch(say)
+    with sweep.context.folder.lock():
         for number, until in enumerate([*halve, None]):
             sweep.train(number, until, signals)
             if until is not None:

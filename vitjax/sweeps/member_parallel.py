@@ -14,7 +14,7 @@ from vitjax.sweeps.group import Group
 from vitjax.sweeps.member_programs import own_parts
 from vitjax.training import sharding
 from vitjax.training.diagnose import first_bad_layer
-from vitjax.training.metrics import Metrics
+from vitjax.training.metrics import Metrics, StepSums
 from vitjax.training.progress import Say, timed
 from vitjax.training.run import with_weights
 from vitjax.training.sharding import make_mesh, replicated
@@ -110,6 +110,10 @@ class MemberParallel:
     def train_metrics(self) -> Metrics:
         """Each state's metrics."""
         return self._gather(self._states.metrics)
+
+    def step_sums(self) -> StepSums:
+        """Each state's sums."""
+        return self._gather(self._states.sums)
 
     def validate(self) -> Metrics | None:
         """Evaluates every member's state."""

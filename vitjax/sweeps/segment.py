@@ -15,12 +15,13 @@ from vitjax.errors import UserError
 from vitjax.runs.logs import Logs
 from vitjax.runs.record import Record
 from vitjax.runs.run_folder import RunFolder
+from vitjax.signals import SignalWatch
 from vitjax.sweeps import member_folder
 from vitjax.sweeps.group import Group
 from vitjax.sweeps.member_parallel import MemberParallel, Progress, fresh, survivors
 from vitjax.sweeps.plan import Member
 from vitjax.sweeps.sweep_folder import PartFolder, SweepFolder
-from vitjax.training.interrupt import SignalWatch
+from vitjax.training.chance import chance
 from vitjax.training.loop import Training
 from vitjax.training.progress import Say
 from vitjax.training.setup import eval_json
@@ -179,6 +180,7 @@ def opened(context: Context, part: Part, number: int, group: Group) -> Iterator[
             num_epochs=group.config.num_epochs,
             steps_per_call=group.config.steps_per_call,
             say=context.say,
+            chance=chance(group.setup.dataset.splits["train"].labels),
         )
         yield Segment(number, part, group, engine, training, records)
 

@@ -11,7 +11,7 @@ from vitjax.runs.checkpoints import Checkpoints
 from vitjax.training import memory
 from vitjax.training.diagnose import first_bad_layer
 from vitjax.training.feeds import AtRestFeed, Feed, StreamFeed
-from vitjax.training.metrics import Metrics
+from vitjax.training.metrics import Metrics, StepSums
 from vitjax.training.progress import Say
 from vitjax.training.setup import Setup
 from vitjax.training.sharding import num_parts, of_chunks, replicated
@@ -94,6 +94,10 @@ class BatchParallel:
         """The state's metrics."""
         return _alone(self._state.metrics)
 
+    def step_sums(self) -> StepSums:
+        """The state's sums."""
+        return _alone(self._state.sums)
+
     def validate(self) -> Metrics | None:
         """Evaluates the state, averaged parameters where it has some."""
         if self._validate is None:
@@ -149,6 +153,6 @@ def _feed(setup: Setup, programs: Programs, seed: int, on_devices: jax.Array) ->
     )
 
 
-def _alone(metrics: Metrics) -> Metrics:
-    """Returns the metrics of one as those of [1] members."""
-    return jax.tree.map(lambda x: np.asarray(x)[None], metrics)
+def _alone(sums: Any) -> Any:
+    """Returns the sums of one as those of [1] members."""
+    return jax.tree.map(lambda x: np.asarray(x)[None], sums)

@@ -11,8 +11,9 @@ import numpy as np
 from vitjax import processes
 from vitjax.errors import Interrupted
 from vitjax.runs.record import Record
-from vitjax.training.interrupt import SignalWatch
-from vitjax.training.metrics import Metrics
+from vitjax.signals import SignalWatch
+from vitjax.training.chance import warning
+from vitjax.training.metrics import Metrics, StepSums
 from vitjax.training.progress import EpochBar, Pace, Say, epoch_line, members_line, timed
 
 
@@ -50,6 +51,9 @@ class Engine(Protocol):
     def train_metrics(self) -> Metrics:
         """Returns the metrics of the epoch so far."""
 
+    def step_sums(self) -> StepSums:
+        """Returns the sums over the steps of the epoch so far."""
+
     def validate(self) -> Metrics | None:
         """Returns the metrics on the validation split; None without one."""
 
@@ -82,9 +86,14 @@ class Training:
         num_epochs: int,
         steps_per_call: int,
         say: Say,
+        chance: float = 0.0,
     ):
-        """`names` are the members', "" for a run of its own, whose folder is `workdir`."""
+        """`names` are the members', "" for a run of its own, whose folder is `workdir`.
+
+        `chance` is the accuracy that guessing gives.
+        """
         self._engine, self._records, self._names, self._say = engine, records, names, say
+        self._chance = chance
         self._workdir, self._num_epochs, self._steps_per_call = workdir, num_epochs, steps_per_call
         self.failures: dict[int, str] = {}  # of members: where their numbers were not finite
         self.step, self.active = engine.resume()
@@ -109,13 +118,15 @@ class Training:
         self._stop_without_patience()
         if self.step >= last or not self.active.any():
             return
-        self._leave_if_asked(signals)
         with timed("compiling", self._say), processes.agreed():
             self._engine.compile()
-        while self.step < last and self.active.any():
-            self._run_epoch(self.step // self._engine.steps_per_epoch, signals)
-            if self.step < last and self.active.any():
+        with signals:  # which end the process at once before and after, as nothing is lost there
+            while self.step < last and self.active.any():
                 self._leave_if_asked(signals)
+                self._run_epoch(self.step // self._engine.steps_per_epoch, signals)
+            if len(self.failures) < len(self._records):
+                self._leave_if_asked(signals)
+            self._engine.wait()
 
     def _run_epoch(self, epoch: int, signals: SignalWatch) -> None:
         """Trains to the end of an epoch, validates, writes all that there is to write."""
@@ -177,7 +188,7 @@ class Training:
         if valid is not None:
             for place in map(int, np.flatnonzero(self.active & ~np.isfinite(valid.loss))):
                 self._fail(place, f"the validation loss of epoch {epoch + 1}")
-        rates = engine.learning_rates(self.step - 1)
+        rates, sums = engine.learning_rates(self.step - 1), engine.step_sums()
         # A member's share: those of all members add up to what passed on the clock.
         share = 1 / max(self.active.sum(), 1)
         measured = {
@@ -190,12 +201,15 @@ class Training:
         for place in map(int, np.flatnonzero(self.active)):
             line: dict[str, Any] = {"step": self.step, "epoch": epoch + 1}
             line |= _prefixed("train", train, place) | _prefixed("valid", valid, place)
-            line |= {"lr": float(rates[place]), **measured}
+            line |= {"lr": float(rates[place]), **sums.of_member(place).compute(), **measured}
             improved[place] = self._records[place].add(line)
         if improved.any():
             engine.keep_as_best(improved, self.step)
         if self.active.any():
             self._say(self._epoch_line(improved))
+            for place in map(int, np.flatnonzero(self.active)):
+                if text := warning(self._records[place].lines, self._chance):
+                    self._say(f"warning   {self._called(place)}{text}")
         self._stop_without_patience()
 
     def _epoch_line(self, improved: np.ndarray) -> str:

@@ -1,12 +1,18 @@
 """What a compiled program needs of a device's memory, and what there is."""
 
+import math
 from typing import Any
 
 import jax
 from flax import linen as nn
+from jax.sharding import Mesh
 
+from vitjax import models
 from vitjax.errors import UserError
 from vitjax.host import available_memory
+from vitjax.training.finetune import split
+from vitjax.training.sharding import num_parts, placed
+from vitjax.training.step import Recipe
 
 
 def peak_bytes(compiled: Any) -> int:
@@ -35,6 +41,37 @@ def limit_bytes(device: jax.Device) -> int | None:
         return None
     available = available_memory()
     return available and available // device.client.local_device_count()
+
+
+def state_bytes(recipe: Recipe, mesh: Mesh) -> int:
+    """Returns the memory of a device that what training keeps takes, whatever the batch.
+
+    These are the variables, the gradients, the optimiser's state and averaged parameters.
+    """
+    params = models.abstract_params(recipe.model, recipe.image_shape)
+    learning, _ = split(params, recipe.train_only)
+    kept = params, learning, jax.eval_shape(recipe.tx.init, learning)
+    averaged = learning if recipe.ema_decay else None
+    arrays = jax.tree.leaves(placed(mesh, (kept, averaged)))
+    return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in arrays)
+
+
+def check_state_fits(recipe: Recipe, mesh: Mesh) -> None:
+    """Raises UserError if a model is larger than the memory, before any of it is made.
+
+    On a CPU the system would end the process, or be busy swapping, when it is.
+    """
+    device = mesh.local_devices[0]
+    needed, limit = state_bytes(recipe, mesh), limit_bytes(device)
+    if limit is None or needed <= limit:
+        return
+    fsdp = "raise config.mesh.fsdp, " if num_parts(mesh) < mesh.size else ""
+    count = models.num_params(models.abstract_params(recipe.model, recipe.image_shape))
+    raise UserError(
+        f"{count:,} parameters with their gradients and the optimiser's state need {gib(needed)} "
+        f"GiB, {device.device_kind} has {gib(limit)}; lower config.model.num_layers or its widths, "
+        f"{fsdp}or choose a config.optim.name that keeps less, such as sgd"
+    )
 
 
 def can_remat(model: nn.Module) -> bool:

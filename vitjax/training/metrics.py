@@ -44,3 +44,34 @@ def batch_metrics(
     return Metrics(
         loss=jnp.sum(losses), weight=jnp.sum(weights), correct=jnp.sum(correct), count=jnp.sum(mask)
     )
+
+
+class StepSums(flax.struct.PyTreeNode):
+    """Sums over the optimiser's steps of an epoch."""
+
+    grad_norm: jax.Array  # global norms of the gradients, before they are clipped
+    count: jax.Array  # steps that were done, int32
+    skipped: jax.Array  # steps that were left out, as a number was not finite, int32
+
+    @classmethod
+    def zero(cls) -> "StepSums":
+        """Returns the sums over no step."""
+        return cls(*(jnp.zeros((), dtype) for dtype in ("float32", "int32", "int32")))
+
+    def add(self, grad_norm: jax.Array, done: jax.Array) -> "StepSums":
+        """Returns the sums with a step that was `done`, or left out."""
+        return StepSums(
+            grad_norm=self.grad_norm + jnp.where(done, grad_norm, 0),
+            count=self.count + done,
+            skipped=self.skipped + ~done,
+        )
+
+    def of_member(self, place: int) -> "StepSums":
+        """Returns the sums of one member of [K]."""
+        return jax.tree.map(lambda x: x[place], self)
+
+    def compute(self) -> Mapping[str, float]:
+        """Returns the mean gradient norm, and how many steps were left out if any were."""
+        total = jax.device_get(self)
+        mean = {"grad_norm": float(total.grad_norm) / max(int(total.count), 1)}
+        return mean | ({"skipped": int(total.skipped)} if total.skipped else {})

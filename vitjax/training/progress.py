@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from vitjax.runs.selection import score
 
 Say = Callable[[str], None]
 
+_QUIET_SECONDS = 3.0  # after which is said what goes on
 _CALL_SECONDS = 0.5  # of a compiled call, where the config leaves its length open
 
 
@@ -85,6 +87,8 @@ def epoch_line(line: Mapping[str, Any], num_epochs: int, best: bool) -> str:
             loss, accuracy = line[f"{split}_loss"], line[f"{split}_accuracy"]
             parts.append(f"{split} loss {loss:.4f} accuracy {accuracy:.4f}")
     parts.append(f"lr {line['lr']:.2e}")
+    if "skipped" in line:
+        parts.append(f"left out {line['skipped']} steps, not finite")
     parts.append(f"{line['images_per_second']:,.0f} images/s")
     parts.append(f"{line['seconds']:.1f} s")
     if "data_wait" in line:
@@ -121,8 +125,21 @@ def result_table(result: Mapping[str, Any], workdir: Any) -> str:
 
 
 @contextlib.contextmanager
+def noticed(what: str, say: Say) -> Iterator[None]:
+    """Says "`what` ..." if the block still runs after a few seconds."""
+    timer = threading.Timer(_QUIET_SECONDS, say, [f"{what} ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextlib.contextmanager
 def timed(what: str, say: Say) -> Iterator[None]:
-    """Says "`what` (n s)" when the block has run."""
+    """Says "`what` (n s)" when the block has run, and that it does where that takes seconds."""
     start = time.perf_counter()
-    yield
+    with noticed(what, say):
+        yield
     say(f"{what} ({time.perf_counter() - start:.1f} s)")

@@ -20,12 +20,13 @@ from vitjax.runs.manifest import saved_steps
 from vitjax.runs.provenance import provenance
 from vitjax.runs.record import Record
 from vitjax.runs.run_folder import RunFolder
+from vitjax.signals import SignalWatch
 from vitjax.training import preflight
 from vitjax.training.batch_parallel import BatchParallel
+from vitjax.training.chance import chance
 from vitjax.training.description import describe, warnings
-from vitjax.training.interrupt import SignalWatch
 from vitjax.training.loop import Training
-from vitjax.training.progress import Say, result_table, timed
+from vitjax.training.progress import Say, noticed, result_table, timed
 from vitjax.training.setup import Setup, dataset_json, eval_json, prepare
 from vitjax.training.sharding import placement
 from vitjax.training.state import TrainState, with_variables
@@ -52,7 +53,7 @@ def train_and_evaluate(
         assert finished is not None
         say(result_table(finished, workdir))
         return finished
-    with processes.agreed():
+    with noticed("tracing the model", say), processes.agreed():
         preflight.check(config, jax.devices())
         setup = prepare(config, say)
     processes.check_same("data set", json.dumps(dataset_json(setup)))
@@ -131,7 +132,6 @@ def _train_and_test(
 ) -> dict[str, Any]:
     """Trains to the end and measures the best epoch; returns what eval.json holds."""
     with contextlib.ExitStack() as closing:
-        signals = closing.enter_context(SignalWatch(say))
         checkpoints = Checkpoints(folder.checkpoints, say, made_with=folder.made_with)
         closing.callback(checkpoints.close)
         engine = BatchParallel(setup, programs, config.seed, checkpoints, fresh, say)
@@ -149,9 +149,10 @@ def _train_and_test(
             num_epochs=config.num_epochs,
             steps_per_call=config.steps_per_call,
             say=say,
+            chance=chance(setup.dataset.splits["train"].labels),
         )
         checkpoints.best_step = record.best.get("step")
-        training.train(config.num_epochs, signals)
+        training.train(config.num_epochs, SignalWatch(say))
         if training.failures:
             raise Diverged(_advice(training.failures[0], checkpoints))
         best = record.best or record.lines[-1]
@@ -165,6 +166,6 @@ def _advice(where: str, checkpoints: Checkpoints) -> str:
     kept = checkpoints.steps()
     return (
         f"NaN or infinity at {where}; lower config.optim.learning_rate or set "
-        "config.optim.clip_norm, with another --workdir. "
+        "config.optim.clip_norm or skip_nonfinite, with another --workdir. "
         + (f"The checkpoint of step {kept[-1]} is kept" if kept else "Nothing was saved yet")
     )

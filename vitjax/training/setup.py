@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vitjax import data, models, processes
+from vitjax import data, models, processes, signals
 from vitjax.config import check
 from vitjax.data import order, stream
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Dataset
 from vitjax.data.statistics import channel_statistics
 from vitjax.errors import UserError, raise_all
-from vitjax.training import finetune, losses, optim, schedule, streaming
+from vitjax.training import finetune, losses, memory, optim, schedule, streaming
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import Say
 from vitjax.training.sharding import check_batch_size, data_shards, make_mesh
@@ -26,6 +26,7 @@ from vitjax.training.step import Recipe
 _OF_THE_EPOCH = (
     "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "step", "epoch",
 )  # fmt: skip
+_MOST_STEPS = 2**31 - 1  # of the state's int32
 
 
 class Setup(NamedTuple):
@@ -49,7 +50,9 @@ def prepare(config: ConfigDict, say: Say = print) -> Setup:
     check_options(config, mesh)
     dataset = load(config, say)
     streamed = streaming.streams(config.data.stream, dataset, mesh)
-    return assemble(config, dataset, mesh, streamed)
+    setup = assemble(config, dataset, mesh, streamed)
+    memory.check_state_fits(setup.recipe, mesh)
+    return setup
 
 
 def check_options(config: ConfigDict, mesh: Mesh) -> None:
@@ -101,6 +104,12 @@ def count_problems(config: ConfigDict, name: str, counts: Mapping[str, int]) -> 
             f"{name} has no test split and too few images to take one from train; add images to "
             "config.data.data_dir"
         )
+    steps = config.num_epochs * max(counts["train"] // config.data.batch_size, 1)
+    if steps > _MOST_STEPS:
+        found.append(
+            f"config.num_epochs={config.num_epochs} makes {steps:,} steps, more than the "
+            f"{_MOST_STEPS:,} that can be counted; lower it"
+        )
     if config.patience and "valid" not in counts:
         found.append(
             f"config.patience={config.patience} needs a validation split; set it to 0 or raise "
@@ -148,6 +157,7 @@ def make_recipe(
         drop_remainder=config.data.drop_remainder,
         accumulation_steps=config.optim.accumulation_steps,
         ema_decay=config.optim.ema_decay,
+        skip_nonfinite=config.optim.skip_nonfinite,
         train_only=config.finetune.train_only,
     )
 
@@ -172,7 +182,8 @@ def load(config: ConfigDict, say: Say) -> Dataset:
     for turn in (True, False):
         with processes.agreed():
             if processes.is_first() is turn:
-                dataset = read()
+                with signals.raised():
+                    dataset = read()
     assert dataset is not None
     return dataset
 

@@ -11,7 +11,7 @@ from flax import linen as nn
 from vitjax.data import order
 from vitjax.runs.weights import merge
 from vitjax.training.finetune import split
-from vitjax.training.metrics import Metrics
+from vitjax.training.metrics import Metrics, StepSums
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -23,6 +23,8 @@ class TrainState(flax.struct.PyTreeNode):
     opt_state: Any  # of the parameters that learn
     ema_params: Any  # averages of the parameters that learn, or None
     metrics: Metrics  # over the epoch so far
+    sums: StepSums  # over the epoch so far
+    skipped: jax.Array | None = None  # steps left out in a row up to here; None: none may be
 
     @property
     def variables(self) -> Any:
@@ -39,6 +41,7 @@ def init_state(
     *,
     train_only: str,
     ema: bool,
+    counts_skipped: bool = False,
 ) -> TrainState:
     """Returns the state before the first step, for images [H, W, C]."""
     model_state = dict(model.init(order.init_key(seed), jnp.zeros((1, *image_shape))))
@@ -51,6 +54,8 @@ def init_state(
         opt_state=tx.init(learning),
         ema_params=jax.tree.map(jnp.copy, learning) if ema else None,
         metrics=Metrics.zero(),
+        sums=StepSums.zero(),
+        skipped=jnp.zeros((), jnp.int32) if counts_skipped else None,
     )
 
 

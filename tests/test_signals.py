@@ -1,0 +1,133 @@
+"""SIGTERM and Ctrl-C end a command at any moment, with one line and the documented exit code."""
+
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commands import REPO, command, environment
+
+LINE = {
+    signal.SIGINT: r"(interrupted|SIGINT: saved at step \d+; go on with .*)\n",
+    signal.SIGTERM: r"(terminated|SIGTERM: saved at step \d+; go on with .*)\n",
+}
+WORDS = ["--config=configs/vit_digits.py:debug", "--config.num_epochs=100000"]
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who listens")
+
+
+def start(*words, **options):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(words, env=environment(), cwd=REPO, **pipes, **options)
+
+
+def wait_until_it_listens(process):
+    """Returns when a handler of SIGTERM is there, which Python has none of."""
+    while process.poll() is None:
+        caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())
+        if int(caught[1], 16) >> (signal.SIGTERM - 1) & 1:
+            return
+    raise AssertionError(process.communicate())
+
+
+def end(process, number, *, line=None):
+    """Sends a signal to a process, which must end with its line."""
+    process.send_signal(number)
+    try:
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert re.fullmatch(line or LINE[number], error), error
+    assert process.returncode == 128 + number
+
+
+def moments(count, seconds):
+    """Random moments, and at the first of them one of each kind of signal."""
+    draw = random.Random(count)
+    kinds = [signal.SIGINT, signal.SIGTERM]
+    return [(draw.uniform(0, seconds), kinds[i % 2]) for i in range(count)]
+
+
+@linux
+@pytest.mark.parametrize(
+    ("delay", "number"),
+    [(0.0, signal.SIGINT), *moments(3, 1.0)]
+    + [pytest.param(*m, marks=pytest.mark.slow) for m in moments(50, 4.0)],
+)
+def test_a_signal_at_any_moment_ends_training(delay, number, tmp_path):
+    process = start(*command(*WORDS, f"--workdir={tmp_path / 'run'}"))
+    wait_until_it_listens(process)
+    time.sleep(delay)
+    end(process, number)
+
+
+BUSY = """
+import time
+from vitjax import cli
+
+def main():
+    print("begun", flush=True)
+    {}
+    return 0
+
+raise SystemExit(cli.Command("").run(main, None))
+"""
+DEAF = {  # what the main thread does while the signal comes
+    "a callback that swallows exceptions": (
+        "class Slow:\n        def __del__(self): time.sleep(100)\n    Slow()"
+    ),
+    "a call of the system that begins again": "import select; [select.select([], [], [], 100)]",
+    "a call that keeps the interpreter": "sum(range(10**7))\n    time.sleep(100)",
+    "an exception that is caught": (
+        "for _ in range(100):\n        try: time.sleep(1)\n        except BaseException: pass"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DEAF)
+def test_the_main_thread_need_not_listen(what):
+    process = start(sys.executable, "-c", BUSY.format(DEAF[what]))
+    assert process.stdout.readline() == "begun\n"
+    end(process, signal.SIGINT, line="interrupted\n")
+
+
+def test_what_is_left_to_fork_ends_by_itself():
+    code = (
+        "import os; pid = os.fork()\n"
+        "    if not pid: time.sleep(100)\n"
+        "    os.kill(pid, 15); print(os.waitpid(pid, 0)[1], flush=True); time.sleep(100)"
+    )
+    process = start(sys.executable, "-c", BUSY.format(code))
+    assert [process.stdout.readline(), process.stdout.readline()] == ["begun\n", "15\n"]
+    end(process, signal.SIGTERM, line="terminated\n")
+
+
+def test_a_second_interrupt_gives_up_saving():
+    code = (
+        "from vitjax.signals import SignalWatch\n"
+        "    with SignalWatch(lambda text: print(text, flush=True)): time.sleep(100)"
+    )
+    process = start(sys.executable, "-c", BUSY.format(code))
+    process.stdout.readline()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline().startswith("stopping: saving first")
+    end(process, signal.SIGINT, line="interrupted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_cleans_up_may_do_so(number):
+    code = (
+        "from vitjax import signals\n"
+        "    try:\n"
+        "        with signals.raised(): print('at it', flush=True); time.sleep(100)\n"
+        "    finally: print('cleaned up', flush=True)"
+    )
+    process = start(sys.executable, "-c", BUSY.format(code))
+    assert [process.stdout.readline() for _ in range(2)] == ["begun\n", "at it\n"]
+    process.send_signal(number)
+    out, error = process.communicate(timeout=60)
+    assert (out, error, process.returncode) == ("cleaned up\n", "interrupted\n", 130)
