@@ -42,14 +42,18 @@ cells = st.sampled_from(
     ]
 )
 csv_texts = st.lists(st.lists(cells, max_size=3).map(",".join), max_size=8).map("\n".join)
-whole_csv = st.lists(
-    st.tuples(st.sampled_from(["0.png", "1.png", "2.png", "3.png"]), cells), max_size=8
-).map(lambda rows: "path,label\n" + "".join(f"{path},{label}\n" for path, label in rows))
+files = st.sampled_from(["0.png", "1.png", "2.png", "3.png"])
+labels = st.sampled_from(["0", "1", "7", "cat", "é"])
+rows = st.lists(st.tuples(files, labels), min_size=4, max_size=8)
+rows_with_others = st.lists(st.tuples(files, labels | cells), min_size=1, max_size=8)
+whole_csv = (rows | rows_with_others).map(
+    lambda rows: "path,label\n" + "".join(f"{path},{label}\n" for path, label in rows)
+)
 
 
 @any_input
 @hypothesis.given(
-    st.one_of(whole_csv, csv_texts, st.text(max_size=40)).map(
+    st.one_of(whole_csv, whole_csv, csv_texts, st.text(max_size=40)).map(
         lambda text: text.encode("utf-8", "replace")
     )
     | st.binary(max_size=40)
@@ -86,14 +90,15 @@ some_arrays = arrays_of.arrays(
 )
 some_images = arrays_of.arrays(np.uint8, st.tuples(st.just(6), *[st.integers(1, 4)] * 2))
 some_labels = arrays_of.arrays(
-    st.sampled_from(["i1", ">i4", "u8", "i8"]), 6, elements=st.integers(0, 3)
+    st.sampled_from(["i1", ">i4", "u8", "i8"]), 6, elements=st.integers(0, 1)
 )
+whole = {"train_images": some_images, "train_labels": some_labels}
 of_train = {"train_images": some_images | some_arrays, "train_labels": some_labels | some_arrays}
 others = dict.fromkeys(("test_images", "test_labels", "class_names"), some_arrays)
 
 
 @any_input
-@hypothesis.given(st.fixed_dictionaries(of_train, optional=others))
+@hypothesis.given(st.fixed_dictionaries(whole) | st.fixed_dictionaries(of_train, optional=others))
 def test_any_npz(content):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "set.npz"
