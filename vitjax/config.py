@@ -217,6 +217,7 @@ _BELOW_1 = (
     "optim.rho",
     "optim.alpha",
 )
+_AT_MOST = {"data.image_size": 2**14, "data.input_size": 2**14, "model.num_layers": 10_000}
 _CHOICES = {
     "dtype": ("auto", "float32", "bfloat16"),
     "select_by": ("accuracy", "loss"),
@@ -232,13 +233,26 @@ def check(config: ConfigDict) -> None:
 
 def problems(config: ConfigDict) -> dict[str, str]:
     """Returns what is wrong with each option that is outside its range, by the option's name."""
-    flat = {key: value for key, value in flatten(config).items() if value is not None}
+    is_known = config.model_name in (*models.MODELS, *models.VARIANTS)
+    usual = flatten(default(config.model_name) if is_known else default())
     found = {}
-    for key, value in flat.items():
-        if expected := _expected(key, value):
+    for key, value in flatten(config).items():
+        expected = _kind_expected(key, value, usual.get(key))
+        if expected or (value is not None and (expected := _expected(key, value))):
             shown = repr(value) if isinstance(value, str) else value
             found[key] = f"config.{key}={shown} should be {expected}"
     return found
+
+
+def _kind_expected(key: str, value: Any, usual: Any) -> str:
+    """Returns what an option should be where it is of another kind than its default, or huge."""
+    if value is None:
+        return "" if usual is None else f"a value, such as {usual!r}"
+    if isinstance(value, bool) and isinstance(usual, int | float) and not isinstance(usual, bool):
+        return f"a number, such as {usual}"
+    most = _AT_MOST.get(key, 2**31 - 1)
+    is_huge = isinstance(value, int) and abs(value) > most and not key.endswith("seed")
+    return f"at most {most:,}" if is_huge else ""
 
 
 def _expected(key: str, value: Any) -> str:

@@ -25,6 +25,7 @@ from vitjax.training.sharding import check_batch_size, make_mesh
 T = TypeVar("T")
 
 _OF_READING = "data.image_size data.channels data.max_examples"
+_OF_DATA = f"{_OF_READING} data.name data.valid_fraction"
 
 
 class Preflight(NamedTuple):
@@ -135,7 +136,7 @@ def preflight(
     )
     found.of("optim finetune", lambda: setup.make_optimizer(config, rate or jnp.float32))
     model = found.of("model", lambda: models.create(config.model_name, 2, **config.model))
-    known = found.of(_OF_READING, lambda: outline(data))
+    known = found.of(_OF_DATA, lambda: outline(data))
     if known is not None:
         _check_data(found, config, known, model is not None)
     files = _Findings({})
@@ -152,9 +153,14 @@ def _read_options(data: ConfigDict) -> ReadOptions:
 
 def _check_data(found: _Findings, config: ConfigDict, known: Outline, has_model: bool) -> None:
     """Looks for what does not fit the data."""
-    found.problems += setup.size_problems(config, known.image_shape)
+    sizes = found.of("data.augment", lambda: setup.size_problems(config, known.image_shape))
+    found.problems += sizes or []
     if known.exact:
-        found.problems += setup.count_problems(config, known.name, known.counts)
+        counts = found.of(
+            "data.batch_size patience",
+            lambda: setup.count_problems(config, known.name, known.counts),
+        )
+        found.problems += counts or []
     dataset = known.stand_in()
     found.of("loss", lambda: setup.make_loss(config, dataset))
     if config.data.mean or config.data.std:
