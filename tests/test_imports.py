@@ -76,6 +76,7 @@ ONLY_IN = {  # library: the only files that import it
     "torch": {"benchmarking/peers.py"},
     "tensorboardX": {"runs/logs.py"},
     "wandb": {"runs/logs.py"},
+    "flatbuffers": {"serving/stablehlo.py"},
     "onnx": {"serving/onnx_file.py"},
     "onnxruntime": {"serving/onnx_file.py"},
     "tqdm": {"training/progress.py"},

@@ -69,19 +69,22 @@ def _named(
         if match := re.fullmatch(pattern, layer):
             names = match.expand(template).split()
             parts = np.split(array, len(names), axis=-1)
+            pairs = zip(names, parts, strict=True)
             return dict(
-                _torch_leaf(name, collection, leaf, part)
-                for name, part in zip(names, parts, strict=True)
+                pair for name, part in pairs for pair in _torch_leaf(name, collection, leaf, part)
             )
     return {}
 
 
 def _torch_leaf(
     layer: str, collection: str, leaf: str, value: np.ndarray
-) -> tuple[str, np.ndarray]:
-    """Undoes `convert.torch_leaf`."""
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Undoes `convert.torch_leaf`; a running mean comes with torch's count of the batches, too."""
     if collection == "batch_stats":
-        return f"{layer}.running_{leaf}", value
-    if leaf == "kernel":
-        return f"{layer}.weight", np.ascontiguousarray(np.moveaxis(value, (-1, -2), (0, 1)))
-    return f"{layer}.{'weight' if leaf == 'scale' else leaf}", value
+        yield f"{layer}.running_{leaf}", value
+        if leaf == "mean":
+            yield f"{layer}.num_batches_tracked", np.zeros((), np.int64)
+    elif leaf == "kernel":
+        yield f"{layer}.weight", np.ascontiguousarray(np.moveaxis(value, (-1, -2), (0, 1)))
+    else:
+        yield f"{layer}.{'weight' if leaf == 'scale' else leaf}", value

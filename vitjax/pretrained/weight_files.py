@@ -127,7 +127,7 @@ def write(path: Path, arrays: Arrays, metadata: dict[str, Any], layout: str = "v
     Raises UserError where the file cannot be written.
     """
     header = {"format": layout, "vitjax": json.dumps(metadata)}
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     files.write(path, _safetensors().numpy.save(contiguous, header))
 
 

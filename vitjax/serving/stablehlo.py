@@ -22,16 +22,16 @@ def write(
 
     Raises UserError where the file cannot be written, or flatbuffers is absent.
     """
-    (batch,) = export.symbolic_shape("batch")
-    images = jax.ShapeDtypeStruct((batch, *image_shape), jnp.uint8)
-    exported = export.export(jax.jit(function), platforms=_PLATFORMS)(images)
     try:
-        content = exported.serialize()
+        import flatbuffers  # noqa: F401 - jax.export needs it, and JAX does not ask for it
     except ImportError as error:
         raise UserError(
             "StableHLO files need flatbuffers: pip install '.[export]' in the checkout"
         ) from error
-    files.write(path, bytes(content))
+    (batch,) = export.symbolic_shape("batch")
+    images = jax.ShapeDtypeStruct((batch, *image_shape), jnp.uint8)
+    exported = export.export(jax.jit(function), platforms=_PLATFORMS)(images)
+    files.write(path, bytes(exported.serialize()))
 
 
 def compute(path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
