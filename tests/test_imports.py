@@ -40,7 +40,7 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
     "experiments": {"published"},
     "targets": {"data", "models", "training"},
     "benchmarking": {"data", "models", "sweeps", "targets", "training"},
-    "demonstration": {"data", "inference", "reporting", "runs"},
+    "demonstration": {"data", "inference", "reporting", "runs", "serving"},
     "docs": set(),
     "results": {"reporting"},
     "data_check": {"data", "reporting", "training"},

@@ -2,14 +2,17 @@
 
 python -m vitjax.demo --workdir=runs/mnist
 python -m vitjax.demo --workdir=runs/mnist --host=0.0.0.0 --port=8000
+python -m vitjax.demo --workdir=runs/mnist --static=page
 
 The page is at the address that is printed, for this machine alone unless --host says otherwise;
-images sent to it are kept nowhere. It needs the extra [demo].
+images sent to it are kept nowhere. It needs the extra [demo]. --static writes a folder for any file
+server instead, in which the model computes in the browser; it needs the extra [export] and npm.
 """
 
 import importlib.util
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitjax import cli
@@ -30,8 +33,14 @@ def run(argv: Sequence[str] | None = None) -> int:
     port = command.integer(
         "port", 7860, "Port to listen on; 0: any that is free.", lower_bound=0, upper_bound=65535
     )
+    static = command.string("static", None, "Folder to write, with the model in the browser.")
+    runtime = command.string(
+        "runtime", None, "Unpacked npm package onnxruntime-web, where npm is not to get it."
+    )
 
     def main() -> int:
+        if static.value:
+            return _write(workdir.value, static.value, runtime.value)
         for library in ("fastapi", "uvicorn"):
             if importlib.util.find_spec(library) is None:
                 raise UserError(f"the page needs {library}: pip install '.[demo]' in the checkout")
@@ -45,6 +54,18 @@ def run(argv: Sequence[str] | None = None) -> int:
         return 0
 
     return command.run(main, argv)
+
+
+def _write(workdir: str, out: str, runtime: str | None) -> int:
+    from vitjax.demonstration import static
+    from vitjax.demonstration.recognizer import Recognizer
+    from vitjax.inference.predictor import load_predictor
+
+    recognizer = Recognizer(load_predictor(workdir))
+    static.write(
+        recognizer, Path(out).expanduser(), Path(runtime).expanduser() if runtime else None, _say
+    )
+    return 0
 
 
 def _shown(workdir: str) -> "Shown":

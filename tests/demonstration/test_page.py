@@ -1,15 +1,23 @@
 """The page in a browser without a window, as its user sees it."""
 
+import base64
+import functools
+import http.server
+import io
 import re
 import shutil
 import signal
 import subprocess
+import threading
 
 import numpy as np
 import pytest
-from commands import command, environment, main_in_process_of_its_own
+from commands import command, environment, main, main_in_process_of_its_own
 from PIL import Image
 from strokes import STROKES
+
+from vitjax.demonstration.recognizer import Recognizer
+from vitjax.inference.predictor import load_predictor
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the extra [test] is not installed")
 pytestmark = pytest.mark.slow
@@ -150,3 +158,81 @@ def test_reads_nine_of_ten_drawn_digits(chromium, real_data, tmp_path):
     assert process.wait(30) == 143
     assert sum(digit == said for digit, said in found.items()) >= 9, found
     assert page.told == []
+
+
+@pytest.fixture(scope="module")
+def static_page(digits_run, tmp_path_factory):
+    """The folder of a page without a server, and its address at a file server."""
+    if not shutil.which("npm"):
+        pytest.skip("there is no npm in PATH to get onnxruntime-web")
+    folder = tmp_path_factory.mktemp("static") / "page"
+    _, err = main(f"--workdir={digits_run}", f"--static={folder}", module="vitjax.demo")
+    assert err == ""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    handler.log_message = lambda *words: None
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_the_browser_computes_what_the_server_does(chromium, static_page, digits_run, tmp_path):
+    """A drawing and a photograph: the image is within 2 levels, probabilities within 1 %."""
+    recognizer = Recognizer(load_predictor(digits_run))
+    photo = np.random.RandomState(0).normal(190, 4, (90, 70)).clip(0, 255).astype(np.uint8)
+    photo[20:70, 30:38] = 30
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    page = opened(chromium, static_page)
+    asks = """async ([text, isDrawing]) => {
+        const { recognize } = await import("./remote.js");
+        const bytes = Uint8Array.from(atob(text), (x) => x.charCodeAt(0));
+        return recognize(new Blob([bytes]), isDrawing);
+    }"""
+    draw(page, STROKES["5"])
+    answer(page)
+    drawn = page.evaluate("document.getElementById('pad').toDataURL()").partition(",")[2]
+    shown = base64.b64encode((tmp_path / "photo.png").read_bytes()).decode()
+    for text, is_drawing in ((drawn, True), (shown, False)):
+        content = base64.b64decode(text)
+        (theirs,) = recognizer.recognize([recognizer.read(content, is_drawing)])
+        ours = page.evaluate(asks, [text, is_drawing])
+        with Image.open(io.BytesIO(base64.b64decode(ours["image"].partition(",")[2]))) as image:
+            pixels = np.asarray(image.convert("L"), int)
+        assert np.abs(pixels - theirs.image[..., 0].astype(int)).max() <= 2
+        names = recognizer.predictor.class_names
+        for found in ours["classes"]:
+            expected = theirs.probabilities[names.index(found["name"])]
+            assert abs(found["probability"] - expected) < 0.01
+    assert page.told == []
+    page.close()
+
+
+def test_the_page_without_a_server_sends_nothing_elsewhere(chromium, static_page):
+    page = chromium.new_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(static_page)
+    page.wait_for_selector("body[data-ready]")
+    draw(page, STROKES["2"])
+    answer(page)
+    assert "nothing leaves it" in page.locator("#about").inner_text()
+    assert page.locator("#look").is_hidden()
+    others = [url for url in asked if not url.startswith((static_page, "data:", "blob:"))]
+    assert others == []
+    assert not any("recognize" in url for url in asked)
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--static={run}",), "exists, expected a new folder; change --static"),
+        (("--static={run}/no/page",), "no is no folder; make it, or change --static"),
+        (("--static={run}/page", "--runtime={run}"), "has no dist/ort.wasm.min.mjs; expected"),
+    ],
+)
+def test_a_page_that_cannot_be_written(digits_run, words, message):
+    words = [word.format(run=digits_run) for word in words]
+    _, err = main(f"--workdir={digits_run}", *words, module="vitjax.demo", code=1)
+    assert message in err
+    assert not (digits_run / "page").exists()
