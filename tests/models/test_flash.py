@@ -74,6 +74,7 @@ def lowered(platform, tokens=1025, batch=4, mesh=None, **options):
 def test_many_tokens_on_a_tpu_take_the_kernel():
     assert lowered("tpu").count(KERNEL) == 2  # forward, backward
     assert KERNEL not in lowered("tpu", tokens=flash.MANY_TOKENS - 1)
+    assert KERNEL not in lowered("tpu", tokens=flash.MOST_TOKENS + 1)
     for platform in ("cpu", "cuda"):
         assert "custom_call" not in lowered(platform)
 

@@ -9,14 +9,16 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, PartitionSpec
 
 MANY_TOKENS = 1024  # from which on the kernel moves less than XLA's own program
+MOST_TOKENS = 2**16  # beyond which JAX takes minutes to lay out the kernel's blocks
 _BLOCKS = (512, 384, 256)  # keys, or queries, that are worked on at a time
 _MAX_KEYS = 4608  # that lie in VMEM, with their values and both gradients
 
 
 def is_worth(q: jax.Array, k: jax.Array) -> bool:
     """Whether `attend` takes these, and is better there than products and a softmax."""
-    few = min(q.shape[-2], k.shape[-1]) < MANY_TOKENS
-    return q.ndim == 4 and not few and len(q) % math.prod(_auto_axes(q).values()) == 0
+    lengths = q.shape[-2], k.shape[-1]
+    fits = min(lengths) >= MANY_TOKENS and max(lengths) <= MOST_TOKENS
+    return q.ndim == 4 and fits and len(q) % math.prod(_auto_axes(q).values()) == 0
 
 
 def attend(q: jax.Array, k: jax.Array, v: jax.Array, interpret: bool = False) -> jax.Array:
