@@ -137,6 +137,13 @@ def test_the_best_epoch_is_not_chosen_among_lines_that_are_not_whole(own_run):
         load_predictor(own_run)
 
 
+def test_a_finished_run_without_its_best_checkpoint_says_so(own_run):
+    step = json.loads((own_run / "eval.json").read_text())["step"]
+    (own_run / "checkpoints" / str(step) / "manifest.json").unlink()
+    with pytest.raises(UserError, match=rf"step {step} has no checkpoint in .*; choose last or"):
+        load_predictor(own_run)
+
+
 def test_no_folder():
     with pytest.raises(UserError, match="there is no folder nowhere"):
         load_predictor("nowhere")
