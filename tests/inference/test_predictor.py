@@ -133,7 +133,17 @@ def test_an_incomplete_run_says_what_it_lacks(own_run, spoil, message):
 def test_the_best_epoch_is_not_chosen_among_lines_that_are_not_whole(own_run):
     file = own_run / "metrics.jsonl"
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(UserError, match=r"eval\.json does not fit metrics\.jsonl"):
+        load_predictor(own_run)
+    (own_run / "eval.json").unlink()
     with pytest.raises(UserError, match=r"metrics\.jsonl does not fit the checkpoint .*epochs was"):
+        load_predictor(own_run)
+
+
+def test_a_finished_run_without_its_best_checkpoint_says_so(own_run):
+    step = json.loads((own_run / "eval.json").read_text())["step"]
+    (own_run / "checkpoints" / str(step) / "manifest.json").unlink()
+    with pytest.raises(UserError, match=rf"step {step} has no checkpoint in .*; choose last or"):
         load_predictor(own_run)
 
 

@@ -1,5 +1,6 @@
 """The weights of a run, read from its folder."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,20 @@ def _find_step(folder: RunFolder, step: str | int) -> int:
         raise UserError(f"{folder.path} has no checkpoint yet; train it with python -m vitjax.main")
     if step == "last":
         return steps[-1]
-    if step == "best":
-        kept = [line for line in folder.metrics() if line["step"] in steps]
-        return selection.best(kept, read_config(folder).select_by).get("step", steps[-1])
-    if step not in steps:
+    number = _best_step(folder, steps) if step == "best" else step
+    if number not in steps:
+        others = "last" if step == "best" else "best, last"
         raise UserError(
-            f"step {step} has no checkpoint in {folder.path}; choose best, last or one of "
+            f"step {number} has no checkpoint in {folder.path}; choose {others} or one of "
             f"{', '.join(map(str, steps))}"
         )
-    return int(step)
+    return int(number)
+
+
+def _best_step(folder: RunFolder, steps: Collection[int]) -> int:
+    """Returns at which step a finished run was evaluated, else the best that has a checkpoint."""
+    evaluation = folder.evaluation()
+    if evaluation is not None:
+        return evaluation["step"]
+    kept = [line for line in folder.metrics() if line["step"] in steps]
+    return selection.best(kept, read_config(folder).select_by).get("step", max(steps))
