@@ -63,7 +63,12 @@ def untrained(case, **options):
     return Predictor(model, variables, names, **picture, config=config, step=7, workdir="run")
 
 
-@pytest.mark.parametrize("case", MODELS)
+RARE = ("vit_otherwise", "resnet_bottleneck", "swin_padded")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=[pytest.mark.slow] if c in RARE else []) for c in MODELS]
+)
 @pytest.mark.parametrize("form", ["onnx", "stablehlo"])
 def test_computations(form, case, tmp_path):
     if form == "onnx":
@@ -135,6 +140,36 @@ def test_transformers_computes_what_is_exported(case, tmp_path):
     expected = predictor.logits(images)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
     assert network.config.id2label[4] == "gnu"
+
+
+def assert_computes_alike(network, file, predictor):
+    """A network of torch, with the weights of a file, gives the predictor's logits."""
+    torch = pytest.importorskip("torch")
+    arrays = weight_files.read(file)
+    network.load_state_dict({name: torch.from_numpy(x.copy()) for name, x in arrays.items()})
+    images = classify.random_images(predictor, 2)
+    inputs = np.moveaxis(np.asarray(predictor.preprocess(images)), -1, 1).copy()
+    with torch.no_grad():
+        found = network.eval()(torch.from_numpy(inputs)).numpy()
+    expected = predictor.logits(images)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+def test_vit_pytorch_computes_what_is_exported(tmp_path):
+    vit_pytorch = pytest.importorskip("vit_pytorch", exc_type=ImportError)
+    predictor = untrained("vit", stem="linear", stem_norm=True, qkv_bias=False)
+    file = exporting.export(predictor, tmp_path / "m.safetensors", "vit_pytorch", quiet).path
+    sizes = dict(dim=8, depth=2, heads=2, dim_head=4, mlp_dim=12)
+    network = vit_pytorch.ViT(image_size=16, patch_size=4, num_classes=5, **sizes)
+    assert_computes_alike(network, file, predictor)
+
+
+def test_timm_computes_what_is_exported(tmp_path):
+    timm = pytest.importorskip("timm", exc_type=ImportError)
+    predictor = untrained("resnet", width=64, stage_sizes=(1, 1, 1, 1))
+    file = exporting.export(predictor, tmp_path / "m.safetensors", "timm", quiet).path
+    network = timm.models.ResNet(timm.models.resnet.BasicBlock, (1, 1, 1, 1), num_classes=5)
+    assert_computes_alike(network, file, predictor)
 
 
 @pytest.mark.parametrize(
