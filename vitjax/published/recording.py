@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from vitjax import files
-from vitjax.config import flatten
+from vitjax.config import flatten, to_json
 from vitjax.errors import UserError
 from vitjax.published.ledger import RESULTS, Row
 from vitjax.published.matching import known_rows_of, rows_of
 from vitjax.runs import contents, schema
 from vitjax.runs.run_folder import RunFolder, option_words
+from vitjax.runs.saved_config import read_options, to_config
 
 
 def checkout_results(results: Path = RESULTS) -> Path:
@@ -41,7 +42,7 @@ def record(workdir: str, results: Path) -> list[Path]:
     if evaluation is None:
         raise UserError(f"--record={workdir} is not the folder of a finished run")
     begun = folder.begun()
-    found = known_rows_of(begun["config"], workdir)
+    found = known_rows_of(read_options(folder), workdir)
     # Members of a sweep share their seconds, so that only a run's own are kept.
     provenance = {
         "training_seconds": round(evaluation["seconds"], 1),
@@ -84,7 +85,7 @@ def _record_sweep(folder: RunFolder, results: Path) -> list[Path]:
         raise UserError(f"--record={folder.path} is not the folder of a finished sweep")
     outcome = schema.read(folder.path / "sweep.json", contents.SweepFile, contents.misfit_in_sweep)
     plan = schema.read(folder.path / "plan.json", contents.PlanFile)
-    config = plan["config"]
+    config = to_json(to_config(plan["config"], folder.path / "plan.json"))
     provenance = {"command": _without_places(plan["command"])} | _machine(plan)
     keys = dict.fromkeys(key for member in outcome["members"] for key in member["overrides"])
     options = "-".join(key.rsplit(".", 1)[-1] for key in keys)

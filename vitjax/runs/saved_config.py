@@ -25,10 +25,10 @@ def read_config(folder: RunFolder) -> ConfigDict:
     """
     if (folder.path / "plan.json").exists():
         raise UserError(f"{folder.path} holds a sweep; give one of its runs, in {folder.path}/runs")
-    for name, what in (("", "folder"), ("config.json", "file"), ("dataset.json", "file")):
+    for name, what in (("", "folder"), ("config.json", "file")):
         if not (folder.path / name).exists():
             raise UserError(f"there is no {what} {folder.path / name}; give the --workdir of a run")
-    return _to_config(folder.begun()["config"], folder.path / "config.json")
+    return to_config(folder.begun()["config"], folder.path / "config.json")
 
 
 def read_options(folder: RunFolder) -> dict[str, Any]:
@@ -36,8 +36,8 @@ def read_options(folder: RunFolder) -> dict[str, Any]:
     return to_json(read_config(folder))
 
 
-def _to_config(saved: Mapping[str, Any], file: Path) -> ConfigDict:
-    """Undoes config.to_json."""
+def to_config(saved: Mapping[str, Any], file: Path) -> ConfigDict:
+    """Undoes config.to_json, for what a file holds; raises UserError as `read_config` does."""
     if wrong := problem(saved, _Named):
         raise _damaged(file, wrong)
     config = default(saved["model_name"])
