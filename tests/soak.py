@@ -76,7 +76,7 @@ def main() -> int:
     rounds: list[dict[str, float]] = []
     until = time.monotonic() + 60 * given.minutes
     with given.output.open("w") as file:
-        while time.monotonic() < until or len(rounds) < _WARM_UP + 6:
+        while time.monotonic() < until or len(rounds) < _WARM_UP + 3:
             with tempfile.TemporaryDirectory() as folder:
                 work(Path(folder))
             rounds.append(measure())

@@ -38,4 +38,4 @@ def test_nothing_grows(tmp_path):
     words = [sys.executable, "-m", "tests.soak", "--minutes=1", f"--output={tmp_path / 'soak'}"]
     done = subprocess.run(words, cwd=REPO, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len((tmp_path / "soak").read_text().splitlines()) >= 8
+    assert len((tmp_path / "soak").read_text().splitlines()) >= 5
