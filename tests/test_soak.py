@@ -32,7 +32,7 @@ def test_growth_is_seen(changes, found):
     assert [" ".join(text.split()[:2]) for text in soak.grown(rounds(**changes))] == found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process holds")
 def test_nothing_grows(tmp_path):
     words = [sys.executable, "-m", "tests.soak", "--minutes=1", f"--output={tmp_path / 'soak'}"]

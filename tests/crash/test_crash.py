@@ -6,7 +6,7 @@ import pytest
 from kills import CASES, assert_equal, kill_and_resume, uninterrupted
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_is_killed_at_random_moments_ends_as_without(tmp_path):
     case, said = CASES["run"], []
     seconds = uninterrupted(case, tmp_path / "whole")

@@ -118,7 +118,7 @@ def call(module, *words):
     return out if code == 0 else None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(EXAMPLES, max_examples=100)
 @given(data=st.data())
 def test_a_damaged_file_is_one_line_of_each_command(data, run, tmp_path):
@@ -136,7 +136,7 @@ def test_a_damaged_file_is_one_line_of_each_command(data, run, tmp_path):
         call("vitjax.published", f"--record={workdir}")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(EXAMPLES, max_examples=40)
 @given(data=st.data())
 def test_a_damaged_run_goes_on_to_the_right_result_or_not_at_all(data, run, killed):
@@ -153,7 +153,7 @@ def sweep(tmp_path_factory):
     return workdir
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(EXAMPLES, max_examples=40)
 @given(data=st.data())
 def test_a_damaged_file_of_a_sweep_is_one_line(data, sweep):
