@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import sys
 import threading
@@ -79,6 +80,7 @@ def keep_libraries_quiet() -> None:
     sys.excepthook = lambda *error: None
     sys.unraisablehook = lambda error: None
     threading.excepthook = lambda error: None
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 def drop_output() -> None:
