@@ -24,6 +24,7 @@ def test_vit_mnist(real_data, tmp_path):
     assert result["num_examples"] == 10_000
 
 
+@pytest.mark.long
 def test_mixer_mnist(real_data, tmp_path):
     result = evaluate(
         real_data, tmp_path, "--config=configs/mixer_mnist.py", HALF, "--config.num_epochs=2"
@@ -31,6 +32,7 @@ def test_mixer_mnist(real_data, tmp_path):
     assert result["accuracy"] > 0.9
 
 
+@pytest.mark.long
 def test_linformer_on_mnist(real_data, tmp_path):
     result = evaluate(
         real_data,

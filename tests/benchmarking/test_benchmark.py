@@ -162,14 +162,14 @@ def test_measures_a_sweep(monkeypatch):
     assert point["times_faster"] == pytest.approx(9 * seconds["alone"] / seconds["together"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_measures_a_sweep_on_a_device_per_core():
     args = "--suite=sweep", "--only=9", "--rounds=1"
     out, _ = main_in_process_of_its_own(*args, module="vitjax.benchmark")
     assert "| 9 |" in out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_measures_the_start(tmp_path):
     path = tmp_path / "out.json"
     out, _ = benchmark("--suite=start", "--rounds=1", f"--json={path}")

@@ -138,6 +138,7 @@ def test_nothing_is_wider_than_the_screen(chromium, address, width):
     page.close()
 
 
+@pytest.mark.long
 def test_reads_nine_of_ten_drawn_digits(chromium, real_data, tmp_path):
     main_in_process_of_its_own(
         "--config=configs/vit_mnist.py",

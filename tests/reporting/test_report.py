@@ -109,7 +109,10 @@ def test_folder_without_a_run_is_named(made, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model_name", ["vit", "linformer", "mixer"])
+@pytest.mark.parametrize(
+    "model_name",
+    ["vit", *(pytest.param(name, marks=pytest.mark.long) for name in ("linformer", "mixer"))],
+)
 def test_report_of_real_digits_is_small_and_quick(model_name, real_data, tmp_path):
     options = [f"--config.model_name={model_name}", "--config.num_epochs=1"]
     options.append(f"--config.data.data_dir={real_data('tfds')}")

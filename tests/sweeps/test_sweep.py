@@ -292,7 +292,9 @@ def run_command(*args):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 def test_killed_and_resumed_ends_as_without(how, tmp_path):
     options = [GRID, "--config.num_epochs=6", "--config.steps_per_call=1"]
     killed = subprocess.Popen(
@@ -316,7 +318,9 @@ def test_killed_and_resumed_ends_as_without(how, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [[], ["--halve=1", "--memory_gib=0.01"]])
+@pytest.mark.parametrize(
+    "options", [[], pytest.param(["--halve=1", "--memory_gib=0.01"], marks=pytest.mark.long)]
+)
 def test_two_processes_share_the_members(options, tmp_path):
     words = command(GRID, *options, f"--workdir={tmp_path / 'two'}")
     for code, _, error in ends(start_together(2, *words)):

@@ -49,7 +49,9 @@ def test_two_processes_give_the_numbers_of_one(digits_run, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stream", ["never", "always"])  # always: each reads its own share
+@pytest.mark.parametrize(
+    "stream", ["always", pytest.param("never", marks=pytest.mark.long)]
+)  # always: own shares
 def test_they_give_those_of_one_with_as_many_devices_to_the_digit(stream, tmp_path):
     words = CONFIG, f"--config.data.stream={stream}"
     for code, _, error in together(2, tmp_path / "two", *words):
@@ -59,6 +61,7 @@ def test_they_give_those_of_one_with_as_many_devices_to_the_digit(stream, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_parameters_may_be_split_over_processes(tmp_path):
     words = [CONFIG, "--config.model.hidden_dim=128", "--config.model.mlp_dim=512"]
     tuned = [f"--config.finetune.weights={tmp_path / 'two'}", "--config.finetune.train_only=head"]
@@ -71,7 +74,7 @@ def test_parameters_may_be_split_over_processes(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("who", [0, 1])
+@pytest.mark.parametrize("who", [1, pytest.param(0, marks=pytest.mark.long)])
 def test_a_signal_at_one_of_two_saves_on_both_and_four_go_on(who, whole, tmp_path):
     both = start_together(2, *command(*LONG, f"--workdir={tmp_path}"))
     wait_for_epochs(2, tmp_path, both)
@@ -88,7 +91,7 @@ def test_a_signal_at_one_of_two_saves_on_both_and_four_go_on(who, whole, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("lost", [1, pytest.param(0, marks=pytest.mark.long)])
 def test_a_lost_process_ends_the_other_and_one_goes_on(lost, whole, tmp_path):
     both = start_together(2, *command(*LONG, f"--workdir={tmp_path}"))
     wait_for_epochs(2, tmp_path, both)

@@ -83,7 +83,7 @@ def test_tfds_prepares_it_by_its_own_way(drawn, tmp_path):
     assert len(builder.as_data_source("validation")) == 10
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_small_vit_learns_drawn_galaxies(tmp_path):
     draw_galaxies.write(tmp_path, 800)
     small = "model.num_layers=2 model.hidden_dim=64 model.mlp_dim=128 model.patch_size=12"
