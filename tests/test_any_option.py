@@ -65,3 +65,10 @@ def test_an_option_without_a_value_is_named(key):
 def test_values_of_another_kind_or_size(key, value, expected):
     found = options.problems(vitjax.get_config("vit_digits", **{key: value}))
     assert found[key] == f"config.{key}={value} should be {expected}"
+
+
+def test_an_option_without_a_value_is_all_that_is_told():
+    config = options.default()
+    config.update_from_flattened_dict({"data.name": "digits", "num_epochs": None})
+    (problem,) = preflight.preflight(config, jax.devices()).problems
+    assert problem.startswith("config.num_epochs=None should be a value, such as")

@@ -157,7 +157,7 @@ def _check_data(found: _Findings, config: ConfigDict, known: Outline, has_model:
     found.problems += sizes or []
     if known.exact:
         counts = found.of(
-            "data.batch_size patience",
+            "data.batch_size num_epochs patience",
             lambda: setup.count_problems(config, known.name, known.counts),
         )
         found.problems += counts or []
