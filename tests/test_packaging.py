@@ -69,3 +69,17 @@ def test_the_wheel_has_all_and_runs_where_no_checkout_is(tmp_path):
         env=environment(PYTHONPATH=str(place)),
     )
     assert "no problem found" in said
+
+
+def test_the_list_may_be_cut_short():
+    """As by `| head -1`, which goes when it has read a line."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vitjax"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        cwd=REPO,
+    )
+    process.stdout.close()
+    assert process.wait(60) == 141
+    assert process.stderr.read() == b""

@@ -7,6 +7,8 @@ modules are. Without a command, all are listed.
 import importlib
 import sys
 
+from vitjax import terminal
+
 COMMANDS = {  # in the order in which they are listed: their modules
     "train": "vitjax.main",
     "check": "vitjax.check",
@@ -27,11 +29,9 @@ def main() -> int:
     """Runs the command that this process's words begin with; returns its exit code."""
     name, words = next(iter(sys.argv[1:]), "--help"), sys.argv[2:]
     if name in ("--help", "-h", "help"):
-        print(overview())
-        return 0
+        return _print(overview())
     if name == "--version":
-        print(importlib.import_module("vitjax").__version__)
-        return 0
+        return _print(importlib.import_module("vitjax").__version__)
     if name not in COMMANDS:
         print(
             f"error: there is no command {name!r}; choose from {', '.join(COMMANDS)}",
@@ -40,6 +40,16 @@ def main() -> int:
         return 2
     sys.argv = [f"vitjax {name}", *words]
     return importlib.import_module(COMMANDS[name]).run()
+
+
+def _print(text: str) -> int:
+    """Prints a text; returns the exit code."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # `| head` has read enough
+        terminal.drop_output()
+        return 141
+    return 0
 
 
 def overview() -> str:
