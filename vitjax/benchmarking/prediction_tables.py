@@ -16,9 +16,9 @@ there, and these figures are read from what they made. A step takes at least the
 need at the memory's bandwidth or its products at the device's peak, whichever is longer: a bound,
 which a run need not reach; on a GPU it can be beaten where the cache keeps what one kernel leaves
 for the next, of which its compiler does not tell. "Estimated" is the sum of the cycles that a TPU's
-compiler gives each operation, with what starting it costs, at 1.5 GHz: nearer to the truth, above
-all for small models, whose operations take longer to start than to run; images/s go by it where it
-is there. "Memory" counts what operations read from and
+compiler gives each operation, one after another, at 1.5 GHz (the chip's peak over what its four
+MXUs multiply in a cycle). No TPU has confirmed it; images/s go by it where it was recorded.
+"Memory" counts what operations read from and
 write to the device's own memory (HBM), padding included; XLA's "bytes accessed", in the result
 files as `bytes`, counts a TPU's on-chip memory (VMEM) too. "Padded" is how many times their
 elements' bytes the ten largest arrays of a step take. "Peak" has the data set in it, of which at

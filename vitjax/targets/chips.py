@@ -18,7 +18,7 @@ class Chip:
     bandwidth: float  # bytes a second, of its memory
     memory: int  # bytes; of a TPU those that its compiler gives out
     link: float  # bytes a second that it sends to its neighbours
-    clock: float | None = None  # cycles a second, where it is known
+    clock: float | None = None  # cycles a second, where `flops` and the number of MXUs tell it
 
     @property
     def usable_memory(self) -> int:
