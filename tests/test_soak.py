@@ -13,7 +13,8 @@ spec.loader.exec_module(soak)
 
 
 def rounds(**changes):
-    held = {"memory_mib": [500.0] * 12, "files": [20] * 12, "threads": [40] * 12} | changes
+    held = dict.fromkeys(("files", "threads", "arrays", "programs", "objects"), [20] * 32)
+    held |= {"memory_mib": [500.0] * 32} | changes
     return [dict(zip(held, values, strict=True)) for values in zip(*held.values(), strict=True)]
 
 
@@ -21,11 +22,11 @@ def rounds(**changes):
     ("changes", "found"),
     [
         ({}, []),
-        ({"files": [99, 99, *[20] * 10]}, []),  # while it warms up
-        ({"files": list(range(20, 44, 2))}, ["files grew"]),
-        ({"threads": list(range(40, 88, 4))}, ["threads grew"]),
-        ({"memory_mib": [500 + 40 * i for i in range(12)]}, ["memory_mib grew"]),
-        ({"memory_mib": [500 + i % 3 * 20 for i in range(12)]}, []),
+        ({"files": [99, 99, *[20] * 30]}, []),  # while it warms up
+        ({"files": list(range(20, 52))}, ["files grew"]),
+        ({"objects": list(range(0, 3200, 100))}, ["objects grew"]),
+        ({"memory_mib": [500 + 2 * i for i in range(32)]}, ["memory_mib grew"]),
+        ({"memory_mib": [500 + i % 3 * 20 for i in range(32)]}, []),
     ],
 )
 def test_growth_is_seen(changes, found):

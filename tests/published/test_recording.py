@@ -8,7 +8,7 @@ import pytest
 from vitjax import config_file
 from vitjax.config import flatten, to_json
 from vitjax.errors import UserError
-from vitjax.published import ledger, matching, recording
+from vitjax.published import ledger, matching, recipes, recording
 
 EVALUATION = {
     "split": "test", "accuracy": 0.91234, "train_accuracy": 0.9, "valid_accuracy": 0.905,
@@ -88,9 +88,40 @@ def test_a_sweep_is_taken_in_with_its_command_but_for_the_places(tmp_path, resul
 
 def test_a_sweep_begun_in_python_keeps_its_call(tmp_path, results):
     call = "vitjax.train_grid(config, grid, workdir)"
-    recording.record(make_sweep(tmp_path, call, [member(seed=0)]), results)
+    members = [member(seed=0, num_epochs=6)]
+    recording.record(make_sweep(tmp_path, call, members), results)
     (swept,) = ledger.sweeps(results)
     assert swept["command"] == call
+
+
+def test_a_sweep_over_seeds_alone_is_that_of_its_row(tmp_path, results):
+    members = [member(seed=0) | {"seconds": 40.0}, member(seed=1) | {"seconds": 40.0}]
+    members.append(member(seed=2))
+    (path,) = recording.record(make_sweep(tmp_path, members=members), results)
+    assert path.name == "vit_light-mnist.json"
+    measured = ledger.measured(ledger.find("vit_light", "mnist"), results)
+    assert measured["training_seconds"] == 52.3  # 40.0 of two that trained together, 12.34
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    plan["config"]["num_epochs"] = 6
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(UserError, match=r"of no row; nearest to"):
+        recording.record(str(tmp_path), results)
+
+
+def test_the_run_of_a_recipe_is_taken_in_beside_its_row(tmp_path, results, monkeypatch):
+    row = ledger.find("vit_light", "mnist")
+    config = config_file.load_config("configs/vit_light.py:mnist")
+    config.num_epochs = 60
+    known = [(flatten(to_json(config)), matching.Match(row, "configs/vit_light.py:best", True))]
+    monkeypatch.setattr(matching, "known_configs", lambda: known)
+    (path,) = recording.record(make_run(tmp_path, num_epochs=60), results)
+    assert path.name == "vit_light-best.json"
+    assert ledger.measured(row, results) is None
+    recipe = recipes.Recipe(row, "configs/vit_light.py:best", "longer")
+    monkeypatch.setattr(recipes, "recipes", lambda: (recipe,))
+    best = recipes.best(row, results)
+    assert (best["accuracies"]["test_acc"], best["differs"]) == (91.23, "longer")
+    assert best["recipe"] in best["command"]
 
 
 def test_rows_among_a_sweeps_members_are_taken_in_with_means_over_seeds(tmp_path, results):
@@ -120,8 +151,8 @@ def test_of_rows_with_one_config_the_first_with_an_accuracy_on_test_is_found(mon
     row = ledger.find("vit_light", "fashion_mnist")
     blank = dataclasses.replace(row, published=dict.fromkeys(row.published, "-"))
     again = dataclasses.replace(row, row="again")
-    known = [(flatten(config), each) for each in (blank, row, again)]
-    monkeypatch.setattr(matching, "row_configs", lambda: known)
+    known = [(flatten(config), matching.Match(each, each.config)) for each in (blank, row, again)]
+    monkeypatch.setattr(matching, "known_configs", lambda: known)
     assert matching.row_of(config | {"seed": 5}) == row
-    monkeypatch.setattr(matching, "row_configs", lambda: known[:1])
+    monkeypatch.setattr(matching, "known_configs", lambda: known[:1])
     assert matching.row_of(config) == blank

@@ -4,16 +4,22 @@ python -m vitjax.published --seed=003 --row=110421
 
 --record=WORKDIR takes the result of a finished run, or of those in a sweep, as the measured one of
 its row, in a checkout. --json prints one object a row and line, --markdown what
-vitjax/published/README.md holds, --cost what all galaxy rows would take. The exit code is 1 where a
-count disagrees after corrections.
+vitjax/published/README.md holds, --cost what all galaxy rows would take. --pending lists the rows
+and recipes that were not measured, cheapest first, with the commands that do so; with --run it
+works through them for the time of --budget, goes on where it has left off, and records each. The
+exit code is 1 where a count disagrees after corrections.
 """
 
 import json
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from vitjax import cli
 from vitjax.errors import UserError
+
+if TYPE_CHECKING:
+    from vitjax.published.ledger import Row
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -26,11 +32,19 @@ def run(argv: Sequence[str] | None = None) -> int:
         "record", None, "Folder of a finished run of a row, or of a sweep, to be taken in."
     )
     as_markdown = command.switch("markdown", "The page vitjax/published/README.md.")
+    is_pending = command.switch("pending", "What was not measured, with time and commands.")
+    run_them = command.switch("run", "Measures what is pending, and records it, in a checkout.")
+    budget = command.string("budget", "1h", "Time for that: 90s, 25m, 3h.")
+    seeds = command.integer("seeds", 3, "How many random seeds measure each.", lower_bound=1)
+    workdir = command.string("workdir", "runs/published", "Folder for the runs of what is pending.")
+    data_dir = command.string("data_dir", "", "Where their data lie; default: TFDS's own folder.")
     cost = command.switch("cost", "What training all of seed 003's rows takes, predicted.")
 
     def main() -> int:
         if as_json.value and as_markdown.value:
             raise UserError("--json and --markdown given, expected one of them; leave one out")
+        if run_them.value and not is_pending.value:
+            raise UserError("--run is for what is pending; add --pending")
         if recorded.value is not None:
             from vitjax.published.recording import checkout_results, record
 
@@ -46,6 +60,14 @@ def run(argv: Sequence[str] | None = None) -> int:
         chosen = list(ledger.rows(seed=seed.value))
         if row.value is not None:
             chosen = ledger.named(row.value, chosen, "--row")
+        if is_pending.value:
+            return _pending(
+                chosen,
+                range(seeds.value),
+                budget.value if run_them.value else None,
+                workdir.value,
+                data_dir.value,
+            )
         from vitjax.published import ledger_tables, rebuild
 
         entries = [rebuild.entry(each) for each in chosen]
@@ -59,6 +81,25 @@ def run(argv: Sequence[str] | None = None) -> int:
         return 1 if any(entry["disagreements"] for entry in entries) else 0
 
     return command.run(main, argv)
+
+
+def _pending(
+    rows: Sequence["Row"], seeds: Sequence[int], budget: str | None, folder: str, data_dir: str
+) -> int:
+    """Shows what is pending of the rows, or with a budget works through it."""
+    import jax
+
+    from vitjax.published import pending
+    from vitjax.published.recording import checkout_results, record
+
+    seconds = None if budget is None else pending.parse_budget(budget)
+    results = None if budget is None else checkout_results()
+    platform = jax.default_backend()
+    tasks = pending.tasks(rows, platform, seeds)
+    if seconds is None or results is None:
+        print(pending.table(tasks, platform, folder, data_dir))
+        return 0
+    return pending.work(tasks, seconds, folder, data_dir, lambda path: record(path, results))
 
 
 if __name__ == "__main__":

@@ -209,15 +209,20 @@ def measured(row: Row, folder: Path = RESULTS) -> dict[str, Any] | None:
     Such a file has the keys of MEASURED, with accuracies in percent by the names of the published
     ones; all else that it has is passed on. Recorded sweeps lie beside them.
     """
+    return result(row, None, folder)
+
+
+def result(row: Row, recipe: str | None, folder: Path = RESULTS) -> dict[str, Any] | None:
+    """Returns what was measured for the row as published, or by a recipe's config, or None."""
+    wanted = (row.seed, row.family, row.row, recipe)
     for path in sorted(folder.glob("*.json")):
         if path.name.startswith("sweep_"):
             continue
-        result = json.loads(path.read_text())
-        missing = set(MEASURED) - set(result)
-        if missing:
+        content = json.loads(path.read_text())
+        if missing := set(MEASURED) - set(content):
             raise UserError(f"{path} lacks {', '.join(sorted(missing))}; add it")
-        if (result["seed"], result["family"], result["row"]) == (row.seed, row.family, row.row):
-            return result
+        if (*(content[key] for key in ("seed", "family", "row")), content.get("recipe")) == wanted:
+            return content
     return None
 
 

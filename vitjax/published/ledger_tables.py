@@ -8,9 +8,9 @@ from vitjax import text
 
 _HEADER = (
     "seed", "family", "row", "published params", "params", "published MACs", "MACs",
-    "published test %", "measured test %", "status",
+    "published test %", "measured test %", "recipe test %", "status",
 )  # fmt: skip
-_TEXTS = (0, 1, 2, 9)
+_TEXTS = (0, 1, 2, 10)
 
 _INTRODUCTION = """\
 <!-- written by: python -m vitjax.published --markdown > vitjax/published/README.md -->
@@ -32,14 +32,13 @@ A row is one model or run that a work prints. "Published" is what it prints. "Pa
 (multiply-accumulates of one image) are counted from the network that vitjax builds by the row's
 config. "Measured" is what vitjax reached on the test split, in percent, at the epoch that is best
 on validation, with the deviation over random seeds where there were several; the published test
-accuracies of 000 and 004 are those of the epoch that is best on test. A row's file in
-[results](results) has all that was measured.
+accuracies of 000 and 004 are those of the epoch that is best on test. "Recipe" is the same network
+trained by a config of vitjax's own. A row's file in [results](results) has all that was measured.
 """
 
 
 def _cells(entry: dict[str, Any]) -> list[str]:
     """Returns an entry's cells under _HEADER."""
-    measured = entry["measured"] or {"accuracies": {}}
     numbers = [entry[key] for key in ("published_params", "params", "published_macs", "macs")]
     return [
         entry["seed"],
@@ -47,10 +46,18 @@ def _cells(entry: dict[str, Any]) -> list[str]:
         entry["row"],
         *("" if number is None else f"{number:,}" for number in numbers),
         _percent(entry["published"].get("test_acc")),
-        _percent(measured["accuracies"].get("test_acc"))
-        + _deviation(measured.get("deviations", {}).get("test_acc")),
+        on_test(entry["measured"]),
+        on_test(entry["recipe"]),
         entry["status"],
     ]
+
+
+def on_test(result: dict[str, Any] | None) -> str:
+    """Returns the accuracy on test of a recorded result, with its deviation; "" without one."""
+    if result is None:
+        return ""
+    deviation = result.get("deviations", {}).get("test_acc")
+    return _percent(result["accuracies"].get("test_acc")) + _deviation(deviation)
 
 
 def _percent(value: float | None) -> str:
@@ -120,9 +127,11 @@ def _provenance(entries: Iterable[dict[str, Any]]) -> list[str]:
     """Says of measured rows what they were measured by: command, hardware, random seeds."""
     rows: dict[str, list[str]] = {}
     for entry in entries:
-        if measured := entry["measured"]:
+        for measured in filter(None, (entry["measured"], entry["recipe"])):
             seeds = ", ".join(map(str, measured["training_seeds"]))
             by = f"{_by(measured)}, random seed{'s' * (',' in seeds)} {seeds}"
+            if "differs" in measured:
+                by += f"; as the row, but: {measured['differs']}"
             rows.setdefault(by, []).append(entry["row"])
     return [f"measured, {', '.join(names)}: {by}" for by, names in rows.items()]
 

@@ -7,10 +7,11 @@ from typing import Any
 from vitjax import config_file, models
 from vitjax.models.classifier import PatchClassifier
 from vitjax.models.macs import layer_macs
+from vitjax.published import recipes
 from vitjax.published.ledger import Row, measured
 from vitjax.training.finetune import split
 
-_DATA = {  # data set: image shape, classes
+DATA = {  # data set: image shape, classes
     "mnist": ((28, 28, 1), 10),
     "fashion_mnist": ((28, 28, 1), 10),
     "svhn_cropped": ((32, 32, 3), 10),
@@ -52,7 +53,7 @@ def _count(
     train_only: str,
     options: tuple[tuple[str, Any], ...],
 ) -> Counts:
-    image_shape, num_classes = _DATA[data_name]
+    image_shape, num_classes = DATA[data_name]
     if input_size:
         image_shape = (input_size, input_size, image_shape[-1])
     model = models.create(model_name, num_classes, **dict(options))
@@ -122,6 +123,11 @@ def entry(row: Row) -> dict[str, Any]:
         "published": row.accuracies,
         "published_epoch_seconds": row.corrected("epoch_time"),
         "measured": measured(row),
+        "recipe": recipes.best(row),
+        "recipes": [
+            {"config": recipe.config, "differs": recipe.differs}
+            for recipe in recipes.recipes_of(row)
+        ],
         "correction": correction,
         "status": _status(row, counts, differing),
         "disagreements": differing,

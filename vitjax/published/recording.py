@@ -10,8 +10,8 @@ from typing import Any
 from vitjax import files
 from vitjax.config import flatten, to_json
 from vitjax.errors import UserError
-from vitjax.published.ledger import RESULTS, Row
-from vitjax.published.matching import known_rows_of, rows_of
+from vitjax.published.ledger import RESULTS
+from vitjax.published.matching import Match, known_matches, matches
 from vitjax.runs import contents, schema
 from vitjax.runs.run_folder import RunFolder, option_words
 from vitjax.runs.saved_config import read_options, to_config
@@ -31,9 +31,10 @@ def checkout_results(results: Path = RESULTS) -> Path:
 def record(workdir: str, results: Path) -> list[Path]:
     """Writes FAMILY-ROW.json for the run in `workdir` into `results`; returns the paths written.
 
-    Rows of one config have a file each. Of a sweep it is sweep_MODEL_DATA_OPTIONS.json, and a
-    FAMILY-ROW.json for each row among its members. Raises UserError if the run is not finished, or
-    is not that of a row (its seed may differ).
+    Rows of one config have a file each, and a recipe has CONFIG.json. Of a sweep it is
+    sweep_MODEL_DATA_OPTIONS.json where members differ in more than their seeds, and the files of
+    the rows and recipes among them. Raises UserError if the run is not finished, or is neither
+    that of a row nor of a recipe (its seed may differ).
     """
     folder = RunFolder(Path(workdir))
     if (folder.path / "plan.json").exists():
@@ -42,21 +43,21 @@ def record(workdir: str, results: Path) -> list[Path]:
     if evaluation is None:
         raise UserError(f"--record={workdir} is not the folder of a finished run")
     begun = folder.begun()
-    found = known_rows_of(read_options(folder), workdir)
-    # Members of a sweep share their seconds, so that only a run's own are kept.
+    found = known_matches(read_options(folder), workdir)
     provenance = {
         "training_seconds": round(evaluation["seconds"], 1),
         "command": f"python -m vitjax.main --config={found[0].config} "
         f"--config.seed={evaluation['seed']}",
         **_machine(begun),
     }
-    return [_record_row(results, row, [evaluation], provenance) for row in found]
+    return [_record_match(results, match, [evaluation], provenance) for match in found]
 
 
-def _record_row(
-    results: Path, row: Row, evaluations: Sequence[dict[str, Any]], provenance: dict[str, Any]
+def _record_match(
+    results: Path, match: Match, evaluations: Sequence[dict[str, Any]], provenance: dict[str, Any]
 ) -> Path:
-    """Writes what runs of a row, which differ in their seeds alone, measured on average."""
+    """Writes what runs of one config, which differ in their seeds alone, measured on average."""
+    row = match.row
     evaluations = sorted(evaluations, key=lambda each: each["seed"])
     kinds = {"train_acc": "train_accuracy", "valid_acc": "valid_accuracy", "test_acc": "accuracy"}
     shares = {
@@ -76,7 +77,11 @@ def _record_row(
         "epochs": [each["epoch"] for each in evaluations],
         "num_params": evaluations[0]["num_params"],
     }
-    return _write(results / f"{row.family}-{row.row}.json", measured | provenance)
+    name = f"{row.family}-{row.row}"
+    if match.is_recipe:
+        name = match.config.removeprefix("configs/").replace(".py", "").replace(":", "-")
+        measured["recipe"] = match.config
+    return _write(results / f"{name}.json", measured | provenance)
 
 
 def _record_sweep(folder: RunFolder, results: Path) -> list[Path]:
@@ -91,14 +96,23 @@ def _record_sweep(folder: RunFolder, results: Path) -> list[Path]:
     options = "-".join(key.rsplit(".", 1)[-1] for key in keys)
     model_name, data_name = config["model_name"], config["data"]["name"]
     setting = {"model_name": model_name, "data_name": data_name, "halve": plan["halve"]}
-    path = results / f"sweep_{model_name}_{data_name}_{options}.json"
-    paths = [_write(path, provenance | setting | outcome)]
-    found: dict[str, tuple[Row, list[dict[str, Any]]]] = {}
+    paths = []
+    if list(keys) != ["seed"]:
+        path = results / f"sweep_{model_name}_{data_name}_{options}.json"
+        paths.append(_write(path, provenance | setting | outcome))
+    found: dict[tuple[str, ...], tuple[Match, list[dict[str, Any]]]] = {}
     for member in outcome["members"]:
         if member["status"] == "finished":
-            for row in rows_of(flatten(config) | member["overrides"]):
-                found.setdefault(f"{row.family} {row.row}", (row, []))[1].append(member)
-    return paths + [_record_row(results, row, each, provenance) for row, each in found.values()]
+            for match in matches(flatten(config) | member["overrides"]):
+                key = match.row.family, match.row.row, match.config
+                found.setdefault(key, (match, []))[1].append(member)
+    if not paths and not found:
+        known_matches(config, str(folder.path))
+    for match, members in found.values():
+        # Members that train together share their seconds.
+        seconds = {"training_seconds": round(sum({member["seconds"] for member in members}), 1)}
+        paths.append(_record_match(results, match, members, seconds | provenance))
+    return paths
 
 
 def _machine(begun: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,104 @@
+"""What is not measured yet: what it takes, and working through it."""
+
+import json
+
+import pytest
+
+from vitjax.published import ledger, pending, recipes
+from vitjax.published.__main__ import run
+
+
+def test_what_is_measured_is_not_pending_and_the_cheapest_comes_first():
+    tasks = pending.tasks(ledger.rows(seed="001"), "cpu", range(3))
+    configs = [task.config for task in tasks]
+    assert "configs/mixer_mnist.py:xavier_uniform" not in configs  # results/ has it
+    assert "configs/mixer_mnist.py:mse-adam" in configs
+    assert [task.seconds for task in tasks] == sorted(task.seconds for task in tasks)
+
+
+def test_recipes_are_pending_too(monkeypatch, tmp_path):
+    row = ledger.find("vit_light", "mnist")
+    recipe = recipes.Recipe(row, "configs/vit_light.py:fashion_mnist", "other images")
+    monkeypatch.setattr(recipes, "recipes", lambda: (recipe,))
+    (task,) = pending.tasks([row], "cpu", [0])
+    assert (task.name, task.seeds) == ("vit_light-fashion_mnist", (0,))
+
+
+def test_the_time_of_a_recorded_network_is_that_of_its_steps():
+    (task,) = pending.tasks([ledger.find("vit_mnist", "ViT")], "cpu", [0])
+    recorded = json.loads((pending._RESULTS / "seeds_cpu.json").read_text())["results"]["vit_mnist"]
+    steps = 10 * 54_000 / 128
+    assert task.seconds == pytest.approx(steps * recorded["step_seconds"]["median"])
+    assert task.bytes == pytest.approx(recorded["peak_bytes"]["predicted"])
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
+def test_larger_networks_take_longer_on_every_platform(platform):
+    small, large = (
+        pending.tasks([ledger.find("vit_cifar100", row)], platform, [0])[0]
+        for row in ("4p4l", "4p8l")
+    )
+    assert 0 < small.seconds < large.seconds
+
+
+def test_the_table_has_each_task_and_its_command(capsys):
+    assert run(["--pending", "--row=4p4l", "--seeds=2", "--data_dir=my data"]) == 0
+    header, line, _, command = capsys.readouterr().out.splitlines()
+    assert header.split()[-2:] == ["expected", "GiB"]
+    assert line.split()[:4] == ["004", "configs/vit_cifar100.py:4p4l", "50", "2"]
+    assert command == (
+        "python -m vitjax.sweep --config=configs/vit_cifar100.py:4p4l --grid=seed=0,1 "
+        "--workdir=runs/published/vit_cifar100-4p4l '--config.data.data_dir=my data'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--run"], "--run is for what is pending; add --pending"),
+        (["--pending", "--run", "--budget=soon"], "--budget=soon given, expected a time such as"),
+        (["--pending", "--run", "--budget=-5m"], "--budget=-5m given, expected a time such as"),
+        (["--pending", "--seeds=0"], "--seeds"),
+    ],
+)
+def test_mistakes(args, said, capsys):
+    assert run(args) != 0
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("budget", "seconds"), [("90s", 90), ("25m", 1500), ("0.5h", 1800)])
+def test_budgets(budget, seconds):
+    assert pending.parse_budget(budget) == seconds
+
+
+def test_durations():
+    assert [pending.duration(s) for s in (3, 150, 7200, 86_400 * 2)] == [
+        "3 s",
+        "2 min",
+        "2 h",
+        "2 d",
+    ]
+
+
+@pytest.mark.slow
+def test_a_spent_budget_saves_and_the_next_call_goes_on_and_records(tmp_path, monkeypatch):
+    row = ledger.find("vit_light", "mnist")
+    task = pending.Task(row, "configs/vit_digits.py:debug", (0,), 60.0, 1e6)
+    said, recorded = [], []
+
+    def work(budget):
+        record = lambda path: recorded.append(path) or [path]  # noqa: E731
+        return pending.work([task], budget, str(tmp_path), "", record, said.append)
+
+    assert work(2) == 0
+    assert "the budget is spent: configs/vit_digits.py:debug is saved in" in said[-1]
+    assert recorded == []
+    assert work(600) == 0
+    assert recorded == [f"{tmp_path}/vit_digits-debug"]
+
+
+@pytest.mark.slow
+def test_what_fails_is_left_and_said_by_the_exit_code(tmp_path):
+    row = ledger.find("vit_light", "mnist")
+    task = pending.Task(row, "configs/vit_mnist.py:mlp1", (0,), 60.0, 1e6)
+    assert pending.work([task], 60, str(tmp_path), "", lambda path: [path], lambda line: None) == 1
