@@ -3,9 +3,12 @@
 import json
 
 import pytest
+from commands import REPO
 
 from vitjax.published import ledger, pending, recipes
 from vitjax.published.__main__ import run
+
+SPEEDS = REPO / "vitjax/benchmarking/results/seeds_cpu.json"
 
 
 def test_what_is_measured_is_not_pending_and_the_cheapest_comes_first():
@@ -26,7 +29,7 @@ def test_recipes_are_pending_too(monkeypatch, tmp_path):
 
 def test_the_time_of_a_recorded_network_is_that_of_its_steps():
     (task,) = pending.tasks([ledger.find("vit_mnist", "ViT")], "cpu", [0])
-    recorded = json.loads((pending._RESULTS / "seeds_cpu.json").read_text())["results"]["vit_mnist"]
+    recorded = json.loads(SPEEDS.read_text())["results"]["vit_mnist"]
     steps = 10 * 54_000 / 128
     assert task.seconds == pytest.approx(steps * recorded["step_seconds"]["median"])
     assert task.bytes == pytest.approx(recorded["peak_bytes"]["predicted"])

@@ -28,6 +28,10 @@ def default(model_name: str = "vit") -> ConfigDict:
     # of its labels' weights, and where mixup or CutMix mixes labels by its number of examples.
     config.loss.class_weights = placeholder(object)
     config.loss.class_weights = "uniform"
+    config.distill = ConfigDict()  # learn from a run's answers besides the labels
+    config.distill.workdir = ""  # folder of that run, which is finished; "": none
+    config.distill.weight = 0.5  # of its answers; the labels have the rest
+    config.distill.temperature = 2.0  # softens both answers
     config.optim = _optimizer_options()
     config.finetune = _finetune_options()
     config.mesh = ConfigDict()  # how a run's devices share its work; data * fsdp is their number

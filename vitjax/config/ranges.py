@@ -128,7 +128,9 @@ def _bound(key: str, value: Any) -> str:
         return "above 0 and at most 1"
     if key == "seed" and value >= 2**32:
         return "below 2**32"
-    if key == "optim.learning_rate" and not 0 < value < math.inf:
+    if key == "distill.weight" and not 0 <= value <= 1:
+        return "at least 0 and at most 1"
+    if key in ("optim.learning_rate", "distill.temperature") and not 0 < value < math.inf:
         return "above 0"
     if key in _OF_CHANNELS:
         return _of_channels(*_OF_CHANNELS[key], value)

@@ -20,6 +20,7 @@ def describe(config: ConfigDict, setup: Setup, about: str = "") -> list[str]:
     split = f", large parameters in {parts} parts" if parts > 1 else ""
     learn = setup.num_trained_params
     frozen = f" ({learn:,} learn)" if learn < setup.num_params else ""
+    teacher = f", teacher {config.distill.workdir}" if config.distill.workdir else ""
     return [
         f"data      {setup.dataset.name}: {about}{sizes} images of {shape}, "
         f"{recipe.num_classes} classes; {streaming.describe(setup.dataset, setup.streams)}",
@@ -29,7 +30,7 @@ def describe(config: ConfigDict, setup: Setup, about: str = "") -> list[str]:
         f"{recipe.model.dtype}; batch {recipe.batch_size}, {per_device} per device{split}",
         f"training  {config.num_epochs} epochs of {about}{recipe.steps_per_epoch} steps, "
         f"{config.optim.name}, learning rate {config.optim.learning_rate:g} "
-        f"({config.schedule.name}), seed {config.seed}",
+        f"({config.schedule.name}), seed {config.seed}{teacher}",
     ]
 
 

@@ -18,6 +18,7 @@ from vitjax.errors import UserError, raise_all
 from vitjax.runs.logs import check_installed
 from vitjax.training import finetune, losses, setup, streaming
 from vitjax.training.description import describe
+from vitjax.training.distill import find_teacher
 from vitjax.training.outline import Outline, check_place, outline
 from vitjax.training.progress import Say
 from vitjax.training.sharding import check_batch_size, make_mesh
@@ -130,6 +131,8 @@ def preflight(
     if config.data.stream == "always":
         found.of("data.stream", stream.check_installed)
     found.of("loss", lambda: losses.make_loss(config.loss.name, jnp.ones(1), 0.0))
+    if config.distill.workdir:
+        found.of("distill", lambda: find_teacher(config.distill.workdir))
     rate = found.of(
         "schedule num_epochs optim.learning_rate data.batch_size",
         lambda: setup.make_schedule(config, num_examples=data.batch_size),

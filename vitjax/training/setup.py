@@ -18,6 +18,7 @@ from vitjax.data.dataset import Dataset
 from vitjax.data.statistics import channel_statistics
 from vitjax.errors import UserError, raise_all
 from vitjax.training import finetune, losses, memory, optim, schedule, streaming
+from vitjax.training.distill import make_distillation
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import Say
 from vitjax.training.sharding import check_batch_size, data_shards, make_mesh
@@ -137,15 +138,12 @@ def make_recipe(
     rate: schedule.Schedule,
 ) -> Recipe:
     """Returns what training computes; numbers of the config may be traced, as in a sweep."""
+    dtype = compute_dtype(config.dtype)
     return Recipe(
-        model=models.create(
-            config.model_name,
-            dataset.num_classes,
-            dtype=compute_dtype(config.dtype),
-            **config.model,
-        ),
+        model=models.create(config.model_name, dataset.num_classes, dtype=dtype, **config.model),
         tx=make_optimizer(config, rate),
         loss=make_loss(config, dataset),
+        distillation=make_distillation(config, dataset, mean, std, dtype),
         augmentation=Augmentation(**config.data.augment),
         mean=mean,
         std=std,

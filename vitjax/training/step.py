@@ -21,6 +21,7 @@ from vitjax.data.on_device import AtRest, Batches, Chunk, DeviceImages
 from vitjax.data.order import Order
 from vitjax.models.attend import FEW_TOKENS
 from vitjax.runs.weights import merge
+from vitjax.training.distill import Distillation
 from vitjax.training.finetune import split
 from vitjax.training.losses import Loss
 from vitjax.training.metrics import Metrics, batch_metrics
@@ -59,6 +60,7 @@ class Recipe:
     ema_decay: float = 0.0  # 0: no averaged parameters
     skip_nonfinite: int = 0  # steps in a row that may be left out where a number is not finite
     train_only: str = ""  # which parameters learn, as finetune.split takes it
+    distillation: Distillation | None = None  # what the loss takes from a teacher
 
     @property
     def steps_per_epoch(self) -> int:
@@ -118,7 +120,10 @@ def summed_loss(recipe: Recipe, variables: Any, batch: Batch, key: jax.Array):
         rngs={"dropout": key},
         mutable=[name for name in variables if name != "params"],
     )
-    losses, weights = (x * batch.mask for x in recipe.loss(logits, batch.targets))
+    losses, weights = recipe.loss(logits, batch.targets)
+    if recipe.distillation is not None:
+        losses = recipe.distillation.mix(losses, weights, batch.images, logits)
+    losses, weights = losses * batch.mask, weights * batch.mask
     metrics = batch_metrics(losses, weights, logits, batch.labels, batch.mask)
     return jnp.sum(losses), (metrics, model_state)
 

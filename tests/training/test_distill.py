@@ -1,0 +1,85 @@
+"""Learning from the answers of a finished run."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+from small_runs import quiet, small
+
+import vitjax
+from vitjax.data.augment import normalise
+from vitjax.errors import UserError
+from vitjax.training import setup
+from vitjax.training.distill import Distillation
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """A finished run, normalised otherwise than its pupils are."""
+    config = small(num_epochs=1, **{"data.mean": (0.3,), "data.std": (0.4,), "seed": 1})
+    return vitjax.train(config, tmp_path_factory.mktemp("teacher") / "run", say=quiet)
+
+
+def test_the_loss_by_hand():
+    logits, answers = np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 3.0], [4.0, 0.0]])
+    losses, weights = np.array([0.5, 3.0]), np.array([1.0, 2.0])
+    mixed = Distillation(lambda images: jnp.asarray(answers), 0.25, 2.0).mix(
+        jnp.asarray(losses), jnp.asarray(weights), jnp.zeros((2, 1, 1, 1)), jnp.asarray(logits)
+    )
+    taught = -4 * np.sum(softmax(answers / 2, 1) * log_softmax(logits / 2, 1), axis=1)
+    np.testing.assert_allclose(mixed, 0.75 * losses + 0.25 * weights * taught, rtol=1e-6)
+
+
+def test_the_teacher_sees_what_it_saw_in_its_own_run(teacher):
+    config = small(**{"distill.workdir": str(teacher.workdir)})
+    ready = setup.prepare(config, quiet)
+    pixels = ready.dataset.splits["test"].images[:5]
+    recipe = ready.recipe
+    images = normalise(jnp.asarray(pixels, jnp.float32), recipe.mean, recipe.std)
+    answers = recipe.distillation.teacher(images)
+    expected = [[p.probability for p in each] for each in teacher.predict(list(pixels), top=1)]
+    found = np.max(softmax(np.asarray(answers), axis=1), axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_pupil_trains_and_goes_on_as_any_run(teacher, tmp_path):
+    options = {"distill.workdir": str(teacher.workdir), "num_epochs": 2}
+    run = vitjax.train(small(**options), tmp_path / "pupil", say=quiet)
+    alone = vitjax.train(small(num_epochs=2), tmp_path / "alone", say=quiet)
+    assert run.history[0].train_loss != alone.history[0].train_loss
+    nothing = options | {"distill.weight": 0.0}
+    same = vitjax.train(small(**nothing), tmp_path / "same", say=quiet)
+    assert same.history[0].train_loss == pytest.approx(alone.history[0].train_loss, rel=1e-5)
+
+
+def test_members_of_a_sweep_may_weigh_a_teacher_otherwise(teacher, tmp_path):
+    config = small(**{"distill.workdir": str(teacher.workdir), "num_epochs": 1})
+    grid = {"distill.weight": [0.0, 1.0]}
+    runs = vitjax.train_grid(config, grid, tmp_path / "grid", say=quiet)
+    losses = {run.history[0].train_loss for run in runs}
+    assert len(losses) == 2
+
+
+def test_only_a_finished_run_teaches(tmp_path):
+    with pytest.raises(UserError, match=r"distill\.workdir=.* is not the folder of a finished run"):
+        vitjax.train(small(**{"distill.workdir": str(tmp_path)}), tmp_path / "run", say=quiet)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_knows_the_same_classes(teacher):
+    config = small(**{"distill.workdir": str(teacher.workdir)})
+    ready = setup.prepare(small(), quiet)
+    others = dataclasses.replace(ready.dataset, class_names=("a", "b"))
+    with pytest.raises(UserError, match=r"knows 10 classes of digits, which are not the 2 of"):
+        setup.make_recipe(config, others, (0.5,), (0.5,), ready.schedule)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [("weight", 1.5, "at least 0 and at most 1"), ("temperature", 0.0, "above 0")],
+)
+def test_ranges(option, value, expected):
+    with pytest.raises(UserError, match=rf"config\.distill\.{option}={value} should be {expected}"):
+        vitjax.config.check(small(**{f"distill.{option}": value}))
