@@ -44,6 +44,12 @@ PROBLEMS = {
 }
 
 
+def test_repeats_that_do_not_divide_the_batch_are_a_problem():
+    out = check("--config.data.augment.repeats=3", code=1)
+    assert "config.data.batch_size=32 is not divisible by config.data.augment.repeats=3" in out
+    assert "nearest that fit: 30 or 33\n" in out
+
+
 def test_tells_all_problems_at_once():
     out = check(*PROBLEMS, code=1)
     for text in PROBLEMS.values():

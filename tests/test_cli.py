@@ -216,6 +216,8 @@ MISTAKES = {
     "batch over parts": ("--config.optim.accumulation_steps=7", "batch_size=32 is not divisible"),
     "range": ("--config.model.dropout_rate=1.5", "dropout_rate=1.5 should be at least 0"),
     "augmentation": ("--config.data.augment.crop_padding=-1", "config.data.augment.crop_padding"),
+    "copies": ("--config.data.augment.repeats=3", "batch_size=32 is not divisible"),
+    "policy": ("--config.data.augment.policy=trivial", "autoaugment_cifar10, trivial_wide"),
     "padding": ("--config.data.augment.crop_padding=32", "should be below the image size of"),
     "missing folder": ("--config.data.name=folder --config.data.data_dir=/no", "no folder /no"),
     "weights": ("--config.loss.class_weights=(1,2)", "should be 10 numbers"),

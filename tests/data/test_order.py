@@ -8,8 +8,8 @@ from vitjax.data import order
 from vitjax.data.statistics import channel_statistics
 
 
-def epoch(seed=0, index=0, examples=13, batch=5, drop=False):
-    return order.epoch_order(np.uint32(seed), np.int32(index), examples, batch, drop)
+def epoch(seed=0, index=0, examples=13, batch=5, drop=False, **options):
+    return order.epoch_order(np.uint32(seed), np.int32(index), examples, batch, drop, **options)
 
 
 def test_every_example_comes_once():
@@ -24,6 +24,21 @@ def test_drop_remainder():
     assert got.indices.shape == (2, 5)
     assert got.mask.all()
     assert len(set(got.indices.ravel().tolist())) == 10
+
+
+def test_repeats_are_copies_of_fewer_images_in_as_many_steps():
+    got, alone = epoch(batch=6, repeats=3), epoch(batch=6)
+    np.testing.assert_array_equal(got.indices, np.tile(got.indices[:, :2], 3))
+    np.testing.assert_array_equal(got.indices[:, :2].ravel(), alone.indices.ravel()[:6])
+    np.testing.assert_array_equal(got.mask, alone.mask)
+    assert len(np.unique(got.indices)) == 6
+
+
+def test_copies_have_keys_of_their_own():
+    indices = np.array([7, 1, 7, 1, 7, 1], np.int32)
+    numbers = order.copy_numbers(indices, 13, 3)
+    assert numbers.tolist() == [7, 1, 20, 14, 33, 27]
+    np.testing.assert_array_equal(order.copy_numbers(indices, 13, 1), indices)
 
 
 def test_depends_on_seed_and_epoch_alone():

@@ -39,12 +39,12 @@ def read(split, orders, start, stop, num_workers=0):
     return found
 
 
-@pytest.mark.parametrize("drop", [False, True])
-def test_orders_on_the_host_are_those_of_the_devices(drop):
-    orders = EpochOrders(5, 23, 4, drop)
+@pytest.mark.parametrize(("drop", "repeats"), [(False, 1), (True, 1), (False, 2)])
+def test_orders_on_the_host_are_those_of_the_devices(drop, repeats):
+    orders = EpochOrders(5, 23, 4, drop, repeats)
     steps = 5 if drop else 6
     for epoch in (0, 1, 3, 2):
-        expected = epoch_order(np.uint32(5), np.int32(epoch), 23, 4, drop)
+        expected = epoch_order(np.uint32(5), np.int32(epoch), 23, 4, drop, repeats)
         for i in range(steps):
             indices, mask = orders.batch(epoch * steps + i)
             np.testing.assert_array_equal(indices, expected.indices[i])

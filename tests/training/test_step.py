@@ -10,6 +10,7 @@ import pytest
 from flax import linen as nn
 from tiny import CLASSES, MESH, SEED, WEIGHTS, Softmax, batches, data, recipe
 
+from vitjax.data.augment import Augmentation
 from vitjax.data.on_device import AtRest
 from vitjax.data.order import Order
 from vitjax.errors import UserError
@@ -113,6 +114,18 @@ def test_names_the_first_layer_that_overflows():
     order = programs.epoch_order(SEED, np.int32(0))
     where = first_bad_layer(programs.recipe, MESH, SEED, batches(order), state)
     assert where == "in the output of second"
+
+
+def test_copies_of_an_image_are_augmented_each_in_its_own_way():
+    erased = recipe(augmentation=Augmentation(erasing_probability=1.0, repeats=4))
+    at = step.order_of(erased, SEED, np.int32(0))
+    gathered = step.gather_batch(MESH, batches(at), 0)
+    images = step.augment_batch(erased, MESH, SEED, np.int32(0), gathered).images
+    indices = np.asarray(gathered.indices)
+    assert len(set(indices.tolist())) == 2
+    copies = np.asarray(images)[indices == indices[0]]
+    assert len(copies) == 4
+    assert len({copy.tobytes() for copy in copies}) > 1
 
 
 @pytest.mark.parametrize(("batch", "parts"), [(0, 1), (8, 3), (8, 0)])

@@ -27,12 +27,22 @@ def num_batches(num_examples: int, batch_size: int, drop_remainder: bool) -> int
 
 
 def epoch_order(
-    seed: jax.Array, epoch: jax.Array, num_examples: int, batch_size: int, drop_remainder: bool
+    seed: jax.Array,
+    epoch: jax.Array,
+    num_examples: int,
+    batch_size: int,
+    drop_remainder: bool,
+    repeats: int = 1,
 ) -> Order:
-    """Returns the order of `epoch`: a permutation, its last batch padded or dropped."""
+    """Returns the order of `epoch`: a permutation, its last batch padded or dropped.
+
+    With `repeats` a batch has so many copies of batch_size / repeats images, one set of them behind
+    another, and the epoch keeps its steps: it ends after as large a part of the permutation.
+    """
     steps = num_batches(num_examples, batch_size, drop_remainder)
     order = jax.random.permutation(_stream(seed, _ORDER, epoch), num_examples)
-    order = jnp.resize(order, (steps, batch_size)).astype(jnp.int32)
+    order = jnp.resize(order, (steps, batch_size // repeats)).astype(jnp.int32)
+    order = jnp.tile(order, (1, repeats))
     mask = jnp.arange(steps * batch_size).reshape(steps, batch_size) < num_examples
     return Order(order, mask)
 
@@ -47,10 +57,17 @@ def in_turn(num_examples: int, batch_size: int) -> Order:
 class EpochOrders:
     """The batches of all epochs by step, on the host; equal to those of `epoch_order`."""
 
-    def __init__(self, seed: int, num_examples: int, batch_size: int, drop_remainder: bool):
+    def __init__(
+        self,
+        seed: int,
+        num_examples: int,
+        batch_size: int,
+        drop_remainder: bool,
+        repeats: int = 1,
+    ):
         self.batch_size = batch_size
-        self._seed, self._options = seed, (num_examples, batch_size, drop_remainder)
-        self._steps = num_batches(*self._options)
+        self._seed, self._options = seed, (num_examples, batch_size, drop_remainder, repeats)
+        self._steps = num_batches(num_examples, batch_size, drop_remainder)
         self._known: dict[int, Order] = {}  # the epochs drawn last: readers are ahead of the rest
         self._drawing = threading.Lock()
 
@@ -73,7 +90,7 @@ class EpochOrders:
         with contextlib.ExitStack() as on_cpu:
             with contextlib.suppress(RuntimeError):  # JAX was told to use no CPU
                 on_cpu.enter_context(jax.default_device(jax.local_devices(backend="cpu")[0]))
-            draw = jax.jit(epoch_order, static_argnums=(2, 3, 4))
+            draw = jax.jit(epoch_order, static_argnums=(2, 3, 4, 5))
             return jax.device_get(draw(np.uint32(self._seed), np.int32(epoch), *self._options))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -120,6 +137,17 @@ class Together:
 def example_keys(seed: jax.Array, epoch: jax.Array, indices: jax.Array) -> jax.Array:
     """Returns a key for the augmentation of each example [B], whatever batch it is in."""
     return jax.vmap(jax.random.fold_in, (None, 0))(_stream(seed, _AUGMENT, epoch), indices)
+
+
+def copy_numbers(indices: jax.Array, num_examples: int, repeats: int) -> jax.Array:
+    """Returns what `example_keys` tells the copies in a batch of `epoch_order` apart by, int32 [B].
+
+    That is an image's index for its first copy, and `num_examples` more for each that follows.
+    """
+    if repeats == 1:
+        return indices
+    copies = jnp.arange(len(indices), dtype=jnp.int32) // (len(indices) // repeats)
+    return indices + copies * num_examples
 
 
 def init_key(seed: jax.Array) -> jax.Array:

@@ -106,8 +106,7 @@ class Group:
 
     def _orders(self) -> Orders:
         """Returns the order of the batches on the host."""
-        recipe = self.setup.recipe
-        options = recipe.num_examples, recipe.batch_size, recipe.drop_remainder
+        options = self.setup.recipe.order_options
         if not self.programs.seeded:
             return EpochOrders(self.config.seed, *options)
         seeds = sharding.gather(self.values["seed"])

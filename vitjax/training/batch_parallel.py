@@ -141,7 +141,7 @@ def _feed(setup: Setup, programs: Programs, seed: int, on_devices: jax.Array) ->
     """Returns what brings the batches; the seed is wanted both here and on the devices."""
     recipe, everywhere = setup.recipe, replicated(setup.mesh)
     if setup.streams:
-        orders = EpochOrders(seed, recipe.num_examples, recipe.batch_size, recipe.drop_remainder)
+        orders = EpochOrders(seed, *recipe.order_options)
         zero = jax.device_put(jax.device_get(Metrics.zero()), everywhere)
         split = of_chunks(setup.mesh)
         return StreamFeed(setup, orders, split, programs.evaluate_chunk, zero)

@@ -11,7 +11,6 @@ from ml_collections import ConfigDict
 from vitjax import config as options
 from vitjax import models
 from vitjax.data import stream
-from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import check_share
 from vitjax.data.readers.image_files import ReadOptions
 from vitjax.errors import UserError, raise_all
@@ -124,7 +123,7 @@ def preflight(
         "data.batch_size optim.accumulation_steps",
         lambda: check_batch_size(data.batch_size, optim.accumulation_steps, len(devices)),
     )
-    found.of("data.augment", lambda: Augmentation(**data.augment))
+    found.of("data.augment", lambda: setup.make_augmentation(config))
     found.of("data.split_seed", lambda: check_share(data.valid_fraction, data.split_seed))
     found.of(_OF_READING, lambda: _read_options(data))
     found.of("log", lambda: check_installed(**config.log))

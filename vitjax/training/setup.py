@@ -21,7 +21,12 @@ from vitjax.training import finetune, losses, memory, optim, schedule, streaming
 from vitjax.training.distill import make_distillation
 from vitjax.training.metrics import Metrics
 from vitjax.training.progress import Say
-from vitjax.training.sharding import check_batch_size, data_shards, make_mesh
+from vitjax.training.sharding import (
+    check_batch_size,
+    data_shards,
+    make_mesh,
+    nearest_multiples,
+)
 from vitjax.training.step import Recipe
 
 _OF_THE_EPOCH = (
@@ -60,7 +65,7 @@ def check_options(config: ConfigDict, mesh: Mesh) -> None:
     """Raises UserError for what is wrong whatever the data are."""
     check(config)
     check_batch_size(config.data.batch_size, config.optim.accumulation_steps, data_shards(mesh))
-    Augmentation(**config.data.augment)
+    make_augmentation(config)
 
 
 def assemble(config: ConfigDict, dataset: Dataset, mesh: Mesh, streamed: bool = False) -> Setup:
@@ -144,7 +149,7 @@ def make_recipe(
         tx=make_optimizer(config, rate),
         loss=make_loss(config, dataset),
         distillation=make_distillation(config, dataset, mean, std, dtype),
-        augmentation=Augmentation(**config.data.augment),
+        augmentation=make_augmentation(config),
         mean=mean,
         std=std,
         image_shape=input_shape(config.data.input_size, dataset.image_shape),
@@ -158,6 +163,19 @@ def make_recipe(
         skip_nonfinite=config.optim.skip_nonfinite,
         train_only=config.finetune.train_only,
     )
+
+
+def make_augmentation(config: ConfigDict) -> Augmentation:
+    """Returns what the config changes images by; raises UserError for what does not fit."""
+    augmentation = Augmentation(**config.data.augment)
+    batch_size, repeats = config.data.batch_size, augmentation.repeats
+    if batch_size % repeats:
+        raise UserError(
+            f"config.data.batch_size={batch_size} is not divisible by "
+            f"config.data.augment.repeats={repeats}; nearest that fit: "
+            f"{nearest_multiples(batch_size, repeats)}"
+        )
+    return augmentation
 
 
 def input_shape(input_size: int, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -136,12 +136,17 @@ def check_batch_size(batch_size: int, accumulation_steps: int, shards: int) -> N
     parts = max(accumulation_steps, 1) * shards
     if batch_size >= 1 and accumulation_steps >= 1 and batch_size % parts == 0:
         return
-    below = batch_size // parts * parts
-    nearest = f"{below} or {below + parts}" if below > 0 else f"{parts}"
     raise UserError(
         f"config.data.batch_size={batch_size} is not divisible by {shards} device(s) times "
-        f"config.optim.accumulation_steps={accumulation_steps}; nearest that fit: {nearest}"
+        f"config.optim.accumulation_steps={accumulation_steps}; nearest that fit: "
+        f"{nearest_multiples(batch_size, parts)}"
     )
+
+
+def nearest_multiples(number: int, of: int) -> str:
+    """Returns the multiples below and above a number, in words."""
+    below = number // of * of
+    return f"{below} or {below + of}" if below > 0 else f"{of}"
 
 
 def gather(tree: Any) -> Any:

@@ -68,6 +68,12 @@ class Recipe:
         return order.num_batches(self.num_examples, self.batch_size, self.drop_remainder)
 
     @property
+    def order_options(self) -> tuple[int, int, bool, int]:
+        """What the order of an epoch depends on, as `order.epoch_order` takes it."""
+        repeats = self.augmentation.repeats
+        return self.num_examples, self.batch_size, self.drop_remainder, repeats
+
+    @property
     def dtype(self) -> Any:
         """What the model computes in."""
         return getattr(self.model, "dtype", jnp.float32)
@@ -102,7 +108,9 @@ def gather_batch(mesh: Mesh, batches: Batches, i: Any) -> Gathered:
 
 def augment_batch(recipe: Recipe, mesh: Mesh, seed: Any, epoch: Any, batch: Gathered) -> Batch:
     """Augments the examples of a batch of `epoch`."""
-    keys = order.example_keys(seed, epoch, batch.indices)
+    repeats = recipe.augmentation.repeats
+    numbers = order.copy_numbers(batch.indices, recipe.num_examples, repeats)
+    keys = order.example_keys(seed, epoch, numbers)
     images = recipe.augmentation.images(keys, batch.images, recipe.mean, recipe.std)
     images = resize(images, recipe.image_shape)
     targets = jax.nn.one_hot(batch.labels, recipe.num_classes)
@@ -278,9 +286,7 @@ def begin(recipe: Recipe, seed: Any) -> TrainState:
 
 def order_of(recipe: Recipe, seed: Any, epoch: Any) -> Order:
     """Returns which examples the batches of an epoch hold."""
-    return order.epoch_order(
-        seed, epoch, recipe.num_examples, recipe.batch_size, recipe.drop_remainder
-    )
+    return order.epoch_order(seed, epoch, *recipe.order_options)
 
 
 class Programs:

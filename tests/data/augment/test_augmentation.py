@@ -11,7 +11,7 @@ import pytest
 from jax.extend.mlir import ir
 
 from vitjax.data.augment import Augmentation, augmentation, mix, normalise, transforms
-from vitjax.data.augment.randaugment import rand_augment
+from vitjax.data.augment.policies import POLICIES, rand_augment
 from vitjax.errors import UserError
 
 H, W = 10, 14
@@ -92,6 +92,12 @@ def gathers(options, platform):
     return found
 
 
+@pytest.mark.parametrize("name", POLICIES)
+def test_no_pixel_is_gathered_by_a_policy(name):
+    shapes = gathers(Augmentation(policy=name), "tpu")
+    assert max(map(math.prod, shapes), default=0) < batch[..., 0].size / 2
+
+
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
 def test_no_pixel_is_gathered_but_by_the_method_gather(platform):
     options = dataclasses.replace(EVERYTHING, mixup_alpha=0.2, cutmix_alpha=1.0)
@@ -100,6 +106,19 @@ def test_no_pixel_is_gathered_but_by_the_method_gather(platform):
     assert (len(batch), H * W, 3) in gathers(
         dataclasses.replace(options, rotation_method="gather"), platform
     )
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_takes_the_place_of_rand_augment(name):
+    options = Augmentation(policy=name)
+    results = jax.jit(lambda keys: options.images(keys, jnp.array(batch), MEAN, STD))(batch_keys)
+    by_hand = jax.jit(POLICIES[name])
+    for key, image, result in zip(batch_keys, batch, results, strict=True):
+        expected = by_hand(jax.random.fold_in(key, 5), jnp.float32(image))
+        np.testing.assert_allclose(result, normalise(expected, MEAN, STD), atol=1e-5)
+    message = f"policy='{name}' takes the place of RandAugment; expected rand_augment_ops=0, not 2"
+    with pytest.raises(UserError, match=message):
+        Augmentation(policy=name, rand_augment_ops=2)
 
 
 def test_one_option_leaves_the_draws_of_another():
@@ -175,6 +194,8 @@ WHOLE, NUMBER = "a whole number, 0 or more", "a number, 0 or more"
         ("resized_crop_scale", 0.5, "() or (low, high) with 0 < low <= high <= 1"),
         ("resized_crop_ratio", (2, 1), "(low, high) with 0 < low <= high"),
         ("resized_crop_ratio", (), "(low, high) with 0 < low <= high"),
+        ("policy", "cifar10", "'' or one of autoaugment_cifar10, trivial_wide"),
+        ("policy", ["trivial_wide"], "'' or one of autoaugment_cifar10, trivial_wide"),
         ("rand_augment_ops", -2, WHOLE),
         ("rand_augment_magnitude", 31, "a whole number in [0, 30]"),
         ("rand_augment_magnitude", 9.5, "a whole number in [0, 30]"),
@@ -182,6 +203,7 @@ WHOLE, NUMBER = "a whole number, 0 or more", "a number, 0 or more"
         ("mixup_alpha", -0.1, NUMBER),
         ("cutmix_alpha", float("inf"), NUMBER),
         ("cutmix_alpha", None, NUMBER),
+        ("repeats", 0, "a whole number, 1 or more"),
     ],
 )
 def test_wrong_options_are_named(name, value, expected):

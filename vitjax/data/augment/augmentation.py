@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from vitjax.data.augment import lines, mix
-from vitjax.data.augment.randaugment import MAX_MAGNITUDE, METHODS, rand_augment
+from vitjax.data.augment.operations import METHODS
+from vitjax.data.augment.policies import MAX_MAGNITUDE, POLICIES, rand_augment
 from vitjax.data.augment.transforms import normalise, random_erasing, rotated
 from vitjax.errors import UserError
 
@@ -52,6 +53,7 @@ EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda v: v == () or _is_range(v, 1),
     ),
     "resized_crop_ratio": ("(low, high) with 0 < low <= high", _is_range),
+    "policy": (f"'' or one of {', '.join(POLICIES)}", lambda v: v in ("", *POLICIES)),
     "rand_augment_ops": _COUNT,
     "rand_augment_magnitude": (
         f"a whole number in [0, {MAX_MAGNITUDE}]",
@@ -60,6 +62,7 @@ EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "erasing_probability": ("a number in [0, 1]", lambda v: _is_number(v, 0, 1)),
     "mixup_alpha": _ALPHA,
     "cutmix_alpha": _ALPHA,
+    "repeats": ("a whole number, 1 or more", lambda v: _is_integer(v, 1)),
 }
 
 
@@ -78,11 +81,13 @@ class Augmentation:
     rotation_method: str = "shears"  # or "gather", slow but on CPUs: exactly torchvision's pixels
     resized_crop_scale: tuple[float, ...] = ()  # smallest and largest share of the area; () = off
     resized_crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)  # narrowest and widest width / height
+    policy: str = ""  # autoaugment_cifar10 | trivial_wide, in RandAugment's place; "": none
     rand_augment_ops: int = 0  # RandAugment operations per image; 0 = off
     rand_augment_magnitude: int = 9  # of RandAugment, in [0, 30]
     erasing_probability: float = 0.0  # of a random box filled with the mean
     mixup_alpha: float = 0.0  # of Beta(alpha, alpha); 0 = off
     cutmix_alpha: float = 0.0  # of Beta(alpha, alpha); 0 = off
+    repeats: int = 1  # augmented copies of each of a batch's images; an epoch has fewer images then
 
     def __post_init__(self):
         for name in ("resized_crop_scale", "resized_crop_ratio"):
@@ -92,30 +97,29 @@ class Augmentation:
             value = getattr(self, name)
             if not (isinstance(value, jax.Array) or is_valid(value)):
                 raise UserError(f"config.data.augment.{name}={value!r}; expected {expected}.")
+        if self.policy and self.rand_augment_ops:
+            raise UserError(
+                f"config.data.augment.policy={self.policy!r} takes the place of RandAugment; "
+                f"expected rand_augment_ops=0, not {self.rand_augment_ops}."
+            )
 
     def images(
         self, keys: jax.Array, images: jax.Array, mean: Sequence[float], std: Sequence[float]
     ) -> jax.Array:
         """Keys [B] and images [B, H, W, C] uint8 -> augmented, normalised float32 [B, H, W, C].
 
-        In this order: crop, rotation, horizontal flip, vertical flip, resized crop, RandAugment,
-        erasing, normalise. An example's result depends on its key and its pixels alone.
+        In this order: crop, rotation, horizontal flip, vertical flip, resized crop, the policy or
+        RandAugment, erasing, normalise. A result depends on the example's key and its pixels alone.
         """
         if images.dtype != jnp.uint8:
             raise UserError(f"images are {images.dtype}; expected uint8, before normalising.")
-        value = [255 * x for x in mean]
+        value, policy = [255 * x for x in mean], self._policy()
 
         def augment(key: jax.Array, image: jax.Array) -> jax.Array:
             parts = [jax.random.fold_in(key, place) for place in range(_NUM_OPERATIONS)]
             image = self._turn_and_crop(parts[:5], image)
-            if self.rand_augment_ops:
-                image = rand_augment(
-                    parts[5],
-                    image.astype(jnp.float32),
-                    num_ops=self.rand_augment_ops,
-                    magnitude=self.rand_augment_magnitude,
-                    method=self.rotation_method,
-                )
+            if policy:
+                image = policy(parts[5], image.astype(jnp.float32), method=self.rotation_method)
             if _is_on(self.erasing_probability):
                 image = random_erasing(
                     parts[6],
@@ -126,6 +130,15 @@ class Augmentation:
             return image
 
         return normalise(jax.vmap(augment)(keys, images), mean, std)
+
+    def _policy(self) -> Callable[..., jax.Array] | None:
+        """Returns what draws an image's operations; None where nothing does."""
+        if self.policy:
+            return POLICIES[self.policy]
+        if not self.rand_augment_ops:
+            return None
+        num_ops, magnitude = self.rand_augment_ops, self.rand_augment_magnitude
+        return functools.partial(rand_augment, num_ops=num_ops, magnitude=magnitude)
 
     def _turn_and_crop(self, keys: Sequence[jax.Array], image: jax.Array) -> jax.Array:
         """The first five operations on uint8 [H, W, C]; those of lines alone, one read a run."""

@@ -32,6 +32,14 @@ class Shear(NamedTuple):
         return (origin + by_line * lines) >> 16
 
 
+class Turn(NamedTuple):
+    """Quarter turns of an image, which are exact: a transposition, then mirrors; each a bool."""
+
+    transpose: jax.Array
+    mirror_rows: jax.Array
+    mirror_columns: jax.Array
+
+
 def rotate(
     image: jax.Array, degrees: jax.Array, *, largest: float
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
@@ -45,31 +53,55 @@ def rotate(
     which `lines.sample` does at no cost; () where neither is.
     """
     height, width, _ = image.shape
-    planes = _to_planes(image)
-    step = 90 if height == width else 180
-    mirrors: tuple[jax.Array, ...] = ()
-    if largest > step / 2:
-        turns = jnp.round(degrees / step).astype(jnp.int32)
-        quarters = turns * (step // 90) % 4
-        mirrors = ((quarters == 1) | (quarters == 2), quarters >= 2)
-        degrees = degrees - step * turns
-        if step == 90:  # a quarter turn transposes, then mirrors, which turns the rest about
-            degrees = jnp.where(quarters % 2 == 1, -degrees, degrees)
-            planes = jnp.where(quarters % 2 == 1, planes.swapaxes(1, 2), planes)
+    turn, degrees, largest = split_rotation(degrees, largest, height, width)
     along_x, along_y = rotation_shears(degrees, height, width)
-    reach = rotation_reach(min(largest, step / 2), height, width)
+    reach = rotation_reach(largest, height, width)
+    planes = _transposed(_to_planes(image), turn)
     planes = _shear(planes, (along_x, along_y, along_x), (*reach, reach[0]))
-    return _to_image(planes, image), mirrors
+    return _to_image(planes, image), (turn.mirror_rows, turn.mirror_columns) if turn else ()
 
 
 def shear(
-    image: jax.Array, shears: tuple[Shear, Shear, Shear], reach: tuple[int, int, int]
+    image: jax.Array,
+    shears: tuple[Shear, Shear, Shear],
+    reach: tuple[int, int, int],
+    turn: Turn | None = None,
 ) -> jax.Array:
-    """Shears an image [H, W, C] along x, then y, then x; 0 outside.
+    """Shears an image [H, W, C] along x, then y, then x, amid the steps of `turn`; 0 outside.
 
     No line may move by more than the shear's `reach`.
     """
-    return _to_image(_shear(_to_planes(image), shears, reach), image)
+    planes = _shear(_transposed(_to_planes(image), turn), shears, reach)
+    if turn:
+        planes = jnp.where(turn.mirror_rows, planes[:, ::-1], planes)
+        planes = jnp.where(turn.mirror_columns, planes[:, :, ::-1], planes)
+    return _to_image(planes, image)
+
+
+def split_rotation(
+    degrees: jax.Array, largest: float, height: int, width: int
+) -> tuple[Turn | None, jax.Array, float]:
+    """Splits a rotation by up to `largest` degrees into quarter turns and what shears do.
+
+    Returns the turns (half turns unless the image is square; None where none is needed), the
+    degrees that are sheared amid their steps, and how many these are at most.
+    """
+    step = 90 if height == width else 180
+    if largest <= step / 2:
+        return None, degrees, largest
+    turns = jnp.round(degrees / step).astype(jnp.int32)
+    quarters = turns * (step // 90) % 4
+    transpose = quarters % 2 == 1
+    degrees = degrees - step * turns
+    degrees = jnp.where(transpose, -degrees, degrees)  # which mirroring turns about
+    return Turn(transpose, (quarters == 1) | (quarters == 2), quarters >= 2), degrees, step / 2
+
+
+def _transposed(planes: jax.Array, turn: Turn | None) -> jax.Array:
+    """The first step of a turn of planes [P, H, W]; those that are not square stay."""
+    if turn is None or planes.shape[1] != planes.shape[2]:
+        return planes
+    return jnp.where(turn.transpose, planes.swapaxes(1, 2), planes)
 
 
 def rotation_shears(degrees: jax.Array, height: int, width: int) -> tuple[Shear, Shear]:

@@ -1,9 +1,10 @@
-"""RandAugment (https://arxiv.org/abs/1909.13719) on the device, image by image.
+"""The operations of RandAugment and its kin on the device, image by image.
 
-The operations, their strengths and their rounding are those of `torchvision.transforms.RandAugment`
-on a PIL image, with nearest interpolation and fill 0 (Rotate by the method "gather"). A vmapped
-`lax.switch` would compute all fourteen operations, so they share work here: three shears, or one
-gather, serve the six geometric ones, one blend the four enhancements, one table the last two.
+They, and their rounding, are those of torchvision's `RandAugment`, `AutoAugment` and
+`TrivialAugmentWide` on a PIL image, with nearest interpolation and fill 0 (Rotate by the method
+"gather"). A vmapped `lax.switch` would compute all fifteen, so they share work here: three shears,
+or one gather, serve the six geometric ones, one blend the four enhancements, one table the last two
+but Invert, which is Solarize from 0 on. `policies` says which are done, and how strong.
 """
 
 import math
@@ -21,8 +22,8 @@ from vitjax.data.augment.warp import (
     rotation_reach,
     rotation_shears,
     shear,
+    split_rotation,
 )
-from vitjax.errors import UserError
 
 OPERATIONS = (
     "Identity",
@@ -39,139 +40,111 @@ OPERATIONS = (
     "Solarize",
     "AutoContrast",
     "Equalize",
+    "Invert",
 )
-MAX_MAGNITUDE = 30  # torchvision's num_magnitude_bins - 1
+SIGNED = tuple(name in OPERATIONS[1:10] for name in OPERATIONS)  # ShearX to Sharpness
 METHODS = ("shears", "gather")  # how images are turned: `warp.rotate`, `warp.affine_nearest`
 
-_SIGNED = tuple(name in OPERATIONS[1:10] for name in OPERATIONS)  # ShearX to Sharpness
-_SHEAR, _TRANSLATE, _ROTATE = 0.3, 150 / 331, 30  # at MAX_MAGNITUDE: share, share, degrees
-_ENHANCE = 0.9  # at MAX_MAGNITUDE: factor less 1
-_KIND = (0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 4, 4)  # which case of apply_operation holds each
+_KIND = (0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 4, 4, 3)  # which case of apply_operation holds each
 
 
-def rand_augment(
-    key: jax.Array,
-    image: jax.Array,
+def strengths(
+    bins: int,
     *,
-    num_ops: int = 2,
-    magnitude: int | jax.Array = 9,
-    method: str = "shears",
-) -> jax.Array:
-    """Applies `num_ops` operations, each drawn from all, to an image [H, W, C] in [0, 255].
+    shear: float,
+    translate: tuple[float, float],
+    rotate: float,
+    enhance: float,
+    posterize: int,
+) -> np.ndarray:
+    """Strength of each of OPERATIONS in equal steps from nothing, as torchvision's: [bins, 15].
 
-    `magnitude` in [0, 30] is shared by all operations; a signed one is negated half of the time.
-    The result holds whole numbers; other values are rounded first. The `method` that rotates is
-    "shears", a pixel off at most each way, or "gather", torchvision's, slow on TPUs.
+    The last are: shear in pixels per pixel, translation along x and y in pixels, rotation in
+    degrees, enhancement factors less 1, bits that posterize drops. The table has the bits kept, and
+    solarize as a grey level, from 255 to 0; 0 where there is no strength.
     """
-    height, width, channels = image.shape
-    if channels not in (1, 3):
-        raise UserError(
-            f"RandAugment works on images of 1 or 3 channels, not {channels}; "
-            "set config.data.augment.rand_augment_ops=0."
-        )
-    strengths = magnitudes(magnitude, height, width)
-    largest = MAX_MAGNITUDE if isinstance(magnitude, jax.Array) else magnitude
-
-    def step(image, draw):  # two uniform draws: which operation, which sign
-        op = jnp.floor(draw[0] * len(OPERATIONS)).astype(jnp.int32)
-        negate = jnp.array(_SIGNED)[op] & (draw[1] < 0.5)
-        strength = jnp.where(negate, -strengths[op], strengths[op])
-        return apply_operation(image, op, strength, largest=largest, method=method), None
-
-    return jax.lax.scan(step, jnp.round(image), jax.random.uniform(key, (num_ops, 2)))[0]
+    zero, slope, factor = np.zeros(bins), _linspace(0, shear, bins), _linspace(0, enhance, bins)
+    moves = [_linspace(0, end, bins) for end in (*translate, rotate)]
+    bits = 8 - np.round(np.arange(bins) / ((bins - 1) / posterize))
+    points = [bits, _linspace(255, 0, bins), zero, zero, zero]
+    table = [zero, slope, slope, *moves, *[factor] * 4, *points]
+    return np.stack(table, axis=1).astype(np.float32)
 
 
-def magnitudes(magnitude: int | jax.Array, height: int, width: int) -> jax.Array:
-    """Strength of each of OPERATIONS [14] at a magnitude in [0, 30], by torchvision's table.
-
-    Shear in pixels per pixel, translation in pixels, rotation in degrees, enhancement factors
-    less 1, posterize in bits kept, solarize as a grey level; 0 where there is no strength.
-    """
-    return jnp.asarray(_strengths(height, width))[magnitude]
-
-
-def _strengths(height: int, width: int) -> np.ndarray:
-    """Returns the whole table, [31, 14]."""
-    zero, slope, enhance = np.zeros(MAX_MAGNITUDE + 1), _linspace(_SHEAR), _linspace(_ENHANCE)
-    translate = [_linspace(_TRANSLATE * size) for size in (width, height)]
-    geometric = [slope, slope, *translate, _linspace(_ROTATE)]
-    steps = np.arange(MAX_MAGNITUDE + 1)
-    points = [8 - np.round(steps / (MAX_MAGNITUDE / 4)), 255 - 8.5 * steps, zero, zero]
-    return np.stack([zero, *geometric, *[enhance] * 4, *points], axis=1).astype(np.float32)
-
-
-def _linspace(end: float) -> np.ndarray:
-    """torch.linspace(0, end, 31) in float32, on CPUs that multiply and add with one rounding."""
-    last = np.float32(end)
-    step = np.float64(last / np.float32(MAX_MAGNITUDE))  # double, so that no product is rounded
-    place = np.arange(MAX_MAGNITUDE + 1)
-    from_end = last - step * (MAX_MAGNITUDE - place)  # as the upper half is counted
-    return np.where(place < len(place) // 2, step * place, from_end).astype(np.float32)
+def _linspace(start: float, end: float, count: int) -> np.ndarray:
+    """torch.linspace in float32, on CPUs that multiply and add with one rounding."""
+    first, last = np.float32(start), np.float32(end)
+    # Double, so that no product is rounded.
+    step = np.float64((last - first) / np.float32(count - 1))
+    place = np.arange(count)
+    from_end = last - step * (count - 1 - place)  # as the upper half is counted
+    return np.where(place < count // 2, first + step * place, from_end).astype(np.float32)
 
 
 def apply_operation(
     image: jax.Array,
     op: jax.Array,
-    magnitude: jax.Array,
+    strength: jax.Array,
     *,
-    largest: int = MAX_MAGNITUDE,
+    largest: np.ndarray,
     method: str = "shears",
 ) -> jax.Array:
     """Applies OPERATIONS[op] to an image [H, W, C] of whole numbers in [0, 255] -> the same.
 
-    `magnitude` is at most the strength that `magnitudes` gives for `largest`.
+    `strength` is in the units of `strengths`, the geometric ones at most `largest` [15] either way.
     """
     height, width, _ = image.shape
     if method == "gather":
-        moved = affine_nearest(image, _matrix(op, magnitude, height, width))
+        moved = affine_nearest(image, _matrix(op, strength, height, width))
     else:
-        shears = _shears(op, magnitude, height, width)
-        moved = shear(image.astype(jnp.uint8), shears, _reach(largest, height, width))
+        moved = _by_shears(image, op, strength, largest)
     cases = (
         moved.astype(image.dtype),
-        _enhance(image, op, 1 + magnitude),
-        _posterize(image, magnitude),
-        jnp.where(image < magnitude, image, 255 - image),  # solarize
+        _enhance(image, op, 1 + strength),
+        _posterize(image, strength),
+        jnp.where(image < strength, image, 255 - image),  # solarize, and invert from 0 on
         _by_table(image, op),
     )
     return jax.lax.select_n(jnp.array(_KIND)[op], *cases)
 
 
-def _shears(
-    op: jax.Array, magnitude: jax.Array, height: int, width: int
-) -> tuple[Shear, Shear, Shear]:
-    """Shears along x, y and x of a geometric operation; the identity for any other."""
+def _by_shears(
+    image: jax.Array, op: jax.Array, strength: jax.Array, largest: np.ndarray
+) -> jax.Array:
+    """A geometric operation by shears along x, y and x; the identity for any other."""
+    height, width, _ = image.shape
 
     def of(name: str, value: jax.Array) -> jax.Array:
         return jnp.where(op == OPERATIONS.index(name), value, 0.0)
 
-    turn_x, turn_y = rotation_shears(of("Rotate", magnitude), height, width)
-    shift = -jnp.trunc(magnitude)
-    along_y = Shear(turn_y.slope + of("ShearY", magnitude), turn_y.offset + of("TranslateY", shift))
-    along_x = Shear(turn_x.slope + of("ShearX", magnitude), turn_x.offset + of("TranslateX", shift))
+    angle = float(largest[OPERATIONS.index("Rotate")])
+    turn, degrees, angle = split_rotation(of("Rotate", strength), angle, height, width)
+    turn_x, turn_y = rotation_shears(degrees, height, width)
+    shift = -jnp.trunc(strength)
+    along_y = Shear(turn_y.slope + of("ShearY", strength), turn_y.offset + of("TranslateY", shift))
+    along_x = Shear(turn_x.slope + of("ShearX", strength), turn_x.offset + of("TranslateX", shift))
+    reach = _reach(largest, angle, height, width)
+    return shear(image.astype(jnp.uint8), (turn_x, along_y, along_x), reach, turn)
+
+
+def _reach(largest: np.ndarray, angle: float, height: int, width: int) -> tuple[int, int, int]:
+    """How far each of these shears moves a line at most, where they turn by up to `angle`."""
+    turn_x, turn_y = rotation_reach(angle, height, width)
+    shear_x, shear_y, shift_x, shift_y = map(float, largest[1:5])
+    along_x = max(turn_x, math.ceil(shear_x * height), math.ceil(shift_x))
+    along_y = max(turn_y, math.ceil(shear_y * width), math.ceil(shift_y))
     return turn_x, along_y, along_x
 
 
-def _reach(magnitude: int, height: int, width: int) -> tuple[int, int, int]:
-    """How far each of these shears moves a line at most."""
-    part = magnitude / MAX_MAGNITUDE
-    turn_x, turn_y = rotation_reach(_ROTATE * part, height, width)
-    along_x, along_y = (
-        max(turn, math.ceil(_SHEAR * part * across), math.ceil(_TRANSLATE * part * along))
-        for turn, across, along in ((turn_x, height, width), (turn_y, width, height))
-    )
-    return turn_x, along_y, along_x
-
-
-def _matrix(op: jax.Array, magnitude: jax.Array, height: int, width: int) -> jax.Array:
+def _matrix(op: jax.Array, strength: jax.Array, height: int, width: int) -> jax.Array:
     """Inverse map [2, 3] of a geometric operation; the identity for any other."""
     name = OPERATIONS.index
     identity = jnp.eye(2, 3)
-    shear_x = identity.at[0, 1].set(magnitude)
-    shear_y = identity.at[1, 0].set(magnitude)
-    shift_x = identity.at[0, 2].set(-jnp.trunc(magnitude))
-    shift_y = identity.at[1, 2].set(-jnp.trunc(magnitude))
-    rotate = rotation_matrix(magnitude, height, width)
+    shear_x = identity.at[0, 1].set(strength)
+    shear_y = identity.at[1, 0].set(strength)
+    shift_x = identity.at[0, 2].set(-jnp.trunc(strength))
+    shift_y = identity.at[1, 2].set(-jnp.trunc(strength))
+    rotate = rotation_matrix(strength, height, width)
     case = jnp.where(op <= name("Rotate"), op, name("Identity"))
     return jax.lax.select_n(case, identity, shear_x, shear_y, shift_x, shift_y, rotate)
 
