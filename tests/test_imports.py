@@ -29,7 +29,7 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
     "config_file": {"config"},
     "compile_cache": set(),
     "cli": {"config", "config_file"},
-    "runs": {"config", "vitjax"},  # vitjax: its version
+    "runs": {"cli", "config", "vitjax"},  # cli: its command; vitjax: its version
     "pretrained": {"cli", "data", "models", "runs"},  # cli: its commands
     "training": {"config", "data", "models", "pretrained", "runs"},
     "reporting": {"models"},
