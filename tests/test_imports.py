@@ -14,7 +14,19 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "vitjax"
 # Import nothing of vitjax but each other.
 LEAVES = {
-    *("errors", "files", "host", "lock", "prng", "processes", "signals", "supervise", "terminal"),
+    *(
+        "command_help",
+        "config_paths",
+        "errors",
+        "files",
+        "host",
+        "lock",
+        "prng",
+        "processes",
+        "signals",
+        "supervise",
+        "terminal",
+    ),
     "text",
 }
 COMMANDS = {

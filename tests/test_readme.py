@@ -72,7 +72,7 @@ def words_of(line):
 def options(module):
     """The names of the options of a command, by its --help."""
     out, _ = main("--help", module=module)
-    return set(re.findall(r"^  --([\w.]+)  \[", out, re.MULTILINE))
+    return set(re.findall(r"^  --([\w.]+)", out, re.MULTILINE))
 
 
 @pytest.fixture(scope="module")

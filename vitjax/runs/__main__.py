@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__, takes_words=True)
+    command.section("Output")
     as_json = command.switch("json", "One JSON object a run and line.")
 
     def main() -> int:
