@@ -17,7 +17,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 REPO = Path(__file__).parents[1]
-PACKAGES = ("vitjax.published", "vitjax.pretrained")  # whose command is their __main__
+PACKAGES = (
+    "vitjax.published",
+    "vitjax.pretrained",
+    "vitjax.runs",
+)  # whose command is their __main__
 
 
 def command(*args, module="vitjax.main"):

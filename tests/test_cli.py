@@ -1,6 +1,7 @@
 """The command line, as a user types it."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -20,6 +21,8 @@ from commands import (
     steps,
 )
 from PIL import Image
+
+from vitjax.__main__ import COMMANDS
 
 SMALL = (
     "--config.num_epochs=3",
@@ -195,8 +198,21 @@ def test_new_folder_below_runs(tmp_path):
 
 def test_help():
     out, _ = main("--help")
-    assert "--config" in out
-    assert "--workdir" in out
+    assert "\nWhat:\n  --config FILE[:ARG]" in out
+    assert "\nWhere:\n  --workdir TEXT" in out
+    assert "vit_digits" in out
+
+
+@pytest.mark.parametrize("module", COMMANDS.values(), ids=COMMANDS)
+def test_help_shows_every_option_under_a_title_with_its_default(module):
+    out, _ = main("--help", module=module.removesuffix(".__main__"))
+    _, *sections = re.split(r"\n\n(What|Where|Machine|Data|Output):\n", out)
+    titles, listed = sections[::2], "\n".join(sections[1::2])
+    assert len(set(titles)) == len(titles)
+    options = re.split(r"^  --", listed, flags=re.MULTILINE)[1:]
+    assert bool(options) == (module != "vitjax.pretrained.__main__")
+    for option in options:
+        assert re.search(r"default:|\(required\)", option), option
 
 
 MISTAKES = {
@@ -205,7 +221,9 @@ MISTAKES = {
     "stray word": ("train", "unexpected argument 'train'"),
     "wrong type": ("--config.num_epochs=many", "invalid literal for int"),
     "key without value": ("--config.num_epochs", "Missing value"),
-    "unknown config": ("--config=configs/vit_digit.py", "there are configs/vit_digits.py"),
+    "unknown config": ("--config=configs/vit_digit.py", "did you mean configs/vit_digits.py"),
+    "far config": ("--config=nothing_like_it", "vitjax has linformer_galaxy_zoo2, mixer_mnist"),
+    "misspelt debug": ("--config=vit_digits:debgu", "did you mean debug, not 'debgu'?"),
     "unknown row": ("--config=configs/vit_cifar100.py:4p5l", "choose from 4p4l, 4p8l"),
     "unknown data set": ("--config.data.name=mnits", "did you mean mnist"),
     "unknown model": ("--config.model_name=vitt", "did you mean 'vit'"),

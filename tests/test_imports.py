@@ -14,7 +14,19 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "vitjax"
 # Import nothing of vitjax but each other.
 LEAVES = {
-    *("errors", "files", "host", "lock", "prng", "processes", "signals", "supervise", "terminal"),
+    *(
+        "command_help",
+        "config_paths",
+        "errors",
+        "files",
+        "host",
+        "lock",
+        "prng",
+        "processes",
+        "signals",
+        "supervise",
+        "terminal",
+    ),
     "text",
 }
 COMMANDS = {
@@ -29,7 +41,7 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
     "config_file": {"config"},
     "compile_cache": set(),
     "cli": {"config", "config_file"},
-    "runs": {"config", "vitjax"},  # vitjax: its version
+    "runs": {"cli", "config", "vitjax"},  # cli: its command; vitjax: its version
     "pretrained": {"cli", "data", "models", "runs"},  # cli: its commands
     "training": {"config", "data", "models", "pretrained", "runs"},
     "reporting": {"models"},

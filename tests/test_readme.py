@@ -52,6 +52,7 @@ RUN = {  # part of a command line: what it says; the others need data, weights o
     "predict --workdir=runs/digits --top=3 IMAGE": "digit.png  ",
     "compare runs/digits runs/other --figure=comparison.png": "McNemar",
     "report --workdir=runs/digits": "index.html",
+    "runs": "runs/digits",
     "pretrained": "timm/resnet18.tv_in1k",
     "export --workdir=runs/digits --format=safetensors": "digits.safetensors: read again",
     "sweep --config=configs/vit_digits.py:debug": "ranked by loss on validation",
@@ -71,7 +72,7 @@ def words_of(line):
 def options(module):
     """The names of the options of a command, by its --help."""
     out, _ = main("--help", module=module)
-    return set(re.findall(r"^  --([\w.]+)  \[", out, re.MULTILINE))
+    return set(re.findall(r"^  --([\w.]+)", out, re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +235,7 @@ def test_options_of_configs_and_their_files_exist(page):
 @pytest.mark.parametrize("page", TEXTS)
 def test_options_named_in_the_text_exist(page):
     modules = ["main", "sweep", "evaluate", "predict", "report", "compare", "published"]
-    modules += ["pretrained", "export", "benchmark", "check", "demo"]
+    modules += ["pretrained", "export", "benchmark", "check", "demo", "runs"]
     known = set().union(*(options(f"vitjax.{name}") for name in modules))
     for name in re.findall(r"`[^`\n]*?--([a-z_]+)\b(?!\.)", TEXTS[page]):
         assert name in known, name

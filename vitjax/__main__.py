@@ -15,6 +15,7 @@ COMMANDS = {  # in the order in which they are listed: their modules
     "sweep": "vitjax.sweep",
     "evaluate": "vitjax.evaluate",
     "predict": "vitjax.predict",
+    "runs": "vitjax.runs.__main__",
     "compare": "vitjax.compare",
     "report": "vitjax.report",
     "export": "vitjax.export",

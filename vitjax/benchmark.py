@@ -33,17 +33,21 @@ def run(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     of_config = any(word.lstrip("-").partition("=")[0] == "config" for word in words)
     command = cli.Command(__doc__, default_config="configs/vit_digits.py" if of_config else "")
+    command.section("What")
     suite = command.choice("suite", "seeds", _SUITES, "What to measure.")
     only = command.texts(
         "only", "Only these of the suite: models, numbers of patches a side, of members."
     )
+    command.section("Machine")
     target = command.string(
         "target",
         "",
         "Chips of --suite=tpu and many_chips (v5e, v6e, v5e:2x4) or gpu (h200, h100x8, a100, t4).",
     )
+    command.section("What")
     peers = command.switch("peers", "Measure PyTorch on the same work as well.")
     rounds = command.integer("rounds", 7, "Turns that each trainer takes.", lower_bound=1)
+    command.section("Output")
     json_file = command.string("json", None, "File that the results are written to.")
     plot = command.png("plot", "PNG file for a figure of --suite=attention's times and memory.")
     markdown = command.switch(

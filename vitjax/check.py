@@ -22,8 +22,11 @@ from vitjax.errors import UserError
 def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__, default_config="configs/vit_digits.py")
+    command.section("Machine")
     target = command.string("target", "", "Chips to compile for, as v5e, v5e:2x4, h200x8, t4.")
+    command.section("What")
     data = command.switch("data", "Reads all images once, and tells what is wrong with them.")
+    command.section("Output")
     json_file = command.string("json", None, "File for what --data finds, every image of it.")
     html_file = command.string("html", None, "File for what --data finds, as a page.")
 

@@ -5,7 +5,6 @@ import os
 import platform
 import re
 import sys
-import textwrap
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags, logging
 
-from vitjax import signals, supervise, terminal
+from vitjax import config_paths, signals, supervise, terminal
+from vitjax.command_help import Option, help_page
 from vitjax.errors import Interrupted, UserError
 from vitjax.text import brief, printable
 
@@ -38,34 +38,66 @@ class Command:
         self._doc, self._default_config, self._takes_words = doc or "", default_config, takes_words
         self._flags = flags.FlagValues()
         self._config_source = default_config
+        self._title, self.options = "Options", dict[str, list[Option]]()  # by title, as in --help
         self._group_options: list[str] = []  # any of which asks for several processes
         self._group: Group | None = None  # the processes that this one has joined
         self.words: list[str] = []  # of the command line that are no options
+        if default_config:
+            names = ", ".join(config_paths.shipped())
+            self.options["What"] = [
+                Option("config", "FILE[:ARG]", f"A file, or one of {names}.", default_config),
+                Option(
+                    "config.KEY",
+                    "VALUE",
+                    "Changes an option of it, as --config.seed=1; default: what it says.",
+                ),
+            ]
         self.argv: list[str] = []  # all words of the command line
+
+    def section(self, title: str) -> None:
+        """Lets the options that are defined from here on stand under a title in --help."""
+        self._title = title
+
+    def _add(
+        self,
+        define: Callable[..., Any],
+        kind: str,
+        name: str,
+        default: Any,
+        *words: Any,
+        **options: Any,
+    ) -> Any:
+        """Defines a flag, whose last word is its help; returns its holder."""
+        choices = words[0] if len(words) > 1 else ()
+        self.options.setdefault(self._title, []).append(
+            Option(name, kind, words[-1], default, choices, options.get("required", False))
+        )
+        return define(name, default, *words, flag_values=self._flags, **options)
 
     def string(self, name: str, default: str | None, help_text: str, **options: Any) -> Any:
         """Defines --NAME=TEXT; returns its holder, as the other kinds do."""
-        return flags.DEFINE_string(name, default, help_text, flag_values=self._flags, **options)
+        return self._add(flags.DEFINE_string, "TEXT", name, default, help_text, **options)
 
     def integer(self, name: str, default: int | None, help_text: str, **options: Any) -> Any:
         """Defines --NAME=WHOLE NUMBER."""
-        return flags.DEFINE_integer(name, default, help_text, flag_values=self._flags, **options)
+        return self._add(flags.DEFINE_integer, "INTEGER", name, default, help_text, **options)
 
     def number(self, name: str, default: float, help_text: str) -> Any:
         """Defines --NAME=NUMBER."""
-        return flags.DEFINE_float(name, default, help_text, flag_values=self._flags)
+        return self._add(flags.DEFINE_float, "NUMBER", name, default, help_text)
 
     def switch(self, name: str, help_text: str) -> Any:
         """Defines --NAME, which is off by default."""
-        return flags.DEFINE_bool(name, False, help_text, flag_values=self._flags)
+        return self._add(flags.DEFINE_bool, "", name, False, help_text)
 
     def texts(self, name: str, help_text: str) -> Any:
         """Defines --NAME=TEXT,TEXT, empty by default."""
-        return flags.DEFINE_list(name, [], help_text, flag_values=self._flags)
+        return self._add(flags.DEFINE_list, "TEXT,TEXT", name, [], help_text)
 
     def choice(self, name: str, default: str, choices: Sequence[str], help_text: str) -> Any:
         """Defines --NAME=ONE of the choices."""
-        return flags.DEFINE_enum(name, default, choices, help_text, flag_values=self._flags)
+        kind = "|".join(choices)
+        return self._add(flags.DEFINE_enum, kind, name, default, choices, help_text)
 
     def png(self, name: str, help_text: str) -> Any:
         """Defines --NAME=FILE.png, none by default."""
@@ -83,6 +115,7 @@ class Command:
 
         Returns what joins them where the options say so, to be called before JAX begins.
         """
+        self.section("Machine")
         distributed = self.switch(
             "distributed", "Shares the run with the other processes of a cluster, which tells them."
         )
@@ -165,7 +198,7 @@ class Command:
 
     def _parse_and_call(self, main: Callable[[], int]) -> int:
         if any(word.lstrip("-") in ("help", "helpfull", "helpshort") for word in self.argv):
-            print(self._help())
+            print(help_page(self._doc, self.options))
             return 0
         self._parse()
         return main()
@@ -181,17 +214,6 @@ class Command:
             sys.stdout.flush()
         if (self._group is None or self._group.is_to_say(error)) and text:
             print(text, file=sys.stderr)
-
-    def _help(self) -> str:
-        """Returns what --help shows."""
-        lines = [self._doc.strip(), "", "Options:"]
-        if self._default_config:
-            lines += _option("config", "FILE[:ARG]", "of the run", self._default_config)
-            lines += _option("config.KEY", "VALUE", "changes an option of the config", "")
-        for name in self._flags:
-            flag = self._flags[name]
-            lines += _option(name, flag.flag_type(), flag.help or "", flag.default)
-        return "\n".join(lines)
 
     def _parse(self) -> None:
         argv = ["", *self.argv]
@@ -226,12 +248,6 @@ class Command:
 
 def _wants_tracebacks() -> bool:
     return bool(os.environ.get("VITJAX_TRACEBACK"))
-
-
-def _option(name: str, kind: str, text: str, default: Any) -> list[str]:
-    shown = "" if default in (None, "", [], False) else f" (default: {default})"
-    lines = textwrap.wrap(f"{text}{shown}", 92)
-    return [f"  --{name}  [{kind}]", *(f"      {line}" for line in lines)]
 
 
 def _take(argv: Sequence[str], name: str) -> tuple[str | None, list[str]]:

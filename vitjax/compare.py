@@ -21,9 +21,11 @@ from vitjax.errors import UserError
 def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__, takes_words=True)
+    command.section("Data")
     metadata = command.string("metadata", None, "CSV file on the examples.")
     column = command.string("column", None, "Column of it to compare by.")
     key = command.string("key", "", "Column of it that names the examples; default: id or path.")
+    command.section("Output")
     figure = command.png("figure", "PNG file to draw the groups to.")
 
     def main() -> int:

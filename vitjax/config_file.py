@@ -10,6 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from vitjax import config_paths
 from vitjax.config import debug
 from vitjax.errors import UserError
 
@@ -21,14 +22,16 @@ def load_config(name: str) -> ConfigDict:
     stands for configs/vit_digits.py. Raises UserError for what is no config.
     """
     file, argument = split_argument(name)
-    module = _run_file(_find(file))
+    module = _run_file(config_paths.find(file))
     if not hasattr(module, "get_config"):
         raise UserError(f"--config={file} defines no get_config(arg)")
     words = argument.split(",") if argument else []
     try:
         config = module.get_config(",".join(word for word in words if word != "debug"))
     except ValueError as error:  # the config's own words
-        raise UserError(str(error)) from error
+        near = difflib.get_close_matches("debug", words, n=1, cutoff=0.7)
+        hint = f"; did you mean debug, not {near[0]!r}?" if near else ""
+        raise UserError(f"{error}{hint}") from error
     except Exception as error:  # an unknown option, or whatever a user's file may raise
         raise UserError(f"--config={file} fails: {_where(error, file)}") from error
     if not isinstance(config, ConfigDict):
@@ -49,7 +52,7 @@ def split_argument(name: str) -> tuple[str, str]:
 
 def load_sweep(file: str, name: str) -> list[dict[str, Any]]:
     """Returns what `sweep(name)` of a config file yields, `sweep()` for ""."""
-    module = _run_file(_find(file))
+    module = _run_file(config_paths.find(file))
     if not hasattr(module, "sweep"):
         raise UserError(f'--config={file} defines no sweep(); give --grid="KEY=VALUE,VALUE;..."')
     try:
@@ -79,20 +82,3 @@ def _where(error: Exception, file: str) -> str:
     lines = [frame.lineno for frame in frames if Path(frame.filename).name == Path(file).name]
     number = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
     return f"{type(error).__name__}: {error}" + (f" (line {number})" if number else "")
-
-
-def _find(file: str) -> Path:
-    package = Path(__file__).parent
-    shipped = [package / "configs", package.parent / "configs"]
-    file = file if file.endswith(".py") else f"{file}.py"
-    paths = [Path(file)]
-    if str(Path(file).parent) in (".", "configs"):
-        paths += [folder / Path(file).name for folder in shipped]
-    for path in paths:
-        if os.path.isfile(path):  # no error for a name that is too long
-            return path
-    known = sorted({p.stem for folder in shipped for p in folder.glob("*.py")})
-    near = difflib.get_close_matches(Path(file).stem, known, n=3) or known
-    raise UserError(
-        f"no config file {file}; there are {', '.join(f'configs/{n}.py' for n in near)}"
-    )

@@ -17,6 +17,7 @@ from vitjax import cli
 def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__, default_config="configs/vit_digits.py")
+    command.section("Where")
     workdir = command.string("workdir", None, "Folder of the run; default: a new one in runs/.")
     join = command.group()
 

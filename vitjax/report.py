@@ -15,15 +15,17 @@ from vitjax import cli
 def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__)
+    command.section("What")
     workdir = command.string("workdir", None, "Folder of the run.", required=True)
-    num_mistakes = command.integer("num_mistakes", 24, "Mistakes to show.", lower_bound=0)
-    num_maps = command.integer("num_maps", 6, "Images to show attention on.", lower_bound=0)
+    command.section("Data")
     data_dir = command.string("data_dir", "", "Where the data lies, if not where it lay.")
     image_root = command.string("image_root", "", "Folder that the paths of a CSV start from.")
+    command.section("Output")
+    num_mistakes = command.integer("num_mistakes", 24, "Mistakes to show.", lower_bound=0)
+    num_maps = command.integer("num_maps", 6, "Images to show attention on.", lower_bound=0)
     images = command.texts(
         "images", "Show attention on these images, named as in predictions.npz's ids."
     )
-
     card = command.switch("card", "Write a model card instead.")
 
     def main() -> int:

@@ -19,10 +19,13 @@ from vitjax.errors import UserError
 def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__, default_config="configs/vit_digits.py")
+    command.section("Where")
     workdir = command.string("workdir", None, "Folder of the sweep; default: a new one in runs/.")
+    command.section("What")
     grid = command.string("grid", "", 'Values of options: "KEY=V1,V2;KEY=V1,V2", all combined.')
     name = command.string("sweep", "", "Which of the config's sweeps; default: its first.")
     halve = command.texts("halve", "Epochs after which the worse half is dropped, as 2,4.")
+    command.section("Machine")
     memory = command.number("memory_gib", 0.0, "Of each device, for members; 0: what it has.")
     join = command.group()
 

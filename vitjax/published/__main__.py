@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__)
+    command.section("What")
     seed = command.string("seed", None, "Only the rows of this seed, 000 to 004.")
     row = command.string("row", None, "Only the rows called so.")
+    command.section("Output")
     as_json = command.switch("json", "One JSON object a row.")
     recorded = command.string(
         "record", None, "Folder of a finished run of a row, or of a sweep, to be taken in."

@@ -107,6 +107,12 @@ class EvalFile(TypedDict):
     calibration: NotRequired[Calibration]
 
 
+class DivergedFile(TypedDict):
+    """diverged.json, of a run that ended where its numbers were not finite."""
+
+    where: str
+
+
 class PlanFile(TypedDict):
     """plan.json of a sweep."""
 

@@ -1,4 +1,4 @@
-"""The files of a run besides its checkpoints: config, data set, metrics, evaluation."""
+"""A run's folder as it is written: one lock, whole files, and what must fit to go on."""
 
 import contextlib
 import hashlib
@@ -6,7 +6,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,19 @@ from vitjax import files, processes
 from vitjax.config import flatten
 from vitjax.errors import UserError
 from vitjax.lock import taken
-from vitjax.runs import contents, manifest, schema
+from vitjax.runs import manifest
 from vitjax.runs.changes import differences
+from vitjax.runs.run_files import RunFiles
 
 _SIGHT_SECONDS = 5.0  # in which a shared file system should show what another machine wrote
 
-# A run writes its files in this order, a member of a sweep its checkpoints last but for eval.json.
-_IN_ORDER = ("config.json", "dataset.json", "checkpoints", "metrics.jsonl", "eval.json")
 
-
-class RunFolder:
+class RunFolder(RunFiles):
     """A folder that a run writes to, can be resumed from, and is read from later."""
 
     def __init__(self, path: Path):
         """Raises UserError for what can be no folder's name."""
-        self.path = path
-        self._metrics = path / "metrics.jsonl"
+        super().__init__(path)
         try:
             path.exists()
         except OSError as error:
@@ -39,17 +36,6 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Where checkpoints lie."""
         return self.path / "checkpoints"
-
-    def check_none_missing(self, *, of_member: bool = False) -> None:
-        """Raises UserError if a file is gone that was written before another one."""
-        names = [name for name in _IN_ORDER if not (of_member and name == "checkpoints")]
-        there = [name for name in names if (self.path / name).exists()]
-        for name in names[: names.index(there[-1])] if there else ():
-            if name not in there:
-                raise UserError(
-                    f"{self.path} has {there[-1]} and lacks {name}, which was written before; put "
-                    "it back, or use another --workdir"
-                )
 
     def made_with(self, step: int) -> dict[str, Any]:
         """Returns what the files say of the state at `step`, to be kept in its manifest."""
@@ -129,7 +115,11 @@ class RunFolder:
         except OSError as error:
             raise self._unwritable(error) from error
         with file:
-            if not taken(file):
+            for seconds in (0.1, 0.0):  # lock.is_held takes it for a moment
+                if taken(file):
+                    break
+                time.sleep(seconds)
+            else:
                 raise UserError(f"another process is training in {self.path}")
             if token:
                 file.truncate(0)
@@ -170,53 +160,6 @@ class RunFolder:
     def _unwritable(self, error: OSError) -> UserError:
         return UserError(f"cannot write to --workdir={self.path}: {error.strerror}; choose another")
 
-    def begun(self) -> dict[str, Any]:
-        """Returns config.json (contents.ConfigFile); it and the next raise UserError for damage."""
-        return schema.read(self.path / "config.json", contents.ConfigFile)
-
-    def dataset(self) -> dict[str, Any]:
-        """Returns dataset.json (contents.DatasetFile)."""
-        file = self.path / "dataset.json"
-        return schema.read(file, contents.DatasetFile, contents.misfit_in_dataset)
-
-    def evaluation(self) -> dict[str, Any] | None:
-        """Returns eval.json (contents.EvalFile) of a finished run, else None."""
-        file = self.path / "eval.json"
-        if not file.exists():
-            return None
-        found = schema.read(file, contents.EvalFile, contents.misfit_in_evaluation)
-        if wrong := contents.misfit_with_lines(found, self.metrics()):
-            raise UserError(
-                f"{file} does not fit metrics.jsonl ({wrong}); put back both as they were, or use "
-                "another --workdir"
-            )
-        return found
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """Returns the lines of metrics.jsonl (contents.EpochLine), one an epoch, in order.
-
-        A last line that was cut short is left out. Raises UserError for any other damage.
-        """
-        if not self._metrics.exists():
-            return []
-        try:
-            texts = self._metrics.read_bytes().split(b"\n")
-        except OSError as error:
-            raise UserError(f"cannot read {self._metrics}: {error.strerror}") from error
-        if not texts[-1].endswith(b"}"):  # nothing, or what a kill left of a line
-            texts.pop()
-        lines: list[dict[str, Any]] = []
-        for number, text in enumerate(texts, start=1):
-            try:
-                lines.append(schema.parse(text, contents.EpochLine, contents.misfit_in_line))
-                _check_place(lines)
-            except ValueError as error:
-                raise UserError(
-                    f"{self._metrics} line {number} is damaged ({error}); put the file back, or "
-                    "use another --workdir"
-                ) from error
-        return lines
-
     def append_metrics(self, line: Mapping[str, Any]) -> None:
         """Adds an epoch's line and waits until it is on disk."""
         try:
@@ -233,18 +176,6 @@ class RunFolder:
         if self._metrics.exists():
             files.write(self._metrics, "".join(json.dumps(line) + "\n" for line in lines))
         return lines
-
-
-def _check_place(lines: Sequence[Mapping[str, Any]]) -> None:
-    """Raises ValueError unless the last line is of the epoch after the one before."""
-    first, last, epoch = lines[0], lines[-1], len(lines)
-    if last["epoch"] != epoch or last["step"] != epoch * first["step"]:
-        raise ValueError(
-            f"it is epoch {last['epoch']} at step {last['step']}, expected epoch {epoch} at step "
-            f"{epoch * first['step']}"
-        )
-    if ("valid_loss" in first) != ("valid_loss" in last):
-        raise ValueError("it has validation, or lacks it, unlike the lines before")
 
 
 def option_words(words: Iterable[str]) -> Iterator[tuple[str, str]]:

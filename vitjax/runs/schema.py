@@ -1,5 +1,6 @@
 """Whether a JSON value is what a type says: TypedDicts, lists, numbers within limits."""
 
+import functools
 import json
 import types
 import typing
@@ -93,10 +94,15 @@ def problem(value: Any, kind: Any, name: str = "") -> str:
     return ""
 
 
+@functools.cache
+def _fields(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind, include_extras=True)
+
+
 def _problem_of_fields(value: Any, kind: Any, name: str) -> str:
     if not isinstance(value, dict):
         return _is_not(value, "an object", name)
-    for key, part in typing.get_type_hints(kind, include_extras=True).items():
+    for key, part in _fields(kind).items():
         if key not in value:
             if key in kind.__required_keys__:
                 return f"{_field(name, key)} is missing"

@@ -154,6 +154,9 @@ def _train_and_test(
         checkpoints.best_step = record.best.get("step")
         training.train(config.num_epochs, SignalWatch(say))
         if training.failures:
+            with processes.agreed():
+                if processes.is_first():
+                    folder.write("diverged.json", {"where": training.failures[0]})
             raise Diverged(_advice(training.failures[0], checkpoints))
         best = record.best or record.lines[-1]
         metrics = engine.test(best["step"])
