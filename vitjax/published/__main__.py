@@ -4,10 +4,10 @@ python -m vitjax.published --seed=003 --row=110421
 
 --record=WORKDIR takes the result of a finished run, or of those in a sweep, as the measured one of
 its row, in a checkout. --json prints one object a row and line, --markdown what
-vitjax/published/README.md holds, --cost what all galaxy rows would take. --pending lists the rows
-and recipes that were not measured, cheapest first, with the commands that do so; with --run it
-works through them for the time of --budget, goes on where it has left off, and records each. The
-exit code is 1 where a count disagrees after corrections.
+vitjax/published/README.md holds, --results the README's table, --cost what all galaxy rows would
+take. --pending lists the rows and recipes that were not measured, cheapest first, with the commands
+that do so; with --run it works through them for the time of --budget, goes on where it has left
+off, and records each. The exit code is 1 where a count disagrees after corrections.
 """
 
 import json
@@ -34,13 +34,15 @@ def run(argv: Sequence[str] | None = None) -> int:
         "record", None, "Folder of a finished run of a row, or of a sweep, to be taken in."
     )
     as_markdown = command.switch("markdown", "The page vitjax/published/README.md.")
+    results = command.switch("results", "The README's table of rows that have recipes.")
+    cost = command.switch("cost", "What training all of seed 003's rows takes, predicted.")
+    command.section("What is not measured")
     is_pending = command.switch("pending", "What was not measured, with time and commands.")
     run_them = command.switch("run", "Measures what is pending, and records it, in a checkout.")
     budget = command.string("budget", "1h", "Time for that: 90s, 25m, 3h.")
     seeds = command.integer("seeds", 3, "How many random seeds measure each.", lower_bound=1)
     workdir = command.string("workdir", "runs/published", "Folder for the runs of what is pending.")
     data_dir = command.string("data_dir", "", "Where their data lie; default: TFDS's own folder.")
-    cost = command.switch("cost", "What training all of seed 003's rows takes, predicted.")
 
     def main() -> int:
         if as_json.value and as_markdown.value:
@@ -73,7 +75,9 @@ def run(argv: Sequence[str] | None = None) -> int:
         from vitjax.published import ledger_tables, rebuild
 
         entries = [rebuild.entry(each) for each in chosen]
-        if as_json.value:
+        if results.value:
+            print(ledger_tables.results(entries))
+        elif as_json.value:
             print("\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries))
         elif as_markdown.value:
             whole = seed.value is None and row.value is None

@@ -68,6 +68,28 @@ def _deviation(value: float | None) -> str:
     return "" if value is None else f" ± {value:.2f}"
 
 
+def results(entries: Iterable[dict[str, Any]]) -> str:
+    """Returns the table of the README: rows that have recipes, and what was measured of both."""
+    lines = [
+        "| network and data | parameters | published | as published | recipe | which |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for entry in entries:
+        if entry["recipes"]:
+            best = entry["recipe"] or {}
+            config = best.get("recipe") or next(iter(entry["recipes"]))
+            cells = [
+                f"`{entry['config']}`",
+                f"{entry['params']:,}",
+                _percent(entry["published"].get("test_acc")),
+                on_test(entry["measured"]) or "pending",
+                on_test(entry["recipe"]) or "pending",
+                f"`:{config.partition(':')[2]}`: {entry['recipes'][config]}",
+            ]
+            lines.append(_markdown_line(cells))
+    return "\n".join(lines)
+
+
 def terminal(entries: Sequence[dict[str, Any]]) -> str:
     """Returns a table in columns, what differs or was corrected below it, and a summary."""
     table = text.table([_HEADER, *map(_cells, entries)], left=_TEXTS)
