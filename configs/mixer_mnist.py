@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from vitjax.config import default, flatten
 from vitjax.errors import UserError
-from vitjax.experiments import apply_row
+from vitjax.experiments import apply_row, split_recipe
 
 LOSSES = {
     "CrossEntropy": "cross_entropy",
@@ -44,6 +44,7 @@ OPTIMISERS = (("adam", 0.0), ("adadelta", 0.0), ("rmsprop", 0.0), ("sgd", 0.0), 
 def get_config(arg: str = "") -> ConfigDict:
     """Returns the config of the published row `arg`."""
     config = default("mixer")
+    arg, is_recipe = split_recipe(arg)
     row = apply_row(config, "mixer", arg or "xavier_uniform")
     num_tokens = (28 // row["patch_size"]) ** 2
     config.model.update(
@@ -56,7 +57,18 @@ def get_config(arg: str = "") -> ConfigDict:
     )
     config.data.name = "mnist"
     config.loss.name = LOSSES[row["loss_function"]]
+    if is_recipe:
+        _recipe(config)
     return config
+
+
+def _recipe(config: ConfigDict) -> None:
+    """Sets AdamW with a cosine schedule and averaged weights, shifts, rotations and smoothing."""
+    config.num_epochs = 30
+    config.data.augment.update(crop_padding=2, rotation_degrees=10.0)
+    config.loss.label_smoothing = 0.1
+    config.optim.update(name="adamw", learning_rate=3e-3, weight_decay=0.05, ema_decay=0.999)
+    config.schedule.update(name="cosine", warmup_epochs=1.0)
 
 
 def sweep(name: str = "initialisers") -> Iterator[dict[str, Any]]:

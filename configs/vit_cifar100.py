@@ -16,12 +16,13 @@ in 118 seconds. Nothing longer was run yet.
 from ml_collections import ConfigDict
 
 from vitjax.config import default
-from vitjax.experiments import apply_row
+from vitjax.experiments import apply_row, small_images_recipe, split_recipe
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """Returns the config of the published row `arg`."""
     config = default("vit")
+    arg, is_recipe = split_recipe(arg)
     apply_row(config, "vit_cifar100", arg or "4p4l")
     config.model.update(
         embedding_std=0.0,
@@ -43,4 +44,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.loss.label_smoothing = 0.1
     config.optim.update(name="adamw", weight_decay=5e-2)
     config.patience = 10
+    if is_recipe:
+        small_images_recipe(config, num_epochs=50)
+        config.model.update(embedding_std=0.02, clone_layers=False, head_activate_logits=False)
     return config

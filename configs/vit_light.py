@@ -17,12 +17,13 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vitjax.config import default
-from vitjax.experiments import apply_row
+from vitjax.experiments import apply_row, split_recipe
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """Returns the config of the published row `arg`."""
     config = default("vit")
+    arg, is_recipe = split_recipe(arg)
     row = apply_row(config, "vit_light", arg or "mnist")
     config.model.update(
         patch_size=4,
@@ -35,7 +36,17 @@ def get_config(arg: str = "") -> ConfigDict:
         kernel_init="torch_linear",
     )
     config.data.name = row["data"].lower().replace(" ", "_")
+    if is_recipe:
+        _recipe(config)
     return config
+
+
+def _recipe(config: ConfigDict) -> None:
+    """Sets what so small a network, which fits even its training data barely, learns best by."""
+    config.num_epochs = 100
+    config.data.batch_size = 64
+    config.optim.update(name="muon", learning_rate=0.005)
+    config.schedule.update(name="cosine", warmup_epochs=2.0)
 
 
 def sweep() -> Iterator[dict[str, Any]]:

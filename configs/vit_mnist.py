@@ -16,16 +16,27 @@ from vitjax.config import default
 from vitjax.experiments import apply_row, choose_row
 
 MLP_DIMS = {"mlp128": 128, "mlp256": 256, "mlp512": 512}
+RECIPES = {"recipe": 10, "recipe40": 40}  # epochs of each
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    """Returns the config with the MLP width `arg`, a key of MLP_DIMS; "" is the row's, 256."""
+    """Returns the config with the MLP width `arg`, a key of MLP_DIMS or RECIPES."""
     config = default("vit")
     apply_row(config, "vit_mnist", "ViT")
-    if arg:
-        config.model.mlp_dim = choose_row(arg, MLP_DIMS, "MLP width")
+    if arg and arg not in RECIPES:
+        config.model.mlp_dim = choose_row(arg, MLP_DIMS | RECIPES, "MLP width or recipe")
     config.data.name = "mnist"
     config.data.augment.rotation_degrees = 10.0
     config.optim.update(name="adam", learning_rate=5e-4)
     config.model.embedding_std = 0.2  # positions that can be told apart from the start
+    if arg in RECIPES:
+        _recipe(config, RECIPES[arg])
     return config
+
+
+def _recipe(config: ConfigDict, num_epochs: int) -> None:
+    """Sets AdamW with a cosine schedule and averaged weights, and shifts of two pixels."""
+    config.num_epochs = num_epochs
+    config.data.augment.crop_padding = 2
+    config.optim.update(name="adamw", learning_rate=1.5e-3, weight_decay=0.05, ema_decay=0.999)
+    config.schedule.update(name="cosine", warmup_epochs=1.0)

@@ -13,11 +13,12 @@ Not measured here yet, but for its debug runs.
 from ml_collections import ConfigDict
 
 from vitjax.config import default
-from vitjax.experiments import apply_row
+from vitjax.experiments import apply_row, small_images_recipe, split_recipe
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """Returns the config of the data set `arg`."""
+    arg, is_recipe = split_recipe(arg)
     data_set = arg or "mnist"
     config = default("vit")
     row = apply_row(config, "vit_scratch", data_set)
@@ -32,4 +33,17 @@ def get_config(arg: str = "") -> ConfigDict:
     )
     config.data.update(name="svhn_cropped" if data_set == "svhn" else data_set, drop_remainder=True)
     config.schedule.update(name="cosine", warmup_factor=0.1, end_factor=0.02, per_epoch=True)
+    if is_recipe and data_set.endswith("mnist"):
+        _digits_recipe(config)
+    elif is_recipe:
+        small_images_recipe(config, config.num_epochs)
+        config.data.augment.horizontal_flip = data_set != "svhn"
     return config
+
+
+def _digits_recipe(config: ConfigDict) -> None:
+    """Sets AdamW with averaged weights, shifts and rotations, for 30 epochs."""
+    config.num_epochs = 30
+    config.data.augment.update(crop_padding=2, rotation_degrees=10.0)
+    config.optim.update(name="adamw", learning_rate=1.5e-3, weight_decay=0.05, ema_decay=0.999)
+    config.schedule.update(warmup_epochs=1.0, warmup_factor=0.0, end_factor=0.0, per_epoch=False)

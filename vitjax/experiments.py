@@ -63,6 +63,16 @@ def apply_row(config: ConfigDict, family: str, row: str) -> dict[str, Any]:
     return cells
 
 
+def split_recipe(arg: str) -> tuple[str, bool]:
+    """Returns the row that a config's argument names, and whether it asks for its recipe.
+
+    "mnist" is the row mnist as published, "mnist-recipe" its recipe, "recipe" that of the first.
+    """
+    if arg == "recipe" or arg.endswith("-recipe"):
+        return arg.removesuffix("recipe").removesuffix("-"), True
+    return arg, False
+
+
 def choose_row(arg: str, rows: Mapping[str, T], what: str) -> T:
     """Returns `rows[arg]`, the first row for ""; raises UserError that names the rows."""
     if not arg:
@@ -75,6 +85,37 @@ def choose_row(arg: str, rows: Mapping[str, T], what: str) -> T:
             f"debug{hint}"
         )
     return rows[arg]
+
+
+def small_images_recipe(config: ConfigDict, num_epochs: int) -> None:
+    """Sets how a transformer learns images of 32 pixels from nothing: AdamW, cosine, strong mixing.
+
+    As in DeiT (https://arxiv.org/abs/2012.12877) and CCT (2104.05704), but with averaged weights.
+    """
+    config.num_epochs, config.patience = num_epochs, 0
+    config.data.batch_size = 128
+    config.data.augment.update(
+        crop_padding=4, horizontal_flip=True, policy="trivial_wide", cutmix_alpha=1.0
+    )
+    config.loss.label_smoothing = 0.1
+    config.optim.update(
+        name="adamw",
+        learning_rate=1e-3,
+        weight_decay=0.05,
+        decay_mask="kernels",
+        clip_norm=1.0,
+        ema_decay=0.999,
+    )
+    config.schedule.update(
+        name="cosine", warmup_epochs=5.0, warmup_factor=0.0, end_factor=0.01, per_epoch=False
+    )
+    config.model.update(
+        embedding_dropout_rate=0.0,
+        attention_dropout_rate=0.0,
+        mlp_dropout_rate=0.0,
+        dropout_rate=0.0,
+        head_dropout_rate=0.0,
+    )
 
 
 def galaxy_zoo2(config: ConfigDict) -> ConfigDict:

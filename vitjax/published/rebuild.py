@@ -124,10 +124,7 @@ def entry(row: Row) -> dict[str, Any]:
         "published_epoch_seconds": row.corrected("epoch_time"),
         "measured": measured(row),
         "recipe": recipes.best(row),
-        "recipes": [
-            {"config": recipe.config, "differs": recipe.differs}
-            for recipe in recipes.recipes_of(row)
-        ],
+        "recipes": {recipe.config: recipe.differs for recipe in recipes.recipes_of(row)},
         "correction": correction,
         "status": _status(row, counts, differing),
         "disagreements": differing,
