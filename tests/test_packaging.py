@@ -3,10 +3,13 @@
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 
 import pytest
 from commands import PACKAGES, REPO, environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from test_imports import COMMANDS
 
 import vitjax
@@ -83,3 +86,16 @@ def test_the_list_may_be_cut_short():
     process.stdout.close()
     assert process.wait(60) == 141
     assert process.stderr.read() == b""
+
+
+def test_ci_installs_versions_that_the_package_allows():
+    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+    asked = map(Requirement, project["dependencies"] + project["optional-dependencies"]["test"])
+    locked: dict[str, list[Requirement]] = {}
+    for line in (REPO / ".ci/constraints.txt").read_text().splitlines():
+        pin = Requirement(line)
+        locked.setdefault(canonicalize_name(pin.name), []).append(pin)
+    for requirement in asked:
+        for pin in locked[canonicalize_name(requirement.name)]:
+            (version,) = pin.specifier
+            assert requirement.specifier.contains(version.version), (str(requirement), str(pin))
