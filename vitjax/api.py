@@ -231,16 +231,18 @@ class Run:
         data_dir: str = "",
         image_root: str = "",
         label_column: str = "",
+        corruptions: bool = False,
         say: Say = say_at_once,
     ) -> Evaluation:
         """Measures the best epoch on a split of the run's data, or of other data of its classes.
 
         `data` names another set as config.data.name does, the others say where data lie if not
-        where they lay. Writes eval.json and predictions.npz. Raises UserError for what is not
+        where they lay. Writes eval.json and predictions.npz, and with `corruptions` measures on
+        corrupted images as well and writes corruptions.json. Raises UserError for what is not
         there, or where test is asked for before training has ended.
         """
         place = DataPlace(data, data_dir, image_root, label_column)
-        return Evaluation.from_json(evaluate(self.workdir, split, place, say))
+        return Evaluation.from_json(evaluate(self.workdir, split, place, say, corruptions))
 
     def export(
         self, out: str | Path, format: "Format" = "stablehlo", *, say: Say = say_at_once

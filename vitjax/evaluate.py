@@ -3,9 +3,11 @@
 python -m vitjax.evaluate --workdir=runs/digits
 python -m vitjax.evaluate --workdir=runs/digits --split=valid
 python -m vitjax.evaluate --workdir=runs/cats --data=folder --data_dir=DIR
+python -m vitjax.evaluate --workdir=runs/digits --corruptions
 
-It writes eval.json and predictions.npz into the run's folder; on anything but the run's own test
-split with a hyphen and the name of the split or of the data.
+It writes eval.json and predictions.npz, and with --corruptions corruptions.json, into the run's
+folder; on anything but the run's own test split with a hyphen and the name of the split or of the
+data. Corruptions are noise, blur, contrast, pixelate, rotation and shift, each at five strengths.
 """
 
 import sys
@@ -25,6 +27,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     data_dir = command.string("data_dir", "", "Where the data lies, if not where it lay.")
     image_root = command.string("image_root", "", "Folder that the paths of a CSV start from.")
     label_column = command.string("label_column", "", "Of a CSV.")
+    corruptions = command.switch("corruptions", "Measures on corrupted images too.")
 
     def main() -> int:
         import vitjax
@@ -35,6 +38,7 @@ def run(argv: Sequence[str] | None = None) -> int:
             data_dir=data_dir.value,
             image_root=image_root.value,
             label_column=label_column.value,
+            corruptions=corruptions.value,
         )
         print(found)
         return 0

@@ -52,6 +52,7 @@ class Evaluation:
     calibration: Mapping[str, Any]  # ece, nll, bins, temperature and both scaled by it
     step: int
     loss: float | None = None  # of training, with its smoothing and weights
+    corruptions: Mapping[str, Any] | None = None  # corruptions.json, where it was asked for
     json: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)  # the whole file
 
     @classmethod
@@ -62,8 +63,11 @@ class Evaluation:
 
     def __str__(self) -> str:
         from vitjax.reporting.accuracy import evaluation_table
+        from vitjax.reporting.robustness import robustness_table
 
-        return evaluation_table(self.json)
+        text = evaluation_table(self.json)
+        corrupted = self.corruptions
+        return text if corrupted is None else f"{text}\n\n{robustness_table(corrupted)}"
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"

@@ -1,7 +1,7 @@
 """A trained run measured on a split of its data, or on other data of the same classes."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from vitjax.data.dataset import Dataset, Split
 from vitjax.data.source import NAMES
 from vitjax.errors import UserError
+from vitjax.inference.corruptions import CORRUPTIONS, corruption_numbers
 from vitjax.inference.predictor import Predictor, load_predictor
 from vitjax.reporting.accuracy import accuracy_numbers
 from vitjax.reporting.calibration import calibration_numbers, fit_temperature, probabilities_of
@@ -38,12 +39,18 @@ class DataPlace(NamedTuple):
 
 
 def evaluate(
-    workdir: str | Path, split: str = "test", place: DataPlace | None = None, say: Say = print
+    workdir: str | Path,
+    split: str = "test",
+    place: DataPlace | None = None,
+    say: Say = print,
+    corruptions: bool = False,
 ) -> dict[str, Any]:
     """Measures the best epoch of a run, writes eval.json and predictions.npz, returns the former.
 
-    Those names are of the run's own test split; others have the split's or the data's name behind
-    a hyphen. What training wrote in eval.json stays. Raises UserError in one line.
+    With `corruptions` it measures on corrupted images too, writes corruptions.json and returns that
+    as "corruptions". The names are of the run's own test split; others have the split's or the
+    data's name behind a hyphen. What training wrote in eval.json stays. Raises UserError in one
+    line.
     """
     place = place or DataPlace()
     predictor, folder = load_predictor(workdir), RunFolder(Path(workdir))
@@ -90,7 +97,20 @@ def evaluate(
     ending = f"-{label}" if label else ""
     predictions.write(folder.path / f"predictions{ending}.npz")
     folder.write(f"eval{ending}.json", head | found)
-    return head | found
+    if not corruptions:
+        return head | found
+    corrupted = _corrupted(predictor, chosen, head, say)
+    folder.write(f"corruptions{ending}.json", corrupted)
+    return head | found | {"corruptions": corrupted}
+
+
+def _corrupted(
+    predictor: Predictor, split: Split, head: Mapping[str, Any], say: Say
+) -> dict[str, Any]:
+    """Returns what corruptions.json holds; `head` is that of eval.json."""
+    say(f"corrupting {len(split):,} images in {len(CORRUPTIONS)} ways, each at five strengths")
+    names = ("split", "data_name", "step", "num_examples", "accuracy")
+    return {name: head[name] for name in names} | corruption_numbers(predictor, split)
 
 
 def _compare(before: float, now: float, say: Say) -> None:

@@ -88,19 +88,25 @@ class Predictor:
     def logits(self, images: Any) -> np.ndarray:
         """Images uint8 [N, *image_shape] -> float32 [N, K], in one compiled program.
 
-        More than 64 MiB of images go through it part by part.
+        More than 64 MiB of images go through it part by part. Those of a device stay there.
         """
         if not len(images):
             return np.zeros((0, len(self.class_names)), np.float32)
         self._check_shape(images)
-        batch, each = self.config.data.eval_batch_size, math.prod(images.shape[1:])
-        size = min(len(images), max(1, _SLICE_BYTES // (batch * each)) * batch)
+        size = self.slice_size(images)
         found = [self._logits_of(part, size) for part in in_slices(images, size)]
         return np.concatenate(found)
 
-    def _logits_of(self, images: np.ndarray, size: int) -> np.ndarray:
+    def slice_size(self, images: Any) -> int:
+        """Returns how many of images [N, H, W, C] go through the program at once."""
+        batch, each = self.config.data.eval_batch_size, math.prod(images.shape[1:])
+        return min(len(images), max(1, _SLICE_BYTES // (batch * each)) * batch)
+
+    def _logits_of(self, images: Any, size: int) -> np.ndarray:
         """Fills images up to `size`, so that one program serves for all."""
-        whole = np.pad(images, ((0, size - len(images)), *[(0, 0)] * 3))
+        whole = (jnp if isinstance(images, jax.Array) else np).pad(
+            images, ((0, size - len(images)), *[(0, 0)] * 3)
+        )
         found = self._program(self._on_devices, jax.device_put(whole, replicated(self._mesh)))
         return np.asarray(found)[: len(images)]
 

@@ -9,12 +9,15 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vitjax.config import default, flatten, to_json
+from vitjax.data.images import Images
 from vitjax.errors import UserError
+from vitjax.inference.corruptions import examples
 from vitjax.inference.evaluation import DataPlace, Say, evaluate, own_data
 from vitjax.inference.predictor import load_predictor
 from vitjax.reporting.model_card import model_card
 from vitjax.reporting.predictions import Predictions
 from vitjax.reporting.report_page import ReportData
+from vitjax.reporting.robustness import Robustness
 from vitjax.runs.run_folder import RunFolder
 
 
@@ -45,7 +48,14 @@ def report_data(workdir: Path, place: DataPlace, say: Say) -> ReportData:
         model=predictor.model,
         variables=predictor.variables,
         preprocess=predictor.preprocess,
+        robustness=_robustness(folder, split.images),
     )
+
+
+def _robustness(folder: RunFolder, images: Images) -> Robustness | None:
+    """Returns what corruptions cost, shown on the first of the images; None if not measured."""
+    found = folder.corruptions()
+    return None if found is None else Robustness(found, images[0], examples(images[0], 0))
 
 
 def card(workdir: Path) -> str:

@@ -26,6 +26,7 @@ from vitjax.reporting.page import (
     write_page,
 )
 from vitjax.reporting.predictions import Predictions, mistakes_section
+from vitjax.reporting.robustness import Robustness, robustness_section
 from vitjax.reporting.training_curves import training_section
 from vitjax.text import printable
 
@@ -43,6 +44,7 @@ class ReportData(NamedTuple):
     model: nn.Module
     variables: Any
     preprocess: Callable[[np.ndarray], Any]  # images -> what the model sees, [B, h, w, C]
+    robustness: Robustness | None = None  # None: not measured
 
 
 def write_report(folder: Path, data: ReportData, num_mistakes: int, chosen: np.ndarray) -> Path:
@@ -92,6 +94,7 @@ def sections(data: ReportData, num_mistakes: int, chosen: np.ndarray) -> list[Se
         confusion_section(matrix, predictions.class_names),
         mistakes_section(predictions, data.images, num_mistakes),
         calibration_section(evaluation),
+        robustness_section(data.robustness),
         attention_section(
             data.model,
             data.variables,

@@ -113,6 +113,26 @@ class DivergedFile(TypedDict):
     where: str
 
 
+class Corrupted(TypedDict):
+    """Of a corruption: what its strengths are, and the accuracy at each."""
+
+    unit: str
+    strengths: list[float]
+    accuracy: list[Share]
+
+
+class CorruptionsFile(TypedDict):
+    """corruptions.json: the accuracy on corrupted images of a split."""
+
+    split: str
+    data_name: str
+    step: Number
+    num_examples: Number
+    accuracy: Share  # on the images as they are
+    mean_accuracy: Share
+    corruptions: dict[str, Corrupted]
+
+
 class PlanFile(TypedDict):
     """plan.json of a sweep."""
 
@@ -182,6 +202,8 @@ _MEASURED = (
     "calibration",
 )
 
+_OF_STRENGTHS = ("strengths", "accuracy")
+
 
 def misfit_in_dataset(content: Mapping[str, Any]) -> str:
     """Returns what of dataset.json does not fit the rest of it; "" if all does."""
@@ -240,6 +262,14 @@ def _misfit_in_measured(content: Mapping[str, Any]) -> str:
     scaled = ("temperature", "ece_scaled", "nll_scaled")
     if len({content["calibration"][name] is None for name in scaled}) > 1:
         return f"calibration has some of {', '.join(scaled)}, expected all or none"
+    return ""
+
+
+def misfit_in_corruptions(content: Mapping[str, Any]) -> str:
+    """Returns what of corruptions.json does not fit the rest of it; "" if all does."""
+    lengths = {len(of[key]) for of in content["corruptions"].values() for key in _OF_STRENGTHS}
+    if len(lengths) != 1 or 0 in lengths:
+        return "corruptions are not all of as many strengths"
     return ""
 
 

@@ -51,6 +51,19 @@ class RunFiles:
             )
         return found
 
+    def corruptions(self) -> dict[str, Any] | None:
+        """Returns corruptions.json (contents.CorruptionsFile) of the test split, else None."""
+        file, evaluated = self.path / "corruptions.json", self.evaluation()
+        if evaluated is None or not file.exists():
+            return None
+        found = schema.read(file, contents.CorruptionsFile, contents.misfit_in_corruptions)
+        if found["step"] != evaluated["step"]:
+            raise UserError(
+                f"{file} is of step {found['step']}, eval.json of step {evaluated['step']}; run "
+                f"python -m vitjax.evaluate --corruptions --workdir={self.path} again"
+            )
+        return found
+
     def diverged(self) -> str:
         """Returns what diverged.json (contents.DivergedFile) says; "" without one."""
         file = self.path / "diverged.json"

@@ -69,13 +69,18 @@ def read(image: jax.Array, steps: Sequence[Step]) -> jax.Array:
 
 
 def sample(image: jax.Array, rows: Lines, columns: Lines) -> jax.Array:
-    """Reads an image [H, W, C] at H rows and W columns -> float32 [H, W, C]; 0 outside of it.
+    """Reads an image [H, W, C] at H rows and W columns -> float32 [H, W, C]; 0 outside of it."""
+    return blend(image, rows.matrix(), columns.matrix())
+
+
+def blend(image: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Mixes an image's rows and columns by matrices [H, H] and [W, W]: [H, W, C], float32.
 
     Two products, in full precision: whole pixels stay what they are.
     """
     product = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
-    image = product("iy,yxc->ixc", rows.matrix(), image.astype(jnp.float32))
-    return product("jx,ixc->ijc", columns.matrix(), image)
+    image = product("iy,yxc->ixc", rows, image.astype(jnp.float32))
+    return product("jx,ixc->ijc", columns, image)
 
 
 def crop(

@@ -1,0 +1,111 @@
+"""What corruptions of the images cost: accuracy by kind and strength, and what they look like."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vitjax.reporting.drawing import (
+    GRAY,
+    image_axes,
+    new_axes,
+    new_figure,
+    tile_centres,
+    tiles,
+)
+from vitjax.reporting.page import Picture, Section, html_table, note
+from vitjax.text import table
+
+
+class Robustness(NamedTuple):
+    """What a report shows of corruptions."""
+
+    numbers: Mapping[str, Any]  # corruptions.json
+    image: np.ndarray  # uint8 [H, W, C], one of those that were measured
+    examples: np.ndarray  # the same corrupted, uint8 [corruptions, strengths, H, W, C]
+
+
+def _strengths(numbers: Mapping[str, Any]) -> list[str]:
+    first = next(iter(numbers["corruptions"].values()))
+    return [str(i + 1) for i in range(len(first["accuracy"]))]
+
+
+def robustness_table(numbers: Mapping[str, Any]) -> str:
+    """Returns the numbers of corruptions.json for the terminal."""
+    rows = [("corruption", *_strengths(numbers), "mean")]
+    for name, of in numbers["corruptions"].items():
+        cells = [*of["accuracy"], np.mean(of["accuracy"])]
+        rows.append((name, *(f"{accuracy:.4f}" for accuracy in cells)))
+    return (
+        f"{table(rows)}\nmean accuracy on corrupted images {numbers['mean_accuracy']:.4f}, as they "
+        f"are {numbers['accuracy']:.4f}"
+    )
+
+
+def robustness_picture(numbers: Mapping[str, Any]) -> Picture:
+    """Draws the accuracy under each corruption by its strength."""
+    figure = new_figure(5.4, 3.4)
+    strengths = ["none", *_strengths(numbers)]
+    axes = new_axes(figure, xlabel="strength", ylabel="accuracy")
+    for marker, (name, of) in zip("osD^vP", numbers["corruptions"].items(), strict=False):
+        values = [numbers["accuracy"], *of["accuracy"]]
+        axes.plot(range(len(values)), values, f"-{marker}", markersize=4, label=name)
+    axes.axhline(numbers["mean_accuracy"], color=GRAY, linestyle=":", label="mean of all")
+    axes.set_xticks(range(len(strengths)), strengths)
+    axes.set_ylim(0, 1.02)
+    figure.legend(frameon=False, fontsize="small", loc="outside right upper")
+    means = {name: np.mean(of["accuracy"]) for name, of in numbers["corruptions"].items()}
+    worst, best = min(means, key=lambda n: means[n]), max(means, key=lambda n: means[n])
+    alt = (
+        f"Accuracy on corrupted images: {numbers['mean_accuracy']:.1%} on the mean, least under "
+        f"{worst} ({means[worst]:.1%}), most under {best} ({means[best]:.1%})."
+    )
+    return Picture("robustness", alt, figure)
+
+
+def corruptions_picture(robustness: Robustness) -> Picture:
+    """Draws one image under every corruption, a row each, its strengths from left to right."""
+    names, image = list(robustness.numbers["corruptions"]), robustness.image
+    height, width, _ = image.shape
+    plain = np.broadcast_to(image, (len(names), 1, *image.shape))
+    sheet = np.concatenate([plain, robustness.examples], axis=1)
+    columns = sheet.shape[1]
+    shown = np.broadcast_to(sheet, (*sheet.shape[:-1], 3)).reshape(-1, height, width, 3) / 255
+    laid_out = tiles(shown, columns)
+    figure = new_figure(5.4, 5.2 * laid_out.shape[0] / laid_out.shape[1])
+    axes = image_axes(figure, 111, laid_out)
+    rows_at, columns_at = tile_centres(laid_out.shape, (len(names), columns))
+    axes.set_yticks(rows_at, names, fontsize="small")
+    axes.set_xticks(columns_at, ["none", *_strengths(robustness.numbers)], fontsize="small")
+    axes.tick_params(length=0)
+    alt = "An image of the split under every corruption, its strength from left to right."
+    return Picture("corruptions", alt, figure)
+
+
+def robustness_section(robustness: Robustness | None) -> Section:
+    """Accuracy under corruptions of the images, or how to measure it."""
+    if robustness is None:
+        command = "python -m vitjax.evaluate --corruptions"
+        return Section("Robustness", [note(f"Not measured; {command} measures it.")])
+    numbers = robustness.numbers
+    rows = [
+        (name, *(f"{accuracy:.4f}" for accuracy in (*of["accuracy"], np.mean(of["accuracy"]))))
+        for name, of in numbers["corruptions"].items()
+    ]
+    caption = f"Accuracy on {numbers['num_examples']:,} corrupted images by strength"
+    foot = [("mean", *[""] * (len(rows[0]) - 2), f"{numbers['mean_accuracy']:.4f}")]
+    units = [
+        (name, ", ".join(f"{strength:g}" for strength in of["strengths"]), of["unit"])
+        for name, of in numbers["corruptions"].items()
+    ]
+    items: list[Any] = [
+        note(
+            f"On the images as they are the accuracy is {numbers['accuracy']:.4f}. Each was "
+            "corrupted in every way at five strengths, by the same draws for any model."
+        ),
+        robustness_picture(numbers),
+        corruptions_picture(robustness),
+        html_table(caption, ("corruption", *_strengths(numbers), "mean"), rows, foot),
+        html_table("The strengths", ("corruption", "strengths", "what they are"), units),
+    ]
+    return Section("Robustness", items)
