@@ -58,10 +58,7 @@ LINES = {  # what is typed: the end of it that bash replaces, and what both offe
     "vitjax sweep --config=vit_digits:": ("", ["debug "]),
     "vitjax train --config=configs/vit_ci": ("configs/vit_ci", ["configs/vit_cifar100.py "]),
     "vitjax check --config.optim.ac": ("--config.optim.ac", ["--config.optim.accumulation_steps="]),
-    "vitjax check --config.model.k": (
-        "--config.model.k",
-        ["--config.model.k_dim=", "--config.model.kernel_init="],
-    ),
+    "vitjax check --config.model.ke": ("--config.model.ke", ["--config.model.kernel_init="]),
     "vitjax predict --workdir=vitj": ("vitj", ["vitjax/"]),
     "vitjax compare vitj": ("vitj", ["vitjax/"]),
     "vitjax completion z": ("z", ["zsh "]),
