@@ -30,8 +30,8 @@ LEAVES = {
     "text",
 }
 COMMANDS = {
-    *("benchmark", "check", "compare", "demo", "evaluate", "export", "main", "predict", "report"),
-    "sweep",
+    *("benchmark", "check", "compare", "completion", "demo", "evaluate", "export", "main"),
+    *("predict", "report", "sweep"),
 }
 ALLOWED = {  # folder or module: what of vitjax it may import besides itself and the leaves
     **{leaf: set() for leaf in sorted(LEAVES)},
@@ -74,6 +74,7 @@ ALLOWED = {  # folder or module: what of vitjax it may import besides itself and
     "compare": {"cli", "compile_cache", "inference", "reporting"},
     "benchmark": {"benchmarking", "cli", "config_file", "reporting", "training"},
     "check": {"cli", "data_check", "targets"},
+    "completion": {"__main__", "cli", "config", "models", "published"},
 }
 ONLY_IN = {  # library: the only files that import it
     "absl": {"cli.py", "data/stream.py"},

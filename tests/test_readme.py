@@ -53,6 +53,7 @@ RUN = {  # part of a command line: what it says; the others need data, weights o
     "compare runs/digits runs/other --figure=comparison.png": "McNemar",
     "report --workdir=runs/digits": "index.html",
     "runs": "runs/digits",
+    "completion bash": "complete -o nospace -F _vitjax vitjax",
     "pretrained": "timm/resnet18.tv_in1k",
     "export --workdir=runs/digits --format=safetensors": "digits.safetensors: read again",
     "sweep --config=configs/vit_digits.py:debug": "ranked by loss on validation",
@@ -235,7 +236,7 @@ def test_options_of_configs_and_their_files_exist(page):
 @pytest.mark.parametrize("page", TEXTS)
 def test_options_named_in_the_text_exist(page):
     modules = ["main", "sweep", "evaluate", "predict", "report", "compare", "published"]
-    modules += ["pretrained", "export", "benchmark", "check", "demo", "runs"]
+    modules += ["pretrained", "export", "benchmark", "check", "demo", "runs", "completion"]
     known = set().union(*(options(f"vitjax.{name}") for name in modules))
     for name in re.findall(r"`[^`\n]*?--([a-z_]+)\b(?!\.)", TEXTS[page]):
         assert name in known, name

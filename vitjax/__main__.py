@@ -23,6 +23,7 @@ COMMANDS = {  # in the order in which they are listed: their modules
     "pretrained": "vitjax.pretrained.__main__",
     "published": "vitjax.published.__main__",
     "benchmark": "vitjax.benchmark",
+    "completion": "vitjax.completion",
 }
 
 

@@ -6,7 +6,7 @@ import platform
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,12 @@ _USE_LESS = (
 _FAULT = 70  # exit code of what is not the user's mistake, as in sysexits.h
 
 
+class OptionsAsked(tuple[str, ...]):
+    """A command line that asks a command for its options alone, which it puts here."""
+
+    options: Mapping[str, Sequence[Option]]  # by title, as in --help
+
+
 class Command:
     """The flags of one call of a command, whatever other commands this process has called."""
 
@@ -42,17 +48,13 @@ class Command:
         self._group_options: list[str] = []  # any of which asks for several processes
         self._group: Group | None = None  # the processes that this one has joined
         self.words: list[str] = []  # of the command line that are no options
+        self.argv: list[str] = []  # all words of the command line
         if default_config:
             names = ", ".join(config_paths.shipped())
             self.options["What"] = [
                 Option("config", "FILE[:ARG]", f"A file, or one of {names}.", default_config),
-                Option(
-                    "config.KEY",
-                    "VALUE",
-                    "Changes an option of it, as --config.seed=1; default: what it says.",
-                ),
+                Option("config.KEY", "VALUE", "Changes an option of it; default: what it says."),
             ]
-        self.argv: list[str] = []  # all words of the command line
 
     def section(self, title: str) -> None:
         """Lets the options that are defined from here on stand under a title in --help."""
@@ -153,6 +155,9 @@ class Command:
         Says in one line what the user can mend. Anything else is a fault of ours and shows its
         traceback; the environment variable VITJAX_TRACEBACK=1 shows it for all.
         """
+        if isinstance(argv, OptionsAsked):
+            argv.options = self.options
+            return 0
         if argv is None:
             signals.listen()
             if not _wants_tracebacks():
