@@ -5,7 +5,7 @@ import pytest
 
 from vitjax import models
 from vitjax.models.layers import LayerNorm
-from vitjax.models.resnet import BatchNorm
+from vitjax.models.convolution import BatchNorm
 from vitjax.published import find, rebuild
 
 IMAGE = (224, 224, 3)

@@ -115,7 +115,7 @@ def _schedule_options() -> ConfigDict:
 def debug(config: ConfigDict) -> ConfigDict:
     """Shrinks a run to seconds: 2 epochs, 2 layers, 256 examples of each split, small batches.
 
-    A model of stages keeps one block of each. Published weights do not fit what is left, and
+    A model of stages keeps one block of each, hidden layers 64 units. Published weights do not fit what is left, and
     images are not enlarged beyond 64 pixels.
     """
     config.num_epochs = 2
@@ -124,6 +124,8 @@ def debug(config: ConfigDict) -> ConfigDict:
         config.model.stage_sizes = (1,) * len(config.model.stage_sizes)
     else:
         config.model.num_layers = min(config.model.num_layers, 2)
+    if "hidden_dims" in config.model:
+        config.model.hidden_dims = tuple(min(width, 64) for width in config.model.hidden_dims)
     config.finetune.weights = ""
     config.data.input_size = min(config.data.input_size, 64)
     config.data.max_examples = 256

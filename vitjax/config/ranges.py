@@ -67,6 +67,7 @@ _BELOW_1 = (
     "optim.alpha",
 )
 _AT_MOST = {"data.image_size": 2**14, "data.input_size": 2**14, "model.num_layers": 10_000}
+_WIDTHS = ("model.head_hidden_dims", "model.hidden_dims")  # of layers, or ()
 _CHOICES = {
     "dtype": ("auto", "float32", "bfloat16"),
     "select_by": ("accuracy", "loss"),
@@ -122,7 +123,7 @@ def _bound(key: str, value: Any) -> str:
         return "at least 0 and below 1"
     if key in _CHOICES and value not in _CHOICES[key]:
         return f"one of {_CHOICES[key]}"
-    if key == "model.head_hidden_dims" and not all(isinstance(n, int) and n > 0 for n in value):
+    if key in _WIDTHS and not all(isinstance(n, int) and n > 0 for n in value):
         return "whole numbers above 0"
     if key == "finetune.layer_decay" and not 0 < value <= 1:
         return "above 0 and at most 1"

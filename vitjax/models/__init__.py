@@ -21,11 +21,13 @@ from vitjax.models.names import check_name, nearest
 from vitjax.models.resnet import ResNet
 from vitjax.models.swin import Swin
 from vitjax.models.variants import VARIANTS
+from vitjax.models.vgg import VGG
 from vitjax.models.vit import ViT
 
 __all__ = [
     "MODELS",
     "VARIANTS",
+    "VGG",
     "Block",
     "Encoder",
     "Head",
@@ -53,6 +55,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "mixer": Mixer,
     "resnet": ResNet,
     "swin": Swin,
+    "vgg": VGG,
     "vit": ViT,
 }
 

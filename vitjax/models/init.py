@@ -64,6 +64,7 @@ INITS = {
     "kaiming_uniform": Init(_scaled(2, "fan_in", "uniform")),
     "kaiming_normal": Init(_scaled(2, "fan_in", "normal")),
     "kaiming_normal_fan_out": Init(_scaled(2, "fan_out", "normal")),
+    "normal": Init(initializers.normal(0.01)),
     # Truncated at +-2 as torch does (not at two deviations): in effect a normal distribution.
     "trunc_normal": Init(initializers.truncated_normal(0.02, lower=-100.0, upper=100.0)),
     "orthogonal": Init(initializers.orthogonal()),

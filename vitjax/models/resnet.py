@@ -7,81 +7,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vitjax.errors import UserError
-from vitjax.models import init
+from vitjax.models.convolution import BatchNorm, ConvNorm
 from vitjax.models.layers import Head
 from vitjax.models.names import check_name
 
 EXPANSION = {"basic": 1, "bottleneck": 4}  # output channels of a block over its width
-
-
-class BatchNorm(nn.Module):
-    """Normalises each channel over the batch, with torch's epsilon and momentum.
-
-    Training uses the batch's mean and variance, over all devices, and moves the running ones (in
-    the collection `batch_stats`, float32) a tenth of the way there; the running variance is the
-    unbiased one. Evaluation, and training where `statistics` is "frozen", uses the running ones.
-    """
-
-    statistics: str = "moving"  # moving | frozen
-    epsilon: float = 1e-5
-    momentum: float = 0.9  # what the running statistics keep; torch states the rest
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, C] -> [B, H, W, C]; raises UserError for a batch without variance."""
-        check_name(("moving", "frozen"), self.statistics, "config.model.norm_statistics")
-        shape = x.shape[-1:]
-        scale = self.param("scale", nn.initializers.ones, shape)
-        bias = self.param("bias", nn.initializers.zeros, shape)
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
-        running_var = self.variable("batch_stats", "var", jnp.ones, shape)
-        x = x.astype(jnp.float32)
-        mean, var = running_mean.value, running_var.value
-        if train and self.statistics == "moving":
-            count = x.size // x.shape[-1]
-            if count == 1:
-                raise UserError(
-                    "batch norm of 1 image of 1x1 positions has no variance; raise "
-                    "config.data.batch_size or set config.model.norm_statistics=frozen"
-                )
-            mean, var = jnp.mean(x, axis=(0, 1, 2)), jnp.var(x, axis=(0, 1, 2))
-            self._move(running_mean, mean)
-            self._move(running_var, var * (count / (count - 1)))
-        y = (x - mean) * (jax.lax.rsqrt(var + self.epsilon) * scale) + bias
-        return y.astype(self.dtype)
-
-    def _move(self, running: nn.Variable, new: jax.Array) -> None:
-        if not self.is_initializing():
-            running.value = self.momentum * running.value + (1 - self.momentum) * new
-
-
-class ConvNorm(nn.Module):
-    """A convolution without bias and its batch norm."""
-
-    features: int
-    kernel_size: int
-    stride: int = 1
-    kernel_init: str = "kaiming_normal_fan_out"
-    norm: functools.partial = functools.partial(BatchNorm)  # maker of a BatchNorm
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, C] -> [B, H / stride, W / stride, features], rounded up."""
-        size = self.kernel_size
-        shape = (size, size, x.shape[-1], self.features)
-        kernel = self.param("kernel", init.by_name(self.kernel_init).kernel, shape)
-        x = jax.lax.conv_general_dilated(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            window_strides=(self.stride, self.stride),
-            # Equal on both sides as in torch: "SAME" would pad a stride of 2 on one side alone.
-            padding=[(size // 2, size // 2)] * 2,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
-        return self.norm(name="norm")(x, train=train)
 
 
 class ResidualBlock(nn.Module):

@@ -8,7 +8,7 @@ theirs are one of ours (queries, keys and values), "@0", "@1", "@2" give their o
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,12 +38,20 @@ class Origin:
     models: tuple[str, ...]  # classes in vitjax.models that it fits
     marks: tuple[str, ...]  # regular expressions that each match the beginning of some name
     rules: Mapping[str, str]  # regular expression of a name -> path in vitjax
+    numbered: Callable[[Iterable[str]], Mapping[str, str]] = lambda names: {}  # see rules_for
     leaf: Leaf = torch_leaf
     separator: str = "."  # between a layer and its arrays
     ignored: tuple[str, ...] = ()  # names of what no computation here needs
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of all: option -> value
     describe: Describe | None = None  # reads the library's config.json
     doubt: Callable[[Mapping[str, np.ndarray]], str] = lambda tensors: ""  # what arrays leave open
+
+    def rules_for(self, names: Iterable[str]) -> dict[str, str]:
+        """Returns all rules for the arrays of one network, whose names are theirs or our paths.
+
+        `numbered` gives those of layers whose numbers depend on the layers before them.
+        """
+        return {**self.rules, **self.numbered(names)}
 
     def fits(self, names: list[str]) -> bool:
         """Whether a file with these names is of this origin."""
@@ -78,11 +86,12 @@ def convert(tensors: Mapping[str, np.ndarray], origin: Origin) -> Converted:
     """
     found: dict[str, list[_Piece]] = {}
     ignored, unknown = [], {}
+    rules = origin.rules_for(tensors)
     for name, value in tensors.items():
         if any(re.fullmatch(pattern, name) for pattern in origin.ignored):
             ignored.append(name)
             continue
-        if (translated := _translate(name, value, origin)) is None:
+        if (translated := _translate(name, value, rules, origin)) is None:
             unknown[name] = value.shape
             continue
         path, piece = translated
@@ -106,10 +115,12 @@ def _joined(arrays: list[np.ndarray]) -> np.ndarray | None:
     return np.concatenate(arrays, axis=-1) if alike else None
 
 
-def _translate(name: str, value: np.ndarray, origin: Origin) -> tuple[str, _Piece] | None:
+def _translate(
+    name: str, value: np.ndarray, rules: Mapping[str, str], origin: Origin
+) -> tuple[str, _Piece] | None:
     """Returns one of a file's arrays with its path here; None where no rule covers it."""
     layer, _, leaf = name.rpartition(origin.separator)
-    for pattern, place in origin.rules.items():
+    for pattern, place in rules.items():
         path, _, part = place.partition("@")
         if found := re.fullmatch(pattern, name):
             return f"params/{found.expand(path)}", _Piece(part, name, value)

@@ -19,6 +19,7 @@ _ORIGINS = (  # the first that fits is taken
     timm.VIT,
     timm.MIXER,
     timm.RESNET,
+    timm.VGG,
     google.VIT,
     google.MIXER,
     lucidrains.VIT_PYTORCH,

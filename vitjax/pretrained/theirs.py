@@ -5,7 +5,7 @@ is optional is there; "(?:|x)" allows x and leaves it out.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def to_theirs(arrays: Arrays, origin: Origin, patch_kernel: tuple[int, ...] = ()
     `patch_kernel` is [P, P, C], where the patch embedding is a convolution there. Raises UserError
     that names what the library's network lacks.
     """
-    rules = list(_backwards(origin))
+    rules = list(_backwards(origin.rules_for(arrays)))
     found, unknown = {}, []
     for path, array in arrays.items():
         collection, _, place = path.partition("/")
@@ -41,11 +41,11 @@ def to_theirs(arrays: Arrays, origin: Origin, patch_kernel: tuple[int, ...] = ()
     return found
 
 
-def _backwards(origin: Origin) -> Iterator[tuple[str, str]]:
+def _backwards(rules: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yields a regular expression of our paths, and what it is in the library, in parts."""
     names: dict[str, list[str]] = {}
     whole = set()  # what one array of theirs is, by the first rule
-    for pattern, place in origin.rules.items():
+    for pattern, place in rules.items():
         ours, _, part = place.partition("@")
         theirs = _CHOICE.sub(r"\1", pattern if "(" in pattern else pattern.partition("|")[0])
         for i, group in enumerate(_GROUP.findall(theirs), start=1):

@@ -1,14 +1,17 @@
-"""timm (https://github.com/huggingface/pytorch-image-models); torchvision's ResNet, and Swin's own.
+"""timm (https://github.com/huggingface/pytorch-image-models); torchvision's ResNet and VGG, and Swin's own.
 
 timm names a ResNet as torchvision does. Its Swin begins a stage with the merging, as here; the
 authors' files, and timm's before 0.9, end the stage before it so.
 """
 
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vitjax.pretrained.convert import Origin
+import numpy as np
+
+from vitjax.pretrained.convert import Origin, torch_leaf
 from vitjax.pretrained.trained_with import Describe, Rule, TrainedWith, translate
 
 _ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_tanh", "relu": "relu"}
@@ -165,6 +168,51 @@ RESNET = Origin(
             r"downsample\.1": "shortcut/norm",
         }.items()
     },
+    ignored=(r".*\.num_batches_tracked",),
+    describe=_describe({}, {"act_layer": Rule(values={"relu": ""}), **_MEAN}),
+)
+
+
+def _vgg_layers(names: Iterable[str]) -> dict[str, str]:
+    """Returns the rules of a VGG's convolutions, from names there or paths here.
+
+    There a convolution, its norm and its ReLU count three, and the pooling after a stage one.
+    """
+    names = list(names)
+    norms = sorted(int(m[1]) for m in map(_VGG_NORM.fullmatch, names) if m)
+    stages = [norm - 1 - 3 * i for i, norm in enumerate(norms)]
+    stages += sorted(int(m[1]) for m in map(_VGG_PLACE.fullmatch, names) if m)
+    rules = {}
+    for i, stage in enumerate(stages):
+        place, number = f"stage_{stage}/conv_{i - stages.index(stage)}", 3 * i + stage
+        rules[rf"features\.{number}"] = place
+        rules[rf"features\.{number + 1}"] = f"{place}/norm"
+    return rules
+
+
+def _vgg_leaf(layer: str, name: str, value: np.ndarray) -> tuple[str, str, np.ndarray]:
+    """As torch's; torchvision's hidden layers are convolutions of the whole map, flattened."""
+    if layer.startswith("hidden_") and value.ndim == 2:
+        side = 7 if layer == "hidden_0" else 1
+        whole = value.shape[1] % side**2 == 0
+        value = value.reshape(len(value), -1, side, side) if whole else value
+    return torch_leaf(layer, name, value)
+
+
+_VGG_NORM = re.compile(r"features\.(\d+)\.running_mean")
+_VGG_PLACE = re.compile(r"batch_stats/stage_(\d+)/conv_\d+/norm/mean")
+
+VGG = Origin(
+    title="torchvision's or timm's VGG with batch norm",
+    models=("VGG",),
+    marks=(r"features\.0\.weight", r"features\.1\.running_mean"),
+    rules={
+        r"pre_logits\.fc1|classifier\.0": "hidden_0",
+        r"pre_logits\.fc2|classifier\.3": "hidden_1",
+        r"head\.fc|classifier\.6": "head/logits",
+    },
+    numbered=_vgg_layers,
+    leaf=_vgg_leaf,
     ignored=(r".*\.num_batches_tracked",),
     describe=_describe({}, {"act_layer": Rule(values={"relu": ""}), **_MEAN}),
 )

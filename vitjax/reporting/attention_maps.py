@@ -10,7 +10,7 @@ import numpy as np
 from flax import linen as nn
 
 from vitjax.errors import UserError
-from vitjax.models import Linformer, Mixer, ResNet, Swin, ViT
+from vitjax.models import VGG, Linformer, Mixer, ResNet, Swin, ViT
 from vitjax.models.attention import Attend
 from vitjax.reporting.drawing import colored, image_axes, new_figure, tile_centres, tiles
 from vitjax.reporting.page import Picture, Section, note
@@ -28,9 +28,11 @@ _LINFORMER = (
     "shared out among the {n} tokens in proportion to the size of their entries in the key "
     "projection."
 )
+_CONVOLUTIONS = "its convolutions mix neighbouring pixels alike for every image"
 _NO_MAPS: dict[type, str] = {
     Mixer: "its token MLPs mix patches alike for every image; see their weights below",
-    ResNet: "its convolutions mix neighbouring pixels alike for every image",
+    ResNet: _CONVOLUTIONS,
+    VGG: _CONVOLUTIONS,
     Swin: "it attends within windows, so that no token looks at the whole image",
 }
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from vitjax.models import Mixer, ResNet, Swin
+from vitjax.models import VGG, Mixer, ResNet, Swin
 from vitjax.models.classifier import PatchClassifier
 from vitjax.reporting.attention_maps import patch_grid
 from vitjax.reporting.drawing import image_axes, new_figure, tiles
@@ -17,6 +17,7 @@ _MOST_FILTERS = 64
 _MOST_COMPONENTS = 28  # as in Figure 7 of ViT (https://arxiv.org/abs/2010.11929)
 _NO_POSITIONS: dict[type, str] = {
     ResNet: "convolutions know positions only from the borders",
+    VGG: "its hidden layers have weights for each position",
     Swin: "a bias for each distance within a window stands in for them",
 }
 

@@ -43,6 +43,7 @@ _TIMM: dict[str, Same] = {
     "Mixer": (timm.MIXER, {**_MIXER, "stem_norm": False}),
     "Swin": (timm.SWIN, {}),
     "ResNet": (timm.RESNET, {}),
+    "VGG": (timm.VGG, {"hidden_dims": (4096, 4096)}),
 }
 _VIT_PYTORCH: dict[str, Same] = {
     "ViT": (

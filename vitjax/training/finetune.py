@@ -1,5 +1,6 @@
 """Fine-tuning: which parameters learn, and how fast each."""
 
+import math
 import re
 from bisect import bisect_right
 from typing import Any
@@ -8,7 +9,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vitjax.errors import UserError
 
-_BLOCK = re.compile(r"(?:stage_(\d+)/)?(?:block_(\d+)|merging)/")
+_BLOCK = re.compile(r"(?:stage_(\d+)/)?(?:(?:block|conv)_(\d+)|merging)/")
+_HIDDEN = re.compile(r"hidden_(\d+)/")  # between blocks and head
 _STEM = ("stem/", "class_token", "position_embedding")
 
 
@@ -43,7 +45,8 @@ def rate_factors(params: Any, layer_decay: float, head_factor: float) -> Any:
     The head has `head_factor`; what lies n blocks below it `layer_decay` ** n, as BEiT
     (https://arxiv.org/abs/2106.08254) fine-tunes: stem and positions lie below the first block. A
     Swin's merging of patches goes with the block before it, as in SimMIM
-    (https://arxiv.org/abs/2111.09886); a ResNet's shortcut with the block that it is in.
+    (https://arxiv.org/abs/2111.09886); a ResNet's shortcut with the block that it is in. Each of a
+    VGG's convolutions and hidden layers is a block.
     """
     flat = flatten_dict(params, sep="/")
     places = {path: _place(path) for path in flat}
@@ -55,9 +58,11 @@ def rate_factors(params: Any, layer_decay: float, head_factor: float) -> Any:
     return unflatten_dict(factors, sep="/")
 
 
-def _place(path: str) -> tuple[int, int] | None:
+def _place(path: str) -> tuple[float, int] | None:
     """Returns (stage, block) of a parameter; block -1 lies below all; None above all blocks."""
     if path.startswith(_STEM):
         return 0, -1
+    if found := _HIDDEN.match(path):
+        return math.inf, int(found[1])
     found = _BLOCK.search(path)
     return (int(found[1] or 0), int(found[2] or -1)) if found else None
