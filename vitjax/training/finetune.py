@@ -9,7 +9,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from vitjax.errors import UserError
 
 _BLOCK = re.compile(r"(?:stage_(\d+)/)?(?:block_(\d+)|merging)/")
-_STEM = ("stem/", "class_token", "position_embedding")
+_STEM = ("stem/", "class_token", "position_embedding", "register_tokens")
 
 
 def split(params: Any, train_only: str) -> tuple[Any, Any]:
