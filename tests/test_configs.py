@@ -16,7 +16,7 @@ from vitjax.sweeps.plan import members
 REPO = Path(__file__).parents[1]
 MNIST, CIFAR, GALAXY = (28, 28, 1), (32, 32, 3), (224, 224, 3)
 
-ROWS = {  # config: image shape, classes, published parameters (None: not published)
+ROWS = {  # config: image shape, classes, published parameters (None: not published) or counted
     "vit_digits": ((8, 8, 1), 10, None),
     "vit_mnist:mlp128": (MNIST, 10, 408_586),
     "vit_mnist": (MNIST, 10, 540_170),
@@ -39,6 +39,8 @@ ROWS = {  # config: image shape, classes, published parameters (None: not publis
     "vit_cifar100:8p4l": (CIFAR, 100, 1_395_940),
     "vit_cifar100:8p8l": (CIFAR, 100, 2_584_036),
     "vit_cifar100:4p12l-384-1536": (CIFAR, 100, 21_578_788),
+    "vit_compact": (CIFAR, 100, 493_732),
+    "vit_compact:3m": (CIFAR, 100, 3_261_028),
     "vit_galaxy_zoo2:110421": (GALAXY, 8, 4_719_368),
     "vit_galaxy_zoo2:121021": (GALAXY, 8, 6_438_024),
     "vit_galaxy_zoo2:12??21": (GALAXY, 8, 16_009_480),
@@ -206,6 +208,10 @@ def test_out_of_range_for_swin(key, value):
         ("loss.label_smoothing", 1.0),
         ("model.dropout_rate", -0.1),
         ("model.num_heads", 0),
+        ("model.stem_dim", 0),
+        ("model.num_registers", -1),
+        ("model.layer_scale", -0.1),
+        ("model.drop_path_rate", 1.0),
         ("schedule.warmup_epochs", -1.0),
         ("seed", -1),
         ("seed", 2**32),

@@ -43,6 +43,14 @@ def seed_004(patch_size: int, num_layers: int) -> dict:
     )  # fmt: skip
 
 
+def cct(num_layers: int, patch_size: int, width: int, mlp_dim: int, **options) -> dict:
+    """CCT (https://arxiv.org/abs/2104.05704), whose pooling has a bias, which does nothing."""
+    return dict(
+        stem="conv3x3", patch_size=patch_size, hidden_dim=width, num_layers=num_layers,
+        num_heads=2, mlp_dim=mlp_dim, pool="attention", qkv_bias=False, **options,
+    )  # fmt: skip
+
+
 ROWS = {
     "ViT Light": ("vit", MNIST, 10, LIGHT, 1_994),
     "comparison ViT, 28x28": ("vit", MNIST, 10, scratch(64), 210_058),
@@ -62,6 +70,11 @@ ROWS = {
     "seed 004, 4p8l": ("vit", CIFAR, 100, seed_004(4, 8), 2_565_604),
     "seed 004, 8p4l": ("vit", CIFAR, 100, seed_004(8, 4), 1_395_940),
     "seed 004, 8p8l": ("vit", CIFAR, 100, seed_004(8, 8), 2_584_036),
+    # Published in millions: 0.284, 0.482, 3.168 (of fixed positions) and 3.760.
+    "CCT-2/3x2": ("vit", CIFAR, 10, cct(2, 4, 128, 128), 283_722),
+    "CCT-4/3x2": ("vit", CIFAR, 10, cct(4, 4, 128, 128), 482_122),
+    "CCT-6/3x1": ("vit", CIFAR, 10, cct(6, 2, 256, 512, position_embedding="sincos"), 3_168_266),
+    "CCT-7/3x1": ("vit", CIFAR, 10, cct(7, 2, 256, 512), 3_760_138),
 }  # fmt: skip
 VARIANTS = {  # on 224x224 images in colour: (classes, parameters, those of the head)
     "vit_ti": (1000, 5_717_416, 193_000),

@@ -11,6 +11,7 @@ from vitjax.models import init
 
 IMAGES = jax.random.normal(jax.random.key(0), (4, 8, 8, 1))
 SMALL = dict(hidden_dim=8, num_layers=2, mlp_dim=12, num_heads=2)
+COMPACT = dict(stem="conv3x3", stem_dim=6, pool="attention", num_registers=2, layer_scale=0.5)
 OPTIONS = {
     "vit": SMALL | {"head_hidden_dims": (6,)},
     "linformer": SMALL | {"k_dim": 3},
@@ -22,9 +23,12 @@ OPTIONS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", models.MODELS)
-def test_every_parameter_gets_a_gradient(name):
-    model = models.create(name, 3, **OPTIONS[name])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [*((name, {}) for name in models.MODELS), ("vit", COMPACT), ("mixer", COMPACT)],
+)
+def test_every_parameter_gets_a_gradient(name, options):
+    model = models.create(name, 3, **OPTIONS[name] | options)
     random = np.random.RandomState(0)
     shapes = models.abstract_variables(model, IMAGES.shape[1:])
     params = jax.tree.map(

@@ -41,24 +41,6 @@ def mlp(x, params):
     return linear(y * 0.5 * (1 + erf(y / np.sqrt(2))), params["out"])
 
 
-@pytest.mark.parametrize("stem", ["linear", "conv"])
-def test_patch_stem_projects_each_patch(stem):
-    images = jax.random.normal(KEY, (2, 4, 6, 3))
-    module = models.PatchStem(hidden_dim=5, patch_size=2, stem=stem)
-    variables = randomised(module, images)
-    params = variables["params"].get("embedding", variables["params"])
-    kernel = np.asarray(params["kernel"]).reshape(12, 5)
-    got = module.apply(variables, images)
-    assert got.shape == (2, 6, 5)
-    patch = np.asarray(images)[1, 2:4, 4:6].ravel()  # last patch, rows then columns then channels
-    np.testing.assert_allclose(got[1, 5], patch @ kernel + params["bias"], atol=1e-5)
-
-
-def test_patch_size_must_divide_the_image():
-    with pytest.raises(UserError, match=r"patch_size=5 .*28x28.*config\.model\.patch_size"):
-        jax.eval_shape(models.PatchStem(8, 5).init, KEY, jnp.zeros((1, 28, 28, 1)))
-
-
 def test_self_attention():
     module = models.SelfAttention(num_heads=2, head_dim=3)
     x = tokens()
@@ -98,14 +80,15 @@ def test_linformer_attention(share_kv):
 
 @pytest.mark.parametrize("norm", ["pre", "post", "none"])
 @pytest.mark.parametrize("skip", [True, False])
-def test_block(norm, skip):
+@pytest.mark.parametrize("layer_scale", [0.0, 0.5])
+def test_block(norm, skip, layer_scale):
     def mixer(name):
         return models.Mlp(4, name=name)
 
     def channel_mlp(name):
         return models.Mlp(6, name=name)
 
-    module = models.Block(mixer, channel_mlp, norm=norm, skip=skip)
+    module = models.Block(mixer, channel_mlp, norm=norm, skip=skip, layer_scale=layer_scale)
     x = tokens()
     variables = randomised(module, x, train=False)
     params = variables["params"]
@@ -114,10 +97,61 @@ def test_block(norm, skip):
         inner = expected
         if norm == "pre":
             inner = layer_norm(inner, params[f"{part}_norm"])
-        expected = mlp(inner, params[part]) + (expected if skip else 0)
+        branch = mlp(inner, params[part])
+        if layer_scale:
+            branch = branch * params[f"{part}_layer_scale"]["scale"]
+        expected = branch + (expected if skip else 0)
         if norm == "post":
             expected = layer_norm(expected, params[f"{part}_norm"])
     np.testing.assert_allclose(module.apply(variables, x, train=False), expected, atol=1e-4)
+
+
+def test_layer_scale_starts_as_told():
+    model = models.ViT(num_classes=3, hidden_dim=8, num_layers=1, mlp_dim=8, layer_scale=0.25)
+    block = model.init(KEY, jnp.zeros((1, 8, 8, 1)))["params"]["encoder"]["block_0"]
+    for branch in ("mixer", "mlp"):
+        np.testing.assert_array_equal(block[f"{branch}_layer_scale"]["scale"], [0.25] * 8)
+
+
+def test_attention_pool_is_a_mean_by_the_softmax_of_scores():
+    module = layers.AttentionPool()
+    x = tokens()
+    variables = randomised(module, x)
+    shares = softmax(np.asarray(x) @ variables["params"]["score"]["kernel"], axis=1)
+    np.testing.assert_allclose(module.apply(variables, x), (shares * x).sum(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["vit", "mixer", "linformer"])
+@pytest.mark.parametrize("pool", ["cls", "mean", "attention"])
+def test_registers_are_mixed_with_and_not_pooled(name, pool):
+    options = dict(hidden_dim=8, num_layers=1, mlp_dim=8, pool=pool, num_registers=2)
+    model = models.create(name, 3, **options)
+    images = jax.random.normal(KEY, (2, 8, 8, 1))
+    variables = randomised(model, images)
+    params = variables["params"]
+    assert params["register_tokens"].shape == (1, 2, 8)
+
+    @jax.jit
+    def features(params):
+        kept = {"capture_intermediates": lambda module, _: module.name in ("encoder", "final_norm")}
+        logits, state = model.apply({"params": params}, images, **kept)
+        found = (state["intermediates"][name]["__call__"][0] for name in ("encoder", "final_norm"))
+        return logits, *found
+
+    logits, encoded, normed = features(params)
+    assert encoded.shape == (2, (pool == "cls") + 2 + 4, 8)
+    seen = encoded[:, 0] if pool == "cls" else encoded[:, 2:]
+    np.testing.assert_allclose(normed, layer_norm(seen, params["final_norm"]), atol=1e-5)
+    other, *_ = features(params | {"register_tokens": -params["register_tokens"]})
+    assert not np.allclose(logits, other)
+
+
+def test_registers_start_different():
+    model = models.ViT(
+        num_classes=3, hidden_dim=64, num_layers=1, embedding_std=0.0, num_registers=4
+    )
+    registers = model.init(KEY, jnp.zeros((1, 8, 8, 1)))["params"]["register_tokens"][0]
+    assert np.std(registers, axis=0).min() > 0
 
 
 def test_mixer_mixes_tokens_and_not_batches():
@@ -166,7 +200,7 @@ def test_sincos_needs_width_divisible_by_4():
         layers.sincos_2d(2, 2, 6)
 
 
-@pytest.mark.parametrize("pool", ["cls", "mean"])
+@pytest.mark.parametrize("pool", ["cls", "mean", "attention"])
 @pytest.mark.parametrize("position", ["learned", "sincos", "none"])
 def test_position_and_pool_parameters(pool, position):
     model = models.ViT(
@@ -193,8 +227,9 @@ def test_dropout_in_each_place_changes_training_alone(rate):
 
 def test_remat_computes_blocks_again_and_changes_nothing():
     images = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
+    rates = dict(mlp_dropout_rate=0.5, drop_path_rate=0.5)
     plain, remat = (
-        models.create("vit", 5, patch_size=4, num_layers=2, mlp_dropout_rate=0.5, remat=remat)
+        models.create("vit", 5, patch_size=4, num_layers=2, **rates, remat=remat)
         for remat in (False, True)
     )
     variables = plain.init(jax.random.key(1), images)

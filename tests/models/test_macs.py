@@ -34,6 +34,15 @@ MODELS = {  # model, image, how much XLA may count besides: norms, softmax and G
         models.create("mixer", 8, patch_size=14, num_layers=2, hidden_dim=256, activation="relu"),
         GALAXY, 0.03,
     ),
+    "compact ViT": (
+        models.create(
+            "vit", 8, stem="conv3x3", stem_dim=16, pool="attention", num_registers=3, num_layers=2,
+        ),
+        CIFAR, 0.05,
+    ),
+    "registers beside a class token": (
+        galaxy("linformer", patch_size=28, num_registers=3), GALAXY, 0.04
+    ),
     "heads without output projection": (galaxy("vit", patch_size=32, out_proj=False), GALAXY, 0.03),
 }  # fmt: skip
 

@@ -93,38 +93,6 @@ def test_where_the_tilings_differ(size, alike):
     assert model.tiled_alike(*size) == alike
 
 
-def test_drop_path_grows_with_the_depth():
-    model = models.create("swin", 3, **SMALL, drop_path_rate=0.3)
-    images = jax.random.normal(KEY, (64, 6, 6, 1))
-    variables = jax.jit(model.init)(KEY, images[:1])
-
-    @jax.jit
-    def branches(images):
-        _, collected = model.apply(
-            variables, images, train=True, rngs={"dropout": KEY},
-            capture_intermediates=lambda module, _: "drop_path" in str(module.name),
-        )  # fmt: skip
-        return collected["intermediates"]
-
-    dropped = {}
-    for path, branch in jax.tree.leaves_with_path(branches(images)):
-        zero = np.asarray(branch).reshape(64, -1) == 0
-        assert (zero.all(axis=1) == zero.any(axis=1)).all()  # an example's whole branch, or none
-        place = "/".join(key.key for key in path[:2])
-        dropped[place] = dropped.get(place, 0) + zero.all(axis=1).sum()
-    rates = dict(zip(sorted(dropped), (0.0, 0.1, 0.2, 0.3), strict=True))
-    for place, rate in rates.items():
-        assert abs(dropped[place] - 128 * rate) <= 3 * (128 * rate * (1 - rate)) ** 0.5, place
-
-
-def test_drop_path_is_for_training():
-    model = models.create("swin", 3, **SMALL, drop_path_rate=0.3)
-    images = jax.random.normal(KEY, (2, 6, 6, 1))
-    variables = jax.jit(model.init)(KEY, images)
-    plain = jax.jit(models.create("swin", 3, **SMALL).apply)(variables, images)
-    np.testing.assert_array_equal(jax.jit(model.apply)(variables, images), plain)
-
-
 def test_heads_for_each_stage():
     model = models.create("swin", 3, **SMALL | {"num_heads": (1,)})
     with pytest.raises(UserError, match=r"num_heads=\(1,\) and stage_sizes=\(2, 2\) should be eq"):

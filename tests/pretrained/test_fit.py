@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 from golden import GOLDENS, convert, fresh, load, unpack
 
 from vitjax import models
 from vitjax.errors import UserError
 from vitjax.pretrained import resize
+from vitjax.pretrained.convert import Converted
 from vitjax.pretrained.fit import fit
 from vitjax.pretrained.origins import to_ours
 
@@ -46,7 +48,7 @@ def square(tensors):
 @pytest.mark.parametrize("grid", [(7, 6), (2, 3)])
 def test_positions_are_resized_as_timm_does(grid):
     golden = load("timm_positions")
-    resized = resize.position_embedding(golden["positions"], grid, has_class_token=True)
+    resized = resize.position_embedding(golden["positions"], grid, num_others=1)
     np.testing.assert_allclose(resized, golden["{}x{}".format(*grid)], atol=2e-5)
 
 
@@ -61,11 +63,11 @@ def test_another_image_size_resizes_positions():
 
 def test_a_length_projection_keeps_the_projected_values_of_constant_tokens():
     table = np.random.RandomState(0).randn(1 + 9, 5).astype(np.float32)
-    resized = resize.length_projection(table, (6, 6), has_class_token=True)
+    resized = resize.length_projection(table, (6, 6), num_others=1)
     assert resized.shape == (37, 5)
     np.testing.assert_array_equal(resized[0], table[0])
     np.testing.assert_allclose(resized[1:].sum(0), table[1:].sum(0), rtol=0.2, atol=0.5)
-    constant = resize.length_projection(np.ones((9, 2), np.float32), (6, 6), False)
+    constant = resize.length_projection(np.ones((9, 2), np.float32), (6, 6), 0)
     np.testing.assert_allclose(constant.sum(0), 9, rtol=1e-5)
 
 
@@ -75,6 +77,19 @@ def test_linformers_projections_follow_the_image():
     block = variables["params"]["encoder"]["block_1"]["mixer"]
     assert block["key_projection"].shape == block["value_projection"].shape == (17, 3)
     assert "resized encoder/block_*/mixer/key_projection from (5, 3) to (17, 3) (2 such)" in notes
+
+
+@pytest.mark.parametrize("pool", ["cls", "mean"])
+def test_registers_keep_their_rows_of_a_projection_for_another_image(pool):
+    model = models.create("linformer", 5, **LINFORMER, pool=pool, num_registers=3)
+    arrays = flatten_dict(fresh(model, (8, 8, 3)), sep="/")
+    others, path = 3 + (pool == "cls"), "params/encoder/block_0/mixer/key_projection"
+    arrays[path] = np.float32(np.random.RandomState(0).randn(others + 4, 3))
+    converted = Converted(arrays, {}, {}, [], {})
+    variables, _ = fit(converted, fresh(model, (16, 16, 3)), model, (16, 16, 3), "ours")
+    fitted = flatten_dict(variables, sep="/")[path]
+    assert fitted.shape == (others + 16, 3)
+    np.testing.assert_array_equal(fitted[:others], arrays[path][:others])
 
 
 def test_another_window_resizes_relative_positions():

@@ -33,11 +33,13 @@ def inside(model, variables):
     return [(b["mixer_norm"]["__call__"][0], b["mixer"]["__call__"][0]) for b in blocks]
 
 
-@pytest.mark.parametrize("options", [{}, {"head_dim": 5}, {"pool": "mean"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"head_dim": 5}, {"pool": "mean"}, {"num_registers": 2, "layer_scale": 0.1}]
+)
 def test_weights_times_values_are_the_layers_output(options):
     model, variables = built("vit", **options)
     weights = attention_weights(model, variables, IMAGES)
-    assert weights.shape == (2, 3, 2, *2 * [6 + (model.pool == "cls")])
+    assert weights.shape == (2, 3, 2, *2 * [6 + (model.pool == "cls") + model.num_registers])
     for layer, (tokens, expected) in enumerate(inside(model, variables)):
         params = variables["params"]["encoder"][f"block_{layer}"]["mixer"]
         qkv = tokens @ params["qkv"]["kernel"] + params["qkv"]["bias"]
@@ -87,26 +89,36 @@ def test_rollout_averages_heads():
     np.testing.assert_allclose(rollout(heads), [[[0.75, 0.25], [0.25, 0.75]]])
 
 
-def test_class_token_is_asked_and_left_out():
+def test_queries_count_as_the_head_sees_them_and_other_tokens_are_left_out():
     weights = np.arange(25.0).reshape(5, 5)
-    np.testing.assert_array_equal(pooled_maps(weights, (2, 2)), [[1, 2], [3, 4]])
-
-
-def test_without_class_token_all_queries_count_alike():
-    weights = np.arange(16.0).reshape(4, 4)
-    np.testing.assert_array_equal(pooled_maps(weights, (2, 2)), [[6, 7], [8, 9]])
+    class_token, two_patches = np.eye(5)[0], np.array([0, 0, 0.75, 0, 0.25])
+    np.testing.assert_array_equal(pooled_maps(weights, class_token, (2, 2)), [[1, 2], [3, 4]])
+    # Of 5 tokens 2 are no patches; rows 2 and 4 begin with 10 and 20.
+    np.testing.assert_array_equal(pooled_maps(weights, two_patches, (1, 3)), [[14.5, 15.5, 16.5]])
 
 
 @pytest.mark.parametrize("name", ["vit", "linformer"])
-def test_maps_are_made_from_the_weights(name):
-    model, variables = built(name)
+@pytest.mark.parametrize("pool", ["cls", "mean", "attention"])
+@pytest.mark.parametrize("num_registers", [0, 2])
+def test_maps_are_of_what_the_head_sees(name, pool, num_registers):
+    model, variables = built(name, pool=pool, num_registers=num_registers)
     weights = attention_weights(model, variables, IMAGES)
+    if pool == "cls":
+        shares = np.eye(1, 7 + num_registers)
+    elif pool == "mean":
+        shares = np.array([[0.0] * num_registers + [1 / 6] * 6])
+    else:  # the softmax of the patches' scores, after the last norm
+        _, state = model.apply(variables, jnp.asarray(IMAGES), capture_intermediates=True)
+        normed = state["intermediates"]["final_norm"]["__call__"][0]
+        scores = np.asarray(normed @ variables["params"]["pool"]["score"]["kernel"])[..., 0]
+        shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        shares = np.pad(shares, [(0, 0), (num_registers, 0)])
+    shares = np.broadcast_to(shares, (3, weights.shape[-1]))
     maps = attention_on(model, variables, IMAGES)
-    assert maps.heads.shape == (3, 2, 2, 2, 3)
-    np.testing.assert_allclose(
-        maps.heads[2, 1], weights[1, 2, :, 0, 1:].reshape(2, 2, 3), atol=1e-6
-    )
-    np.testing.assert_allclose(maps.rollout[2], rollout(weights)[2, 0, 1:].reshape(2, 3), atol=1e-6)
+    of_heads = np.einsum("bn,lbhnm->blhm", shares, weights)[..., -6:]
+    np.testing.assert_allclose(maps.heads, of_heads.reshape(3, 2, 2, 2, 3), atol=1e-6)
+    of_all = np.einsum("bn,bnm->bm", shares, rollout(weights))[:, -6:]
+    np.testing.assert_allclose(maps.rollout, of_all.reshape(3, 2, 3), atol=1e-6)
 
 
 def test_mixer_is_refused():

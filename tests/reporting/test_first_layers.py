@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from vitjax.models import PatchStem
+from vitjax.models.stem import ConvStem
 from vitjax.reporting.first_layers import (
     position_picture,
     position_similarity,
@@ -23,6 +24,12 @@ def test_a_filter_pixel_is_the_answer_to_that_pixel(stem):
     filters = stem_filters(params, channels=2)
     assert filters.shape == (5, 3, 3, 2)
     np.testing.assert_allclose(filters[:, 2, 1, 1], answer, atol=1e-6)
+
+
+def test_filters_of_a_conv_stem_are_those_of_its_first_layer():
+    params = ConvStem(5, 4, inner_dim=7).init(jax.random.key(0), np.zeros((1, 4, 4, 2)))["params"]
+    expected = np.moveaxis(np.asarray(params["kernel_0"]), -1, 0)
+    np.testing.assert_array_equal(stem_filters(params, channels=2), expected)
 
 
 def test_principal_components_of_filters_along_two_pixels():

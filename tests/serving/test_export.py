@@ -27,6 +27,9 @@ MODELS = {  # name of a case: model, its options
         norm="post", activation="gelu_tanh", remat=True, head_hidden_dims=(4,), skip=False,
         head_activation="tanh", head_activate_logits=True,
     )),
+    "vit_compact": ("vit", SMALL | dict(
+        num_heads=2, stem="conv3x3", stem_dim=6, pool="attention", num_registers=2, layer_scale=0.1,
+    )),
     "mixer": ("mixer", SMALL | {"activation": "relu"}),
     "linformer": ("linformer", SMALL | {"num_heads": 2, "k_dim": 3, "share_kv": True}),
     "resnet": ("resnet", dict(stage_sizes=(1, 1), width=4)),
@@ -97,6 +100,7 @@ WEIGHTS = [
     ("resnet", "timm", {}),
     ("vit", "vit_pytorch", {"stem": "linear", "stem_norm": True, "qkv_bias": False}),
     ("linformer", "safetensors", {}),
+    ("vit_compact", "safetensors", {}),
     ("resnet", "safetensors", {}),
 ]
 
@@ -176,6 +180,10 @@ def test_timm_computes_what_is_exported(tmp_path):
     ("case", "form", "options", "message"),
     [
         ("linformer", "timm", {}, r"timm has no network that computes what Linformer does"),
+        ("vit", "timm", {"pool": "attention"}, r"no ViT with config\.model\.pool='attention'"),
+        ("vit", "transformers", {"stem": "conv3x3"}, r"no ViT with config\.model\.stem='conv3x3'"),
+        ("mixer", "timm", {"layer_scale": 0.1}, r"no Mixer with config\.model\.layer_scale=0\.1"),
+        ("vit", "timm", {"num_registers": 1}, r"no ViT with config\.model\.num_registers=1"),
         ("vit", "timm", {"norm": "post"}, r"timm has no ViT with config\.model\.norm='post'"),
         ("vit", "vit_pytorch", {}, r"no ViT with config\.model\.stem='conv', stem_norm=False"),
         ("vit", "transformers", {"activation": "tanh"}, r"no config\.model\.activation=tanh"),

@@ -22,7 +22,7 @@ from vitjax.training.sharding import make_mesh
 
 CONFIGS = sorted(path.stem for path in (Path(__file__).parents[2] / "configs").glob("*.py"))
 EACH_FAMILY = {
-    *("vit_cifar100", "mixer_mnist", "linformer_galaxy_zoo2"),
+    *("vit_cifar100", "vit_compact", "mixer_mnist", "linformer_galaxy_zoo2"),
     *("resnet18_cifar100", "swin_cifar100"),
 }
 MESH = make_mesh(jax.devices()[:1])

@@ -52,13 +52,14 @@ def test_a_wrong_pattern_is_refused(train_only, message):
 
 
 def test_rates_fall_with_depth():
-    model = create("vit", 10, num_layers=2, patch_size=4)
+    model = create("vit", 10, num_layers=2, patch_size=4, num_registers=2)
     factors = finetune.rate_factors(abstract_params(model, (8, 8, 1)), 0.5, 10.0)
     assert factors["head"]["logits"]["kernel"] == 10
     assert factors["final_norm"]["scale"] == 1
     assert factors["encoder"]["block_1"]["mlp"]["in"]["bias"] == 0.5
     assert factors["encoder"]["block_0"]["mixer"]["qkv"]["kernel"] == 0.25
     assert factors["stem"]["kernel"] == factors["class_token"] == 0.125
+    assert factors["register_tokens"] == factors["position_embedding"] == 0.125
 
 
 def test_swins_merging_learns_as_the_block_before_it():

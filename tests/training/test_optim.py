@@ -124,13 +124,14 @@ def test_every_optimizer_is_tested():
 
 
 def test_decay_mask_spares_bias_norm_and_embedding():
-    shapes = {"kernel": (2, 2), "bias": (2,), "scale": (2,), "class_token": (1, 1, 2)}
+    tokens = ("class_token", "register_tokens")
+    shapes = {"kernel": (2, 2), "bias": (2,), "scale": (2,), **dict.fromkeys(tokens, (1, 1, 2))}
     params = {name: jnp.ones(shape) for name, shape in shapes.items()}
     tx = optim.make_optimizer("sgd", lambda step: 1.0, weight_decay=0.5, decay_mask="kernels")
     zero = jax.tree.map(jnp.zeros_like, params)
     updates, _ = tx.update(zero, tx.init(params), params)
     assert {name: float(u.min()) for name, u in updates.items()} == {
-        "kernel": -0.5, "bias": 0, "scale": 0, "class_token": 0,
+        "kernel": -0.5, "bias": 0, "scale": 0, "class_token": 0, "register_tokens": 0,
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ _AT_LEAST_1 = (
     "mesh.fsdp",
     "schedule.step_size",
     "model.patch_size",
+    "model.stem_dim",
     "model.hidden_dim",
     "model.num_layers",
     "model.stage_sizes",
@@ -51,6 +52,8 @@ _AT_LEAST_0 = (
     "schedule.end_factor",
     "schedule.gamma",
     "model.embedding_std",
+    "model.layer_scale",
+    "model.num_registers",
     "finetune.head_factor",
 )
 _OF_CHANNELS = {  # of pixels in [0, 1]; a smaller std overflows where images are normalised

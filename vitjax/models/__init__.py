@@ -14,11 +14,12 @@ from vitjax.models.count import (
     num_macs,
     num_params,
 )
-from vitjax.models.layers import Block, Encoder, Head, Linear, Mlp, PatchStem
+from vitjax.models.layers import Block, Encoder, Head, Linear, Mlp
 from vitjax.models.linformer import Linformer
 from vitjax.models.mixer import Mixer
 from vitjax.models.names import check_name, nearest
 from vitjax.models.resnet import ResNet
+from vitjax.models.stem import PatchStem
 from vitjax.models.swin import Swin
 from vitjax.models.variants import VARIANTS
 from vitjax.models.vgg import VGG

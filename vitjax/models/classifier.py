@@ -7,13 +7,24 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vitjax.errors import UserError
 from vitjax.models.dropout import Dropout
-from vitjax.models.layers import Block, Encoder, Head, Layer, LayerNorm, Mlp, PatchStem, sincos_2d
+from vitjax.models.layers import (
+    AttentionPool,
+    Block,
+    Encoder,
+    Head,
+    Layer,
+    LayerNorm,
+    Mlp,
+    sincos_2d,
+)
 from vitjax.models.names import check_name
+from vitjax.models.stem import ConvStem, PatchStem
 
 
 class PatchClassifier(nn.Module):
-    """Patch stem -> position embedding -> blocks -> pooling -> head.
+    """Stem -> position embedding -> blocks -> pooling -> head.
 
     A subclass says how tokens are mixed (`token_mixer`); all else is an option here.
     """
@@ -23,9 +34,11 @@ class PatchClassifier(nn.Module):
     hidden_dim: int = 128  # width of a token
     num_layers: int = 6
     mlp_dim: int = 256  # hidden width of the channel MLP
-    stem: str = "conv"  # linear | conv
+    stem: str = "conv"  # linear | conv | conv3x3 (convolutions and max pooling, as CCT's)
+    stem_dim: int = 64  # channels of conv3x3's layers but the last
     stem_norm: bool = False  # LayerNorm on each patch and on its token, as in vit-pytorch 1.0
-    pool: str = "cls"  # cls (a class token) | mean
+    pool: str = "cls"  # cls (a class token) | mean | attention (a mean by learned weights)
+    num_registers: int = 0  # learned tokens besides, which the head does not see
     position_embedding: str = "learned"  # learned | sincos | none
     position_on_class_token: bool = True
     embedding_std: float = 0.02  # of the class token and learned positions at the start; 0: zeros
@@ -34,6 +47,7 @@ class PatchClassifier(nn.Module):
     final_norm: bool = True
     norm_after_pool: bool = False  # the final norm is that of the mean, as timm's fc_norm
     skip: bool = True
+    layer_scale: float = 0.0  # start of the factors of what each branch adds; 0: none
     activation: str = "gelu"  # gelu (exact) | gelu_tanh | relu | tanh
     kernel_init: str = "xavier_uniform"  # a name in vitjax.models.init.INITS
     clone_layers: bool = False  # all blocks start as copies of the first
@@ -45,6 +59,7 @@ class PatchClassifier(nn.Module):
     mlp_dropout_rate: float = 0.0  # on the hidden units of the channel MLP
     dropout_rate: float = 0.0  # on what each branch of a block adds
     head_dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0  # of the last block's branches; grows from 0 with the depth
     dtype: Any = jnp.float32  # of the computation; parameters are float32
 
     def token_mixer(self) -> Layer:
@@ -57,20 +72,11 @@ class PatchClassifier(nn.Module):
 
         With `train=True` and a dropout rate above 0, `apply` needs `rngs={"dropout": key}`.
         """
-        check_name(("cls", "mean"), self.pool, "config.model.pool")
+        check_name(("cls", "mean", "attention"), self.pool, "config.model.pool")
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
-        x = PatchStem(
-            self.hidden_dim,
-            self.patch_size,
-            self.stem,
-            patch_norm=self.stem_norm,
-            token_norm=self.stem_norm,
-            norm_epsilon=self.norm_epsilon,
-            **common,
-            name="stem",
-        )(images)
+        x = self._stem()(images)
         grid = images.shape[1] // self.patch_size, images.shape[2] // self.patch_size
-        x = self._embed(x, grid)
+        x = self._register(self._embed(x, grid))
         x = Dropout(self.embedding_dropout_rate)(x, train=train)
         mlp = functools.partial(Mlp, self.mlp_dim, self.activation, self.mlp_dropout_rate, **common)
         block = functools.partial(
@@ -81,10 +87,17 @@ class PatchClassifier(nn.Module):
             norm_epsilon=self.norm_epsilon,
             skip=self.skip,
             dropout_rate=self.dropout_rate,
+            layer_scale=self.layer_scale,
             dtype=self.dtype,
         )
-        encoder = Encoder(block, self.num_layers, self.clone_layers, self.remat, name="encoder")
-        x = encoder(x, train=train)
+        x = Encoder(
+            block,
+            self.num_layers,
+            self.clone_layers,
+            self.remat,
+            self.drop_path_rate,
+            name="encoder",
+        )(x, train=train)
         return Head(
             self.num_classes,
             self.head_hidden_dims,
@@ -95,17 +108,45 @@ class PatchClassifier(nn.Module):
             name="head",
         )(self._pool(x), train=train)
 
+    def _stem(self) -> nn.Module:
+        """Returns what makes tokens [B, N, D] of images."""
+        check_name(("linear", "conv", "conv3x3"), self.stem, "config.model.stem")
+        if self.stem != "conv3x3":
+            return PatchStem(
+                self.hidden_dim,
+                self.patch_size,
+                self.stem,
+                patch_norm=self.stem_norm,
+                token_norm=self.stem_norm,
+                norm_epsilon=self.norm_epsilon,
+                kernel_init=self.kernel_init,
+                dtype=self.dtype,
+                name="stem",
+            )
+        if self.stem_norm:
+            raise UserError(
+                "stem_norm=True normalises patches, which stem='conv3x3' does not cut; change "
+                "config.model.stem_norm or config.model.stem"
+            )
+        return ConvStem(
+            self.hidden_dim, self.patch_size, self.stem_dim, dtype=self.dtype, name="stem"
+        )
+
     def _pool(self, x: jax.Array) -> jax.Array:
-        """Tokens [B, N (+ 1), D] -> features [B, D], normalised."""
+        """Tokens [B, (1 +) num_registers + N, D] -> features [B, D], normalised."""
         norm = functools.partial(LayerNorm, self.norm_epsilon, dtype=self.dtype)
         # Another function has another name, so that weights of one do not fit the other.
         after = self.pool == "mean" and self.norm_after_pool
         if self.pool == "cls":
             x = x[:, 0]  # before the norm, which works on each token alone
+        elif self.num_registers:
+            x = x[:, self.num_registers :]
         if self.final_norm and not after:
             x = norm(name="final_norm")(x)
         if self.pool == "mean":
             x = jnp.mean(x, axis=1)
+        if self.pool == "attention":
+            x = AttentionPool(self.kernel_init, self.dtype, name="pool")(x)
         return norm(name="pool_norm")(x) if self.final_norm and after else x
 
     def _embed(self, x: jax.Array, grid: tuple[int, int]) -> jax.Array:
@@ -130,3 +171,17 @@ class PatchClassifier(nn.Module):
             tokens = jnp.broadcast_to(token, (x.shape[0], 1, token.shape[-1]))
             x = jnp.concatenate([tokens, x], axis=1)
         return x + positions if on_all else x
+
+    def _register(self, x: jax.Array) -> jax.Array:
+        """Puts registers (https://arxiv.org/abs/2309.16588) between class token and patches.
+
+        [B, N, D] -> [B, N + num_registers, D].
+        """
+        if not self.num_registers:
+            return x
+        start = nn.initializers.normal(0.02)  # equal ones would stay equal: never 0
+        shape = (1, self.num_registers, self.hidden_dim)
+        tokens = self.param("register_tokens", start, shape).astype(x.dtype)
+        tokens = jnp.broadcast_to(tokens, (x.shape[0], *shape[1:]))
+        first = int(self.pool == "cls")
+        return jnp.concatenate([x[:, :first], tokens, x[:, first:]], axis=1)

@@ -1,7 +1,6 @@
 """The parts that the networks share."""
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -70,57 +69,6 @@ class Linear(nn.Module):
         return [part + b for part, b in zip(parts, jnp.split(bias, num_parts), strict=True)]
 
 
-class PatchStem(nn.Module):
-    """Cuts images into patches and projects each patch to one token.
-
-    Equation 1 of ViT (https://arxiv.org/abs/2010.11929). `stem` is "linear" (kernel [P*P*C, D]) or
-    "conv" (kernel [P, P, C, D]): the same function, stored as the published weights store it.
-    LayerNorms on each patch and on its token are vit-pytorch's since 1.0; Swin has the latter.
-    """
-
-    hidden_dim: int
-    patch_size: int
-    stem: str = "conv"
-    patch_norm: bool = False
-    token_norm: bool = False
-    norm_epsilon: float = 1e-5
-    kernel_init: str = "xavier_uniform"
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
-        """Images [B, H, W, C] -> tokens [B, N, D], N = (H/P) * (W/P)."""
-        _, height, width, channels = images.shape
-        p = self.patch_size
-        if p < 1 or height % p or width % p:
-            raise UserError(
-                f"patch_size={p} does not divide an image of {height}x{width} pixels; "
-                "change config.model.patch_size or config.data.image_size"
-            )
-        images = images.astype(self.dtype)
-        kernel, bias = self._parameters(channels)
-        layer_norm = functools.partial(LayerNorm, self.norm_epsilon, dtype=self.dtype)
-        if self.patch_norm:
-            x = passes.linear(layer_norm(name="patch_norm")(passes.patches(images, p)), kernel)
-        else:
-            x = passes.patch_linear(images, kernel, p)
-        x = x + bias
-        return layer_norm(name="token_norm")(x) if self.token_norm else x
-
-    def _parameters(self, channels: int) -> tuple[jax.Array, jax.Array]:
-        """Returns kernel [P*P*C, D] and bias [D], in the dtype of the layer."""
-        shape = (self.patch_size, self.patch_size, channels)
-        fan_in = math.prod(shape)
-        if self.stem == "linear":
-            options = {"kernel_init": self.kernel_init, "dtype": self.dtype}
-            return Linear(self.hidden_dim, **options, name="embedding").parameters(fan_in)
-        check_name(("linear", "conv"), self.stem, "config.model.stem")
-        start = init.by_name(self.kernel_init)
-        kernel = self.param("kernel", start.kernel, (*shape, self.hidden_dim))
-        bias = self.param("bias", start.bias(fan_in), (self.hidden_dim,))
-        return kernel.reshape(fan_in, -1).astype(self.dtype), bias.astype(self.dtype)
-
-
 class Mlp(nn.Module):
     """Two linear layers with an activation and dropout between them."""
 
@@ -140,6 +88,22 @@ class Mlp(nn.Module):
         return linear(x.shape[-1], name="out")(y)
 
 
+class LayerScale(nn.Module):
+    """Scales each channel by a learned number (https://arxiv.org/abs/2103.17239).
+
+    So that the branches of a deep network start small.
+    """
+
+    start: float
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., D] -> [..., D]."""
+        scale = self.param("scale", nn.initializers.constant(self.start), x.shape[-1:])
+        return x * scale.astype(self.dtype)
+
+
 class Block(nn.Module):
     """Mixes tokens, then channels; each with norm, dropout and a skip connection."""
 
@@ -149,6 +113,7 @@ class Block(nn.Module):
     norm_epsilon: float = 1e-5
     skip: bool = True
     dropout_rate: float = 0.0  # on what each branch adds
+    layer_scale: float = 0.0  # start of the factors of what each branch adds; 0: none
     drop_path_rate: float = 0.0  # on a branch as a whole, for each example
     dtype: Any = jnp.float32
 
@@ -161,6 +126,8 @@ class Block(nn.Module):
             y = layer_norm(name=f"{name}_norm")(x) if self.norm == "pre" else x
             y = layer(name=name)(y, train=train)
             y = Dropout(self.dropout_rate)(y, train=train)
+            if self.layer_scale:
+                y = LayerScale(self.layer_scale, self.dtype, name=f"{name}_layer_scale")(y)
             path = Dropout(self.drop_path_rate, tuple(range(1, y.ndim)), name=f"{name}_drop_path")
             y = path(y, train=train)
             x = x + y if self.skip else y
@@ -175,6 +142,7 @@ class Encoder(nn.Module):
     num_layers: int
     clone_layers: bool = False  # all blocks start as copies of the first, as torch's encoder does
     remat: bool = False  # compute a block again in the backward pass instead of keeping its inside
+    drop_path_rate: float = 0.0  # of the last block's branches; grows from 0 with the depth
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -184,24 +152,53 @@ class Encoder(nn.Module):
             return block(x, train=train)
 
         run = nn.remat(run) if self.remat else run
-        for i in range(self.num_layers):
+        for i, rate in enumerate(drop_path_rates(self.drop_path_rate, self.num_layers)):
             block: Layer = self.block
             if self.clone_layers and i > 0 and self.is_initializing():
                 block = self._copy_of_first()
-            x = run(block(name=f"block_{i}"), x)
+            x = run(block(drop_path_rate=rate, name=f"block_{i}"), x)
         return x
 
     def _copy_of_first(self) -> Layer:
         """Returns a maker of blocks whose parameters are those of block_0."""
         first = self.variables["params"]["block_0"]
 
-        def make(name: str) -> nn.Module:
+        def make(**options: Any) -> nn.Module:
             copy = nn.map_variables(
                 Block, "params", trans_out_fn=lambda _: {"params": first}, init=True, mutable=True
             )
-            return copy(**self.block.keywords, name=name)
+            return copy(**self.block.keywords, **options)
 
         return make
+
+
+def drop_path_rates(rate: float, num_layers: int) -> tuple[float, ...]:
+    """Returns rates from 0 for the first of all blocks to `rate` for the last, evenly spaced.
+
+    Stochastic depth (https://arxiv.org/abs/1603.09382), as Swin's code has it.
+    """
+    return tuple(map(float, np.linspace(0, rate, num_layers)))
+
+
+class AttentionPool(nn.Module):
+    """A mean of tokens, weighted by a softmax of what a learned vector gives with each.
+
+    The sequence pooling of CCT (https://arxiv.org/abs/2104.05704), without its bias, which shifts
+    all alike.
+    """
+
+    kernel_init: str = "xavier_uniform"
+    dtype: Any = jnp.float32
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Tokens [B, N, D] -> features [B, D]."""
+        return jnp.einsum("bn,bnd->bd", self.weights(x).astype(self.dtype), x)
+
+    @nn.compact
+    def weights(self, x: jax.Array) -> jax.Array:
+        """Tokens [B, N, D] -> the share of each in the mean [B, N], float32."""
+        score = Linear(1, False, self.kernel_init, self.dtype, name="score")
+        return nn.softmax(score(x)[..., 0].astype(jnp.float32))
 
 
 class Head(nn.Module):

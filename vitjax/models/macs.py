@@ -1,6 +1,6 @@
 """Multiply-accumulates in closed form, layer by layer.
 
-A product of [n, a] and [a, b] counts n * a * b; biases, norms, activations, softmax and pooling
+A product of [n, a] and [a, b] counts n * a * b; biases, norms, activations, softmax and means
 multiply no matrix and count nothing. `vitjax.models.num_macs` counts the same in a traced program.
 """
 
@@ -28,14 +28,31 @@ def layer_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str,
     height, width, channels = image_shape
     patch, dim = model.patch_size, model.hidden_dim
     num_patches = (height // patch) * (width // patch)
-    num_tokens = num_patches + (model.pool == "cls")
+    num_tokens = num_patches + (model.pool == "cls") + model.num_registers
     kind, token_mixer = _token_mixer(model, num_tokens)
+    of_stem = num_patches * patch * patch * channels * dim
+    if model.stem == "conv3x3":
+        of_stem = convolutions(image_shape, patch, (model.stem_dim, dim))
+    pool = {"pool": 2 * num_patches * dim} if model.pool == "attention" else {}
     return {
-        "stem": num_patches * patch * patch * channels * dim,
+        "stem": of_stem,
         kind: model.num_layers * token_mixer,
         "mlp": model.num_layers * mlp(num_tokens, dim, model.mlp_dim),
+        **pool,
         "head": head((dim, *model.head_hidden_dims, model.num_classes)),
     }
+
+
+def convolutions(image_shape: tuple[int, int, int], patch_size: int, dims: tuple[int, int]) -> int:
+    """3x3 convolutions of [H, W, C], each half as large, down to H / patch_size.
+
+    `dims` are the channels of all but the last, and of the last.
+    """
+    num_layers = patch_size.bit_length() - 1
+    channels = (image_shape[2], *[dims[0]] * (num_layers - 1), dims[1])
+    areas = (math.prod(image_shape[:2]) // 4**i for i in range(num_layers))
+    pairs = itertools.pairwise(channels)
+    return sum(9 * area * math.prod(pair) for area, pair in zip(areas, pairs, strict=True))
 
 
 def _token_mixer(model: Linformer | Mixer | ViT, num_tokens: int) -> tuple[str, int]:

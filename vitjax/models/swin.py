@@ -11,8 +11,9 @@ import numpy as np
 from vitjax.errors import UserError
 from vitjax.models import init
 from vitjax.models.attention import Attend
-from vitjax.models.layers import Block, Head, LayerNorm, Linear, Mlp, PatchStem
+from vitjax.models.layers import Block, Head, LayerNorm, Linear, Mlp, drop_path_rates
 from vitjax.models.names import check_name
+from vitjax.models.stem import PatchStem
 
 Size = tuple[int, int]  # down the columns, along the rows
 
@@ -198,7 +199,7 @@ class Swin(nn.Module):
         grid = x.shape[1] // self.patch_size, x.shape[2] // self.patch_size
         stem = PatchStem(self.hidden_dim, self.patch_size, token_norm=True, **normed, name="stem")
         x = stem(x).reshape(x.shape[0], *grid, self.hidden_dim)
-        rates = np.linspace(0, self.drop_path_rate, sum(self.stage_sizes))
+        rates = drop_path_rates(self.drop_path_rate, sum(self.stage_sizes))
         for i, size in enumerate(self.stage_sizes):
             dim = self.hidden_dim * 2**i
             mixer = functools.partial(
@@ -214,7 +215,7 @@ class Swin(nn.Module):
                 block=functools.partial(
                     Block, mlp=mlp, norm_epsilon=self.norm_epsilon, dtype=self.dtype
                 ),
-                drop_path_rates=tuple(map(float, rates[:size])),
+                drop_path_rates=rates[:size],
                 merging=functools.partial(PatchMerging, **normed) if i else None,
                 name=f"stage_{i}",
             )(x, train=train)

@@ -121,8 +121,8 @@ def _resized(
     if leaf not in _BY_TOKENS:
         return None
     grid = image_shape[0] // model.patch_size, image_shape[1] // model.patch_size
-    with_class_token = max(wanted[:-1]) == grid[0] * grid[1] + 1
-    new = _BY_TOKENS[leaf](old, grid, with_class_token)
+    num_others = max(wanted[:-1]) - math.prod(grid)
+    new = _BY_TOKENS[leaf](old, grid, num_others)
     return None if new is None else ("resized {}", new)
 
 

@@ -14,38 +14,37 @@ def _grid(table: np.ndarray, old: tuple[int, int], new: tuple[int, int]) -> np.n
     return np.asarray(resized.reshape(math.prod(new), -1))
 
 
-def _tokens(table: np.ndarray, new: tuple[int, int], has_class_token: bool) -> np.ndarray | None:
+def _tokens(table: np.ndarray, new: tuple[int, int], num_others: int) -> np.ndarray | None:
     """Resizes rows of tokens [N, D] to those of the grid `new`; None if N has no square grid.
 
-    With `has_class_token` the first row is the class token's and stays.
+    The first `num_others` rows, of a class token and registers, stay.
     """
-    extra = int(has_class_token)
-    side = math.isqrt(len(table) - extra)
-    if side < 1 or side**2 != len(table) - extra:
+    num_patches = max(len(table) - num_others, 0)
+    side = math.isqrt(num_patches)
+    if side < 1 or side**2 != num_patches:
         return None
-    return np.concatenate([table[:extra], _grid(table[extra:], (side, side), new)])
+    return np.concatenate([table[:num_others], _grid(table[num_others:], (side, side), new)])
 
 
 def position_embedding(
-    table: np.ndarray, new: tuple[int, int], has_class_token: bool
+    table: np.ndarray, new: tuple[int, int], num_others: int
 ) -> np.ndarray | None:
     """Resizes positions [1, N, D] for tokens of the grid `new`; None for another first axis."""
-    resized = _tokens(table[0], new, has_class_token) if len(table) == 1 else None
+    resized = _tokens(table[0], new, num_others) if len(table) == 1 else None
     return None if resized is None else resized[None]
 
 
 def length_projection(
-    table: np.ndarray, new: tuple[int, int], has_class_token: bool
+    table: np.ndarray, new: tuple[int, int], num_others: int
 ) -> np.ndarray | None:
     """Resizes a Linformer's projection [N, k] of N tokens for those of the grid `new`.
 
     It sums over tokens: the weights of the patches shrink as the patches grow in number.
     """
-    resized = _tokens(table, new, has_class_token)
+    resized = _tokens(table, new, num_others)
     if resized is None:
         return None
-    extra = int(has_class_token)
-    resized[extra:] *= (len(table) - extra) / (len(resized) - extra)
+    resized[num_others:] *= (len(table) - num_others) / (len(resized) - num_others)
     return resized
 
 

@@ -1,6 +1,7 @@
 """Where a model looks: attention weights, read off without changing what it computes."""
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from flax import linen as nn
 from vitjax.errors import UserError
 from vitjax.models import VGG, Linformer, Mixer, ResNet, Swin, ViT
 from vitjax.models.attention import Attend
+from vitjax.models.layers import AttentionPool
 from vitjax.reporting.drawing import colored, image_axes, new_figure, tile_centres, tiles
 from vitjax.reporting.page import Picture, Section, note
 
@@ -29,6 +31,11 @@ _LINFORMER = (
     "projection."
 )
 _CONVOLUTIONS = "its convolutions mix neighbouring pixels alike for every image"
+_QUERIES = {  # pool: whose weights are shown
+    "cls": "the class token",
+    "mean": "all tokens, averaged as the head does",
+    "attention": "all tokens, weighted as the head does",
+}
 _NO_MAPS: dict[type, str] = {
     Mixer: "its token MLPs mix patches alike for every image; see their weights below",
     ResNet: _CONVOLUTIONS,
@@ -38,7 +45,7 @@ _NO_MAPS: dict[type, str] = {
 
 
 class AttentionMaps(NamedTuple):
-    """Where on the grid of patches [R, C] the pooled token looks; class token left out."""
+    """Where on the grid of patches [R, C] what the head sees looks; other tokens left out."""
 
     heads: Any  # [B, L, H, R, C], by layer and head
     rollout: Any  # [B, R, C], through all layers
@@ -59,9 +66,11 @@ def maps_of(model: nn.Module, variables: Any, images: jax.Array) -> AttentionMap
     grid = patch_grid(model, images.shape[1:3])
 
     def of_one(image: jax.Array) -> AttentionMaps:
-        weights = jnp.stack(_weights_of_layers(model, variables, image[None]))
+        layers, shares = _watched(model, variables, image[None], math.prod(grid))
+        weights = jnp.stack(layers)
         return AttentionMaps(
-            pooled_maps(weights[:, 0], grid), pooled_maps(rollout(weights)[0], grid)
+            pooled_maps(weights[:, 0], shares[0], grid),
+            pooled_maps(rollout(weights)[0], shares[0], grid),
         )
 
     return jax.lax.map(of_one, images)
@@ -75,8 +84,9 @@ def attention_weights(model: nn.Module, variables: Any, images: np.ndarray) -> n
     Raises UserError for a model without attention among all patches.
     """
     _check(model)
-    layers = jax.jit(functools.partial(_weights_of_layers, model))
-    return np.stack(layers(variables, jnp.asarray(images)))
+    num_patches = math.prod(patch_grid(model, images.shape[1:3]))
+    watched = jax.jit(functools.partial(_watched, model, num_patches=num_patches))
+    return np.stack(watched(variables, jnp.asarray(images))[0])
 
 
 def has_attention(model: nn.Module) -> bool:
@@ -92,18 +102,29 @@ def _check(model: nn.Module) -> None:
         )
 
 
-def _weights_of_layers(model: nn.Module, variables: Any, images: jax.Array) -> list[jax.Array]:
+def _watched(
+    model: Any, variables: Any, images: jax.Array, num_patches: int
+) -> tuple[list[jax.Array], jax.Array]:
+    """Weights [B, H, N, N] of each layer, and each token's share of what the head sees [B, N]."""
     found: list[jax.Array] = []
+    shares = jnp.full((len(images), num_patches), 1 / num_patches)
 
     def watch(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        nonlocal shares
         if isinstance(context.module, Attend) and context.method_name == "__call__":
             query, key, *_ = args
             found.append(_over_tokens(_softmax(query, key), context.module.path, variables))
-        return call(*args, **kwargs)
+        result = call(*args, **kwargs)
+        if isinstance(context.module, AttentionPool) and context.method_name == "weights":
+            shares = result
+        return result
 
     with nn.intercept_methods(watch):
         model.apply(variables, images)
-    return found
+    num_tokens = found[0].shape[-1]
+    if model.pool == "cls":
+        return found, jnp.broadcast_to(jnp.eye(1, num_tokens), (len(images), num_tokens))
+    return found, jnp.pad(shares, [(0, 0), (num_tokens - num_patches, 0)])
 
 
 def _softmax(query: jax.Array, key: jax.Array) -> jax.Array:
@@ -137,14 +158,13 @@ def patch_grid(model: nn.Module, size: tuple[int, ...]) -> tuple[int, int]:
     return size[0] // patch_size, size[1] // patch_size
 
 
-def pooled_maps(weights: Any, grid: tuple[int, int]) -> Any:
-    """Weights [..., N, N] -> [..., R, C]: what is pooled for the head looks at.
+def pooled_maps(weights: Any, shares: Any, grid: tuple[int, int]) -> Any:
+    """Weights [..., N, N] -> [..., R, C]: at which patches, the last tokens, the head looks.
 
-    That is the class token, which comes first, if there is one; else the mean of all tokens.
+    `shares` [N] says how much it sees of each token: the class token alone, or a mean of patches.
     """
-    has_class_token = weights.shape[-1] == grid[0] * grid[1] + 1
-    rows = weights[..., 0, 1:] if has_class_token else weights.mean(axis=-2)
-    return rows.reshape(*rows.shape[:-1], *grid)
+    seen = (weights * shares[:, None]).sum(axis=-2)[..., -math.prod(grid) :]
+    return seen.reshape(*seen.shape[:-1], *grid)
 
 
 def attention_picture(
@@ -224,10 +244,9 @@ def attention_section(
     if not len(inputs):
         return Section(title, [note("No images were chosen.")])
     maps = attention_on(model, variables, inputs)
-    query = "the class token" if model.pool == "cls" else "all tokens, averaged as the head does"
-    items: list[Any] = [note(_READING.format(query=query))]
+    items: list[Any] = [note(_READING.format(query=_QUERIES[model.pool]))]
     if isinstance(model, Linformer):
-        num_tokens = maps.rollout[0].size + (model.pool == "cls")
+        num_tokens = maps.rollout[0].size + (model.pool == "cls") + model.num_registers
         items.append(note(_LINFORMER.format(k=model.k_dim, n=num_tokens)))
     for i, caption in enumerate(captions):
         one = images[i], maps.heads[i], maps.rollout[i]

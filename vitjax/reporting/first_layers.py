@@ -25,9 +25,10 @@ _NO_POSITIONS: dict[type, str] = {
 def stem_filters(stem: Any, channels: int) -> np.ndarray:
     """Returns a stem's kernel as images [D, P, P, C], whether it is stored linear or conv.
 
-    `stem` are its parameters, of which the kernel alone has more than one axis.
+    `stem` are its parameters, of which kernels alone have more than one axis; of several
+    convolutions, the first one's.
     """
-    (kernel,) = (np.asarray(leaf) for leaf in jax.tree.leaves(stem) if leaf.ndim > 1)
+    kernel = next(np.asarray(leaf) for leaf in jax.tree.leaves(stem) if leaf.ndim > 1)
     size = math.isqrt(kernel.size // kernel.shape[-1] // channels)
     return np.moveaxis(kernel.reshape(size, size, channels, -1), -1, 0)
 

@@ -19,9 +19,12 @@ from vitjax.pretrained.theirs import to_theirs
 from vitjax.serving import transformers_config
 from vitjax.serving.classify import describe
 
-_VIT = {  # options that an encoder of these libraries has no other way to compute
+_VIT: dict[str, Any] = {  # options that an encoder of these libraries computes no other way
+    "stem": {"linear", "conv"},
+    "num_registers": 0,
     "norm": "pre",
     "skip": True,
+    "layer_scale": 0.0,
     "position_embedding": "learned",
     "final_norm": True,
     "out_proj": True,
@@ -39,7 +42,7 @@ _TRANSFORMERS: dict[str, Same] = {
     "ResNet": (hugging_face.RESNET, {}),
 }
 _TIMM: dict[str, Same] = {
-    "ViT": (timm.VIT, {**_VIT, "stem_norm": False}),
+    "ViT": (timm.VIT, {**_VIT, "pool": {"cls", "mean"}, "stem_norm": False}),
     "Mixer": (timm.MIXER, {**_MIXER, "stem_norm": False}),
     "Swin": (timm.SWIN, {}),
     "ResNet": (timm.RESNET, {}),
@@ -120,7 +123,7 @@ def _same(predictor: Predictor, library: str, table: Mapping[str, Same]) -> Orig
     others = [
         f"{option}={getattr(model, option)!r}"
         for option, value in needed.items()
-        if getattr(model, option, value) != value
+        if not _is(getattr(model, option, value), value)
     ]
     if others:
         raise UserError(
@@ -128,6 +131,11 @@ def _same(predictor: Predictor, library: str, table: Mapping[str, Same]) -> Orig
             "--format=safetensors, stablehlo or onnx"
         )
     return origin
+
+
+def _is(value: Any, wanted: Any) -> bool:
+    """Whether an option has the value that it needs, or one of a set of them."""
+    return value in wanted if isinstance(wanted, set) else value == wanted
 
 
 def _write_theirs(

@@ -11,7 +11,7 @@ from vitjax.errors import UserError
 
 _BLOCK = re.compile(r"(?:stage_(\d+)/)?(?:(?:block|conv)_(\d+)|merging)/")
 _HIDDEN = re.compile(r"hidden_(\d+)/")  # between blocks and head
-_STEM = ("stem/", "class_token", "position_embedding")
+_STEM = ("stem/", "class_token", "position_embedding", "register_tokens")
 
 
 def split(params: Any, train_only: str) -> tuple[Any, Any]:

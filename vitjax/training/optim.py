@@ -123,5 +123,5 @@ def _scale_each(factors: Callable[[Any], Any]) -> optax.GradientTransformation:
 
 def is_kernel(params: Any) -> Any:
     """Returns a tree of bools: which of `params` are kernels (not biases, norms, embeddings)."""
-    others = ("bias", "scale", "position_embedding", "class_token")
+    others = ("bias", "scale", "position_embedding", "class_token", "register_tokens")
     return jax.tree.map_with_path(lambda path, _: path[-1].key not in others, params)
