@@ -52,6 +52,7 @@ ROWS = {  # config: image shape, classes, published parameters (None: not publis
     "vit_base_mnist": (GALAXY, 10, 85_806_346),
     "resnet18_cifar100": (GALAXY, 100, 11_227_812),
     "resnet50_galaxy_zoo2": (GALAXY, 8, 23_524_424),
+    "vgg16_galaxy_zoo2": (GALAXY, 8, 134_301_768),
     "swin_cifar100": (GALAXY, 100, 27_596_254),
     "swin_cifar100:swin-small": (GALAXY, 100, 48_914_158),
     "linformer_galaxy_zoo2:arXiv": (GALAXY, 8, 2_785_416),
@@ -71,6 +72,7 @@ STATISTICS = {  # what the seed's own models, and those with published weights, 
     "vit_galaxy_zoo2": ((0.094, 0.0815, 0.063), (0.1303, 0.11, 0.0913)),
     "linformer_galaxy_zoo2": ((0.094, 0.0815, 0.063), (0.1303, 0.11, 0.0913)),
     "vit_base_galaxy_zoo2": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "vgg16_galaxy_zoo2": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "resnet50_galaxy_zoo2": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 
@@ -137,6 +139,12 @@ def test_debug_leaves_published_weights_out():
 def test_debug_shrinks_stages(name):
     config = debug(default(name))
     assert config.model.stage_sizes == (1, 1, 1, 1)
+    check(config)
+
+
+def test_debug_shrinks_hidden_layers():
+    config = debug(default("vgg16_bn"))
+    assert (config.model.stage_sizes, config.model.hidden_dims) == ((1,) * 5, (64, 64))
     check(config)
 
 

@@ -137,7 +137,7 @@ def galaxy_zoo2(config: ConfigDict) -> ConfigDict:
         resized_crop_scale=(0.8, 1.0),
         resized_crop_ratio=(0.99, 1.01),
     )
-    if "stem" in config.model:  # the seed's own models; not its ResNet
+    if "stem" in config.model:  # the seed's own models; not its ResNet and VGG
         config.model.update(stem="linear", kernel_init="torch_linear")
     config.optim.name = "adam"
     config.schedule.name = "step"

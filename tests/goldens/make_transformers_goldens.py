@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import transformers
 from make_goldens import HERE, draw, save, versions
-from reference import block_path, import_timm
+from reference import block_paths, import_timm
 from safetensors.numpy import load_file
 from torch import nn
 from torch.nn import functional
@@ -90,11 +90,9 @@ def compute(
 
         return hook
 
-    paths = {name: block_path(name) for name, _ in model.named_modules()}
     hooks = [
         model.get_submodule(name).register_forward_hook(keep(path))
-        for name, path in paths.items()
-        if path
+        for name, path in block_paths(model).items()
     ]
     model.eval()
     logits, _ = gradient(model, images, LABELS)
@@ -219,6 +217,16 @@ def timm_networks() -> dict[str, tuple[nn.Module, tuple[int, int]]]:
     }  # fmt: skip
 
 
+def timm_vgg() -> nn.Module:
+    """Returns a narrow VGG; timm's own never has fewer than 4096 hidden units."""
+    from timm.layers import ClassifierHead
+    from timm.models.vgg import VGG, ConvMlp
+
+    model = VGG([4, "M", 8, 8, "M"], norm_layer=nn.BatchNorm2d)
+    model.pre_logits, model.head = ConvMlp(8, 6, drop_rate=0.0), ClassifierHead(6, NUM_CLASSES)
+    return model
+
+
 def resized_positions() -> dict[str, torch.Tensor]:
     """Returns positions of a class token and 4x4 patches, and timm's for other grids."""
     from timm.layers import resample_abs_pos_embed
@@ -239,6 +247,10 @@ if __name__ == "__main__":
         save(name, arrays | differentiate(model, images) | made_by)
     for name, (model, image_size) in timm_networks().items():
         save(name, compute(model, image_size, channels_first=False) | made_by)
+    model, image_size = timm_vgg(), (21, 18)  # maps of 5x4: windows of 7x7 overlap
+    arrays = compute(model, image_size, channels_first=True)
+    images = arrays["images"].permute(0, 3, 1, 2)
+    save("timm_vgg", arrays | differentiate(model, images) | made_by)
     model = SmallResNet()
     arrays = compute(model, (21, 18), channels_first=True)
     torch.save(model.state_dict(), HERE / "torchvision_resnet.pth")

@@ -84,6 +84,10 @@ VARIANTS = {  # on 224x224 images in colour: (classes, parameters, those of the 
     "resnet18": (100, 11_227_812, 51_300),
     "resnet34": (1000, 21_797_672, 513_000),
     "resnet50": (1000, 25_557_032, 2_049_000),
+    "vgg11_bn": (1000, 132_868_840, 4_097_000),
+    "vgg13_bn": (1000, 133_053_736, 4_097_000),
+    "vgg16_bn": (8, 134_301_768, 32_776),
+    "vgg19_bn": (1000, 143_678_248, 4_097_000),
     "swin_t": (100, 27_596_254, 76_900),
     "swin_s": (100, 48_914_158, 76_900),
     "swin_b": (1000, 87_768_224, 1_025_000),
@@ -92,11 +96,12 @@ VARIANTS = {  # on 224x224 images in colour: (classes, parameters, those of the 
 MORE_CLASSES = [
     ("vit_b", 10, 85_806_346), ("vit_b", 100, 85_875_556), ("resnet18", 8, 11_180_616),
     ("resnet18", 10, 11_181_642), ("resnet18", 1000, 11_689_512), ("resnet50", 8, 23_524_424),
-    ("swin_t", 1000, 28_288_354),
+    ("vgg16_bn", 1000, 138_365_992), ("swin_t", 1000, 28_288_354),
 ]  # fmt: skip
 FEATURES = {  # without a head: (parameters, width)
     "vit_b": (85_798_656, 768),
     "resnet18": (11_176_512, 512),
+    "vgg16_bn": (134_268_992, 4096),
     "swin_t": (27_519_354, 768),
 }
 
@@ -155,6 +160,14 @@ def test_running_statistics_are_no_parameters():
 def test_num_macs_of_resnet18():
     assert models.num_macs(models.create("resnet18", 0), GALAXY) == 1_813_561_344
     assert models.num_macs(models.create("resnet18", 100), GALAXY) == 1_813_561_344 + 51_200
+
+
+def test_num_macs_of_vgg16():
+    convolutions = 9 * 64 * (3 + 64) * 224**2 + 9 * 128 * (64 + 128) * 112**2
+    convolutions += 9 * 256 * (128 + 2 * 256) * 56**2
+    convolutions += 9 * 512 * (256 + 2 * 512) * 28**2 + 9 * 512 * 3 * 512 * 14**2
+    linear = 7**2 * 512 * 4096 + 4096**2 + 4096 * 8
+    assert models.num_macs(models.create("vgg16_bn", 8), GALAXY) == convolutions + linear
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ OPTIONS = {
     "linformer": SMALL | {"k_dim": 3},
     "mixer": dict(hidden_dim=8, num_layers=2, mlp_dim=12, tokens_mlp_dim=6),
     "resnet": dict(width=8, stage_sizes=(1, 2)),
+    "vgg": dict(width=4, stage_sizes=(1, 2), hidden_dims=(6, 5)),
     "swin": dict(
         patch_size=2, hidden_dim=8, stage_sizes=(2, 1), num_heads=(1, 2), window_size=2
     ),
@@ -57,7 +58,9 @@ def test_usable_alone(name):
     model = models.create(name, 3, **OPTIONS[name])
     logits, variables = jax.jit(model.init_with_output)(jax.random.key(0), IMAGES)
     assert logits.shape == (4, 3)
-    assert set(variables) == ({"params", "batch_stats"} if name == "resnet" else {"params"})
+    assert set(variables) == (
+        {"params", "batch_stats"} if name in ("resnet", "vgg") else {"params"}
+    )
 
 
 @pytest.mark.parametrize("name", models.MODELS)
@@ -118,6 +121,7 @@ DEVIATIONS = {  # by the formulas of torch.nn.init
     "kaiming_uniform": (2 / FAN_IN) ** 0.5,
     "kaiming_normal": (2 / FAN_IN) ** 0.5,
     "kaiming_normal_fan_out": (2 / FAN_OUT) ** 0.5,
+    "normal": 0.01,
     "trunc_normal": 0.02,
     "orthogonal": FAN_IN**-0.5,
     "sparse": 0.01 * 0.9**0.5,

@@ -1,4 +1,4 @@
-"""The networks of published weights compute what Hugging Face's do, block by block.
+"""The networks of published weights compute what Hugging Face's and timm's do, block by block.
 
 tests/goldens/make_transformers_goldens.py wrote the files, under the names of the library's own.
 """
@@ -26,8 +26,9 @@ CASES = {  # golden file: (model, its options)
     "transformers_resnet_bottleneck": (
         "resnet", RESNET | {"stage_sizes": (1, 2), "block": "bottleneck"}
     ),
+    "timm_vgg": ("vgg", dict(width=4, stage_sizes=(1, 2), hidden_dims=(6, 6), dropout_rate=0.0)),
 }  # fmt: skip
-WITH_STATISTICS = [case for case, (name, _) in CASES.items() if name == "resnet"]
+WITH_STATISTICS = [case for case, (name, _) in CASES.items() if name in ("resnet", "vgg")]
 
 
 def network(case, golden, **options):
@@ -47,7 +48,7 @@ def compute(model, variables, golden, train=False):
             images,
             train=train,
             mutable=["batch_stats"] if train else [],
-            capture_intermediates=lambda module, _: "block_" in str(module.name),
+            capture_intermediates=lambda module, _: "/".join(module.path) in golden["blocks"],
         )
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, golden["labels"])
         return jnp.mean(losses), (logits, collected)

@@ -27,7 +27,8 @@ _VITS = {
 }
 _SWINS = {"swin_t": (96, 6), "swin_s": (96, 18), "swin_b": (128, 18), "swin_l": (192, 18)}
 _RESNETS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
-NAMES = (*_VITS, *_RESNETS, *_SWINS)
+_VGGS = ("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn")
+NAMES = (*_VITS, *_RESNETS, *_VGGS, *_SWINS)
 _TIMM = {
     "vit_ti": "vit_tiny_patch16_224",
     "vit_s": "vit_small_patch16_224",
@@ -37,7 +38,7 @@ _TIMM = {
     "swin_s": "swin_small_patch4_window7_224",
     "swin_b": "swin_base_patch4_window7_224",
     "swin_l": "swin_large_patch4_window7_224",
-} | {name: name for name in _RESNETS}
+} | {name: name for name in (*_RESNETS, *_VGGS)}
 _BLOCKS = (  # a block's module: its path in vitjax
     (r"vit\.layers\.(\d+)", r"encoder/block_\1"),
     (r"swin\.encoder\.layers\.(\d+)\.blocks\.(\d+)", r"stage_\1/block_\2"),
@@ -100,6 +101,8 @@ def build(name: str, library: str) -> Any:
     library is absent.
     """
     choose(dict.fromkeys(NAMES), name, "NAME")
+    if library == "transformers" and name in _VGGS:
+        raise UserError("transformers has no VGG; choose --library=timm")
     try:
         import torch
 
@@ -172,27 +175,30 @@ def compute(model: Any, images: np.ndarray) -> tuple[np.ndarray, dict[str, np.nd
     import torch
 
     blocks = {}
+    channels_first = any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules())
 
     def keep(path: str) -> Callable[..., None]:
         def hook(module: Any, inputs: Any, output: Any) -> None:
             x = (output[0] if isinstance(output, tuple) else output).detach()
-            channels_first = any(isinstance(m, torch.nn.BatchNorm2d) for m in module.modules())
             blocks[path] = (x.permute(0, 2, 3, 1) if channels_first else x).numpy().copy()
 
         return hook
 
-    for module_name, module in model.named_modules():
-        if path := block_path(module_name):
-            module.register_forward_hook(keep(path))
+    for module_name, path in block_paths(model).items():
+        model.get_submodule(module_name).register_forward_hook(keep(path))
     with torch.no_grad():
         output = model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
     logits = output if isinstance(output, torch.Tensor) else output.logits
     return logits.numpy(), blocks
 
 
-def block_path(module: str) -> str | None:
-    """Returns vitjax's path of a module that is a block; None for any other."""
-    for pattern, path in _BLOCKS:
-        if found := re.fullmatch(pattern, module):
-            return found.expand(path)
-    return None
+def block_paths(model: Any) -> dict[str, str]:
+    """Returns vitjax's path of each module that is a block; of a VGG, of those that end a stage."""
+    paths: dict[str, str] = {}
+    for name, module in model.named_modules():
+        for pattern, path in _BLOCKS:
+            if found := re.fullmatch(pattern, name):
+                paths[name] = found.expand(path)
+        if name.startswith("features.") and type(module).__name__ == "MaxPool2d":
+            paths[name] = f"stage_{len(paths)}"
+    return paths

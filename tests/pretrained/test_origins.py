@@ -12,6 +12,7 @@ from flax.traverse_util import flatten_dict
 from golden import GOLDENS, assert_all_near, assert_near, convert, fresh, load
 
 from vitjax import models
+from vitjax.errors import UserError
 from vitjax.pretrained import weight_files
 
 VIT = dict(patch_size=4, hidden_dim=16, num_layers=2, num_heads=2, mlp_dim=64, norm_epsilon=1e-6)
@@ -26,19 +27,20 @@ CASES = {  # golden file: (model, its options)
         patch_size=4, hidden_dim=16, num_layers=2, tokens_mlp_dim=8, mlp_dim=32,
         norm_epsilon=1e-6,
     )),
+    "timm_vgg": ("vgg", dict(width=4, stage_sizes=(1, 2), hidden_dims=(6, 6))),
     "torchvision_resnet": ("resnet", dict(width=4, stage_sizes=(1, 2))),
 }  # fmt: skip
 
 
-def forward(model, variables, images):
-    """Logits, and each block's output by path."""
+def forward(model, variables, images, names):
+    """Logits, and the outputs of `names` by path."""
     with jax.default_matmul_precision("float32"):
         logits, collected = jax.jit(
             lambda variables, images: model.apply(
                 variables,
                 images,
                 mutable=["intermediates"],
-                capture_intermediates=lambda module, _: "block_" in str(module.name),
+                capture_intermediates=lambda module, _: "/".join(module.path) in names,
             )
         )(variables, images)
     blocks = flatten_dict(collected["intermediates"], sep="/")
@@ -50,7 +52,7 @@ def check(case, tensors):
     name, options = CASES[case]
     model = models.create(name, 5, **options)
     variables, notes = convert(tensors, model, golden["images"].shape[1:])
-    logits, blocks = forward(model, variables, golden["images"])
+    logits, blocks = forward(model, variables, golden["images"], golden["blocks"])
     assert_all_near(blocks, golden["blocks"])
     assert_near(logits, golden["logits"])
     return notes
@@ -207,3 +209,41 @@ def test_ours_come_back_exactly(name, tmp_path):
     loaded, notes = convert(weight_files.read(path), model, (32, 32, 3))
     assert notes == []
     jax.tree.map(np.testing.assert_array_equal, loaded, variables)
+
+
+def test_torchvisions_vgg_has_its_hidden_layers_as_matrices():
+    golden = load("timm_vgg")
+    name, options = CASES["timm_vgg"]
+    model = models.create(name, 5, **options)
+    whole, _ = convert(golden["tensors"], model, golden["images"].shape[1:])
+    places = {"pre_logits.fc1": "classifier.0", "pre_logits.fc2": "classifier.3"}
+    places["head.fc"] = "classifier.6"
+    theirs = {}
+    for path, array in golden["tensors"].items():
+        layer, _, leaf = path.rpartition(".")
+        flat = array.reshape(len(array), -1) if layer in places and array.ndim == 4 else array
+        theirs[f"{places.get(layer, layer)}.{leaf}"] = flat
+    variables, notes = convert(theirs, model, golden["images"].shape[1:])
+    jax.tree.map(np.testing.assert_array_equal, variables, whole)
+    assert notes == []
+
+
+def test_hidden_layers_stay_where_the_classes_of_a_vgg_differ():
+    golden = load("timm_vgg")
+    name, options = CASES["timm_vgg"]
+    image_shape = golden["images"].shape[1:]
+    whole, _ = convert(golden["tensors"], models.create(name, 5, **options), image_shape)
+    model = models.create(name, 3, **options)
+    variables, notes = convert(golden["tensors"], model, image_shape)
+    assert notes == ["left out the head for 5 classes", "the head for 3 classes begins anew"]
+    for layer in ("hidden_0", "hidden_1", "stage_1"):
+        jax.tree.map(
+            np.testing.assert_array_equal, variables["params"][layer], whole["params"][layer]
+        )
+
+
+def test_a_vgg_without_batch_norm_is_of_no_known_origin():
+    tensors = {k: x for k, x in load("timm_vgg")["tensors"].items() if "running" not in k}
+    model = models.create("vgg", 5)
+    with pytest.raises(UserError, match=r"of no known origin.*VGG with batch norm"):
+        convert(tensors, model, (21, 18, 3))

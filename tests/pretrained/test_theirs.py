@@ -21,6 +21,7 @@ CASES = {
     "timm_swin": "Swin",
     "timm_mixer": "Mixer",
     "torchvision_resnet": "ResNet",
+    "timm_vgg": "VGG",
     "vit_pytorch_today": "ViT",
 }
 

@@ -10,7 +10,7 @@ step, are saved, and loaded again. Needs the extra [bench]; NAME is vit_ti ... s
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def compare(name: str, library: str, folder: Path) -> float:
     logits, blocks = reference.compute(network, images)
     path = reference.save(network, library, folder)
     del network
-    our_logits, our_blocks = _compute(name, library, path, images)
+    our_logits, our_blocks = _compute(name, library, path, images, blocks)
     if blocks.keys() != our_blocks.keys():
         raise UserError(f"{library} has the blocks {sorted(blocks)}, vitjax {sorted(our_blocks)}")
     pairs = {block: (our_blocks[block], output) for block, output in blocks.items()}
@@ -74,9 +74,9 @@ def compare(name: str, library: str, folder: Path) -> float:
 
 
 def _compute(
-    name: str, library: str, path: Path, images: np.ndarray
+    name: str, library: str, path: Path, images: np.ndarray, names: Collection[str]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Returns vitjax's logits and its blocks' outputs by path, with the weights of a file."""
+    """Returns vitjax's logits and the outputs of `names` by path, with the weights of a file."""
     import jax
     from flax.traverse_util import flatten_dict
 
@@ -97,7 +97,7 @@ def _compute(
             variables,
             images,
             mutable=["intermediates"],
-            capture_intermediates=lambda module, _: "block_" in str(module.name),
+            capture_intermediates=lambda module, _: "/".join(module.path) in names,
         )
 
     with jax.default_matmul_precision("float32"):

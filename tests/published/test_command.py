@@ -65,9 +65,9 @@ def test_blank_counts_are_not_called_published():
 
 
 def test_networks_that_are_not_there_appear():
-    entry = entry_of("vgg16_bn", "VGG16bn")
+    entry = entry_of("linformer", "weighted")
     assert entry["params"] is None
-    assert entry["reason"] == "vitjax has no VGG"
+    assert entry["reason"] == "its network and its class weights are not stated"
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,7 @@ def test_networks_that_are_not_there_appear():
         (("vit_base", "010822B"), 85_804_808, 85_804_808),
         (("vit_base", "121121"), 85_804_808, 6_152),
         (("resnet18", "ResNet-18"), 11_227_812, 51_300),
+        (("vgg16_bn", "VGG16bn"), 134_301_768, 134_301_768),
         (("swin", "swin-tiny"), 27_596_254, 76_900),
         pytest.param(("swin", "swin-small"), 48_914_158, 76_900, marks=pytest.mark.slow),
     ],

@@ -9,6 +9,7 @@ from vitjax.reporting.report_page import ReportData
 
 SIZES = {
     "resnet": dict(stage_sizes=(1, 1), width=4),
+    "vgg": dict(stage_sizes=(1, 1), width=4, hidden_dims=(6,)),
     "swin": dict(patch_size=2, window_size=2, hidden_dim=8, stage_sizes=(1, 1), num_heads=(1, 2)),
 }
 NAMES = ("<cat>", 'the "dog" & co', "emu")

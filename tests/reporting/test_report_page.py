@@ -20,6 +20,7 @@ KINDS = {
     "linformer": dict(model_name="linformer", k_dim=2, pool="mean"),
     "mixer": dict(model_name="mixer", wrong=0),
     "resnet": dict(model_name="resnet"),
+    "vgg": dict(model_name="vgg"),
     "swin": dict(model_name="swin"),
 }
 
@@ -124,6 +125,9 @@ def test_names_are_text():
         ("mixer", "position_embedding is 'none'"),
         ("resnet", "ResNet has no attention maps: its convolutions mix"),
         ("resnet", "All of the stem's 4 filters of 7x7 pixels"),
+        ("vgg", "VGG has no attention maps: its convolutions mix"),
+        ("vgg", "All of the stem's 4 filters of 3x3 pixels"),
+        ("vgg", "its hidden layers have weights for each position"),
         ("swin", "Swin has no attention maps: it attends within windows"),
         ("swin", "a bias for each distance within a window"),
         ("vit of 100 classes", "the 20 lowest and 20 highest of 100 classes"),

@@ -34,6 +34,7 @@ MODELS = {  # name of a case: model, its options
     "linformer": ("linformer", SMALL | {"num_heads": 2, "k_dim": 3, "share_kv": True}),
     "resnet": ("resnet", dict(stage_sizes=(1, 1), width=4)),
     "resnet_bottleneck": ("resnet", dict(stage_sizes=(1, 1), width=4, block="bottleneck")),
+    "vgg": ("vgg", dict(stage_sizes=(1, 1), width=4, hidden_dims=(6,))),
     "swin": ("swin", STAGES | {"window_size": 4}),
     "swin_padded": ("swin", STAGES | {"window_size": 3, "tiling": "timm"}),
 }  # fmt: skip
@@ -98,6 +99,7 @@ WEIGHTS = [
     ("mixer", "timm", {"activation": "gelu"}),
     ("swin", "timm", {"tiling": "timm"}),
     ("resnet", "timm", {}),
+    ("vgg", "timm", {"hidden_dims": (4096, 4096), "stage_sizes": (2, 1)}),
     ("vit", "vit_pytorch", {"stem": "linear", "stem_norm": True, "qkv_bias": False}),
     ("linformer", "safetensors", {}),
     ("vit_compact", "safetensors", {}),

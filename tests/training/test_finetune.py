@@ -79,6 +79,15 @@ def test_resnets_shortcut_learns_as_its_block():
     assert factors["stem"]["norm"]["scale"] == 0.125
 
 
+def test_vggs_convolutions_and_hidden_layers_are_blocks():
+    model = create("vgg", 10, width=4, stage_sizes=(1, 2), hidden_dims=(6, 6))
+    factors = finetune.rate_factors(abstract_params(model, (16, 16, 1)), 0.5, 10.0)
+    assert factors["hidden_1"]["kernel"] == 0.5
+    assert factors["hidden_0"]["bias"] == 0.25
+    assert factors["stage_1"]["conv_1"]["norm"]["scale"] == 0.125
+    assert factors["stage_0"]["conv_0"]["kernel"] == 0.03125
+
+
 def paths_in_order(model, image_shape):
     """The parameters' paths, in the order in which the model first computes with them."""
     paths = []

@@ -87,6 +87,7 @@ def test_too_little_memory_is_refused(platform, can_remat, can_split, others):
         ("vit", {"remat": True}, False),
         ("swin", {}, False),
         ("resnet", {}, False),
+        ("vgg", {}, False),
     ],
 )
 def test_only_a_model_with_remat_off_can_use_it(name, options, expected):

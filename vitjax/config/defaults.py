@@ -115,8 +115,8 @@ def _schedule_options() -> ConfigDict:
 def debug(config: ConfigDict) -> ConfigDict:
     """Shrinks a run to seconds: 2 epochs, 2 layers, 256 examples of each split, small batches.
 
-    A model of stages keeps one block of each, hidden layers 64 units. Published weights do not fit what is left, and
-    images are not enlarged beyond 64 pixels.
+    A model of stages keeps one block of each, a hidden layer 64 units. Published weights do not fit
+    what is left, and images are not enlarged beyond 64 pixels.
     """
     config.num_epochs = 2
     config.schedule.warmup_epochs = min(config.schedule.warmup_epochs, 1.0)

@@ -20,7 +20,7 @@ def adaptive_average_pool(x: jax.Array, size: int) -> jax.Array:
     """[B, H, W, C] -> [B, size, size, C]: torch's adaptive average pooling, for any H and W.
 
     Row i is the mean of the rows from i H / size, rounded down, to (i + 1) H / size, rounded up;
-    columns likewise. Windows overlap where `size` does not divide the map, and repeat a smaller one.
+    columns likewise. Windows overlap where `size` does not divide the map.
     """
     for axis in (1, 2):
         length = x.shape[axis]

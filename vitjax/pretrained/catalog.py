@@ -18,6 +18,7 @@ _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _VIT_PAPER = "https://arxiv.org/abs/2010.11929"
 _AUGREG = "https://arxiv.org/abs/2106.10270"
 _RESNET = "https://arxiv.org/abs/1512.03385"
+_VGG = "https://arxiv.org/abs/1409.1556"
 _SWIN = "https://arxiv.org/abs/2103.14030"
 _MIXER = "https://arxiv.org/abs/2105.01601"
 
@@ -66,10 +67,10 @@ def _augreg(name: str, size: str, accuracy: float) -> Entry:
     return _google(f"{name}_augreg", repo, name, _AUGREG, accuracy, "bicubic, 0.9")
 
 
-def _torchvision(name: str, accuracy: float | None) -> Entry:
+def _torchvision(name: str, accuracy: float | None, paper: str = _RESNET) -> Entry:
     repo = f"timm/{name}.tv_in1k"
     return Entry(
-        f"{name}_in1k", repo, name, _RESNET, "bsd-3-clause", 1000, accuracy, *_IMAGENET,
+        f"{name}_in1k", repo, name, paper, "bsd-3-clause", 1000, accuracy, *_IMAGENET,
         "bilinear, 0.875",
     )  # fmt: skip
 
@@ -91,6 +92,7 @@ _ENTRIES = (
     _torchvision("resnet18", 69.760),
     _torchvision("resnet34", None),
     _torchvision("resnet50", 76.130),
+    _torchvision("vgg16_bn", 73.370, _VGG),
     _swin("swin_t_in1k", "timm/swin_tiny_patch4_window7_224.ms_in1k", 81.376),
     _swin("swin_s_in1k", "timm/swin_small_patch4_window7_224.ms_in1k", 83.208),
     _swin("swin_b_in22k_in1k", "timm/swin_base_patch4_window7_224.ms_in22k_ft_in1k", 85.272),

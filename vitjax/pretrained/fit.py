@@ -27,7 +27,11 @@ _BY_TOKENS = {  # end of a path: how it is made for another number of tokens
 _POOLING = "config.model.pool, config.model.final_norm and config.model.norm_after_pool"
 _PATCHES = "config.model.patch_size and config.data.channels"
 _BEING = {"final_norm/scale": _POOLING, "pool_norm/scale": _POOLING}  # path: options it is there by
-_SHAPES = {"stem/kernel": _PATCHES, "stem/embedding/kernel": _PATCHES}  # path: options of its shape
+_SHAPES = {  # path: options of its shape
+    "stem/kernel": _PATCHES,
+    "stem/embedding/kernel": _PATCHES,
+    "stage_0/conv_0/kernel": "config.model.width and config.data.channels",
+}
 
 
 def fit(

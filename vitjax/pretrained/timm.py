@@ -1,4 +1,4 @@
-"""timm (https://github.com/huggingface/pytorch-image-models); torchvision's ResNet and VGG, and Swin's own.
+"""timm (https://github.com/huggingface/pytorch-image-models), torchvision, and Swin's authors.
 
 timm names a ResNet as torchvision does. Its Swin begins a stage with the merging, as here; the
 authors' files, and timm's before 0.9, end the stage before it so.

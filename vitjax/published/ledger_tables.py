@@ -25,7 +25,7 @@ They are called seeds, as vitjax grew from them, and have nothing to do with ran
 | 000 | ViT Light on MNIST and Fashion-MNIST, and a ViT to compare it with on five data sets |
 | 001 | MLP-Mixer on MNIST: initialisers, losses, optimisers, hyperparameters |
 | 002 | ViT on MNIST |
-| 003 | ViT, Linformer, pretrained ViT-Base and ResNet-50 on galaxies (Galaxy Zoo 2) |
+| 003 | ViT, Linformer, pretrained ViT-Base, ResNet-50 and VGG-16 on galaxies (Galaxy Zoo 2) |
 | 004 | ViT, and pretrained ResNet-18 and Swin, on CIFAR-100 |
 
 A row is one model or run that a work prints. "Published" is what it prints. "Params" and "MACs"

@@ -134,8 +134,9 @@ def _figure(sheet: np.ndarray, **options: Any) -> Any:
 def first_layers_section(model: nn.Module, params: Any, image_shape: tuple[int, ...]) -> Section:
     """Patch filters, position embeddings, and a Mixer's token-mixing weights."""
     pictures = []
-    if "stem" in params:
-        pictures += filter_pictures(stem_filters(params["stem"], image_shape[-1]))
+    stem = params["stage_0"]["conv_0"] if isinstance(model, VGG) else params.get("stem")
+    if stem:
+        pictures += filter_pictures(stem_filters(stem, image_shape[-1]))
     learned = getattr(model, "position_embedding", None)
     reason = f"config.model.position_embedding is {learned!r}"
     if isinstance(model, PatchClassifier):
