@@ -48,6 +48,7 @@ RUN = {  # part of a command line: what it says; the others need data, weights o
     "check --data --config.data.name=folder": "no errors, no warnings",
     "evaluate --workdir=runs/digits": "macro_mean",
     "evaluate --workdir=runs/digits --split=valid": "macro_mean",
+    "evaluate --workdir=runs/digits --corruptions": "mean accuracy on corrupted images",
     "predict --workdir=runs/digits digit.png": "digit.png  ",
     "predict --workdir=runs/digits --top=3 IMAGE": "digit.png  ",
     "compare runs/digits runs/other --figure=comparison.png": "McNemar",

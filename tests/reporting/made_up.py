@@ -6,6 +6,7 @@ import numpy as np
 from vitjax import models
 from vitjax.reporting.predictions import Predictions
 from vitjax.reporting.report_page import ReportData
+from vitjax.reporting.robustness import Robustness
 
 SIZES = {
     "resnet": dict(stage_sizes=(1, 1), width=4),
@@ -15,7 +16,7 @@ SIZES = {
 NAMES = ("<cat>", 'the "dog" & co', "emu")
 
 
-def report_data(model_name="vit", num_classes=3, wrong=5, **changes):
+def report_data(model_name="vit", num_classes=3, wrong=5, corrupted=False, **changes):
     """The data of 40 images [8, 8, 3], of which the first `wrong` are taken for the next class."""
     random = np.random.RandomState(0)
     names = (*NAMES, *(f"class {i}" for i in range(3, num_classes)))
@@ -53,7 +54,18 @@ def report_data(model_name="vit", num_classes=3, wrong=5, **changes):
         model=model,
         variables=variables,
         preprocess=lambda images: (images / 255).astype(np.float32),
+        robustness=robustness(images[0]) if corrupted else None,
     )
+
+
+def robustness(image):
+    """What a report has of two corruptions at three strengths."""
+    of = {"unit": "<share>", "strengths": [0.1, 0.2, 0.3], "accuracy": [0.75, 0.5, 0.25]}
+    numbers = {
+        "num_examples": 40, "accuracy": 0.875, "mean_accuracy": 0.5,
+        "corruptions": {"noise": of, "blur": of},
+    }  # fmt: skip
+    return Robustness(numbers, image, np.broadcast_to(image, (2, 3, *image.shape)))
 
 
 def line(epoch):

@@ -15,7 +15,7 @@ from vitjax.reporting.report_page import headline, run_section, sections, write_
 
 VOID = {"meta", "img"}
 KINDS = {
-    "vit": dict(),
+    "vit": dict(corrupted=True),
     "vit of 100 classes": dict(num_classes=100),
     "linformer": dict(model_name="linformer", k_dim=2, pool="mean"),
     "mixer": dict(model_name="mixer", wrong=0),
@@ -86,7 +86,7 @@ def test_tables_say_what_heads_what(parsed):
 
 def test_headings_are_in_order(parsed):
     levels = [int(name[1]) for name, _, _ in parsed.elements if re.fullmatch(r"h\d", name)]
-    assert levels == [1] + [2] * 9
+    assert levels == [1] + [2] * 10
     assert parsed.all("html")[0][0]["lang"] == "en"
 
 

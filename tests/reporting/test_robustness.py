@@ -40,15 +40,16 @@ def test_curves_begin_at_the_accuracy_without_corruption():
 
 
 def test_images_stand_in_a_row_for_each_corruption_behind_the_image_itself():
-    for channels in (1, 3):
-        image = np.full((16, 16, channels), 255, np.uint8)
-        examples = np.zeros((2, 2, 16, 16, channels), np.uint8)
+    for size, channels in ((16, 1), (16, 3), (200, 3)):
+        image = np.full((size, size, channels), 255, np.uint8)
+        examples = np.zeros((2, 2, size, size, channels), np.uint8)
         picture = corruptions_picture(Robustness(NUMBERS, image, examples))
         (axes,) = picture.figure.axes
         (shown,) = axes.get_images()
         sheet = np.asarray(shown.get_array())
-        assert sheet[8, 8].tolist() == [1, 1, 1]
-        assert sheet[8, -8].tolist() == [0, 0, 0]
+        assert max(sheet.shape[:2]) < 340
+        assert sheet[8, 8].tolist() == [1, 1, 1, 1]
+        assert sheet[8, -8].tolist() == [0, 0, 0, 1]
         assert [text.get_text() for text in axes.get_yticklabels()] == ["noise", "shift"]
         assert [text.get_text() for text in axes.get_xticklabels()] == ["none", "1", "2"]
         assert "<image" in svg(picture.figure, "test")

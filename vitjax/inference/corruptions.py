@@ -63,7 +63,7 @@ def contrast(key: jax.Array, image: jax.Array, share: jax.Array) -> jax.Array:
 def pixelate(key: jax.Array, image: jax.Array, share: jax.Array) -> jax.Array:
     """Shows an image [H, W, C] by fewer pixels, a `share` of each side's: means of what they cover.
 
-    As PIL's `resize` by BOX and back by NEAREST.
+    They are enlarged again to the nearest of the old ones.
     """
     del key
 

@@ -16,6 +16,8 @@ from vitjax.reporting.drawing import (
 from vitjax.reporting.page import Picture, Section, html_table, note
 from vitjax.text import table
 
+_PIXELS = 96  # of an example's longer side, from twice as many on
+
 
 class Robustness(NamedTuple):
     """What a report shows of corruptions."""
@@ -66,20 +68,30 @@ def robustness_picture(numbers: Mapping[str, Any]) -> Picture:
 def corruptions_picture(robustness: Robustness) -> Picture:
     """Draws one image under every corruption, a row each, its strengths from left to right."""
     names, image = list(robustness.numbers["corruptions"]), robustness.image
-    height, width, _ = image.shape
     plain = np.broadcast_to(image, (len(names), 1, *image.shape))
-    sheet = np.concatenate([plain, robustness.examples], axis=1)
-    columns = sheet.shape[1]
-    shown = np.broadcast_to(sheet, (*sheet.shape[:-1], 3)).reshape(-1, height, width, 3) / 255
-    laid_out = tiles(shown, columns)
-    figure = new_figure(5.4, 5.2 * laid_out.shape[0] / laid_out.shape[1])
-    axes = image_axes(figure, 111, laid_out)
-    rows_at, columns_at = tile_centres(laid_out.shape, (len(names), columns))
+    images = np.concatenate([plain, robustness.examples], axis=1)
+    columns = images.shape[1]
+    shown = _smaller(images.reshape(-1, *image.shape) / 255)
+    colors = np.broadcast_to(shown, (*shown.shape[:-1], 3))
+    opaque = np.concatenate([colors, np.ones_like(colors[..., :1])], axis=-1)
+    sheet = np.nan_to_num(tiles(opaque, columns))  # clear between them
+    figure = new_figure(5.4, 5.2 * sheet.shape[0] / sheet.shape[1])
+    axes = image_axes(figure, 111, sheet)
+    rows_at, columns_at = tile_centres(sheet.shape, (len(names), columns))
     axes.set_yticks(rows_at, names, fontsize="small")
     axes.set_xticks(columns_at, ["none", *_strengths(robustness.numbers)], fontsize="small")
     axes.tick_params(length=0)
     alt = "An image of the split under every corruption, its strength from left to right."
     return Picture("corruptions", alt, figure)
+
+
+def _smaller(images: np.ndarray) -> np.ndarray:
+    """Returns images [N, H, W, C] whose longer side is below 2 * `_PIXELS`: means of squares."""
+    factor = max(1, max(images.shape[1:3]) // _PIXELS)
+    count, *size, channels = images.shape
+    height, width = (max(1, side // factor) for side in size)
+    cut = images[:, : height * factor, : width * factor]
+    return cut.reshape(count, height, -1, width, cut.shape[2] // width, channels).mean(axis=(2, 4))
 
 
 def robustness_section(robustness: Robustness | None) -> Section:
