@@ -37,7 +37,10 @@ def get_config(arg: str = "") -> ConfigDict:
         _digits_recipe(config)
     elif is_recipe:
         small_images_recipe(config, config.num_epochs)
-        config.data.augment.horizontal_flip = data_set != "svhn"
+        # So many epochs leave room for copies of an image in one batch.
+        config.data.augment.update(
+            horizontal_flip=data_set != "svhn", policy="autoaugment_cifar10", repeats=2
+        )
     return config
 
 

@@ -110,6 +110,7 @@ def small_images_recipe(config: ConfigDict, num_epochs: int) -> None:
         name="cosine", warmup_epochs=5.0, warmup_factor=0.0, end_factor=0.01, per_epoch=False
     )
     config.model.update(
+        drop_path_rate=0.1,
         embedding_dropout_rate=0.0,
         attention_dropout_rate=0.0,
         mlp_dropout_rate=0.0,
