@@ -42,10 +42,11 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def _recipe(config: ConfigDict) -> None:
-    """Sets what so small a network, which fits even its training data barely, learns best by."""
+    """Sets Muon with a cosine schedule and averaged weights, and shifts of one pixel."""
     config.num_epochs = 100
     config.data.batch_size = 64
-    config.optim.update(name="muon", learning_rate=0.005)
+    config.data.augment.crop_padding = 1  # without it so few parameters still overfit
+    config.optim.update(name="muon", learning_rate=0.005, ema_decay=0.999)
     config.schedule.update(name="cosine", warmup_epochs=2.0)
 
 
