@@ -130,6 +130,15 @@ def test_an_image_is_corrupted_by_its_number_alone(name):
     np.testing.assert_array_equal(together[3], np.clip(np.round(own), 0, 255))
 
 
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_no_pixel_is_gathered(name):
+    numbers, strength = np.arange(2, dtype=np.int32), np.float32(0.2)
+    traced = corrupt.trace(name, np.stack([smooth] * 2), numbers, strength)
+    for platform in ("tpu", "cuda"):
+        text = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert "gather" not in text
+
+
 @pytest.fixture(scope="module")
 def measured(digits_run, tmp_path_factory):
     """A run that was evaluated with corruptions, and what the command printed."""

@@ -26,6 +26,7 @@ def test_table():
         "corruption       1       2    mean",
         "noise       0.8000  0.6000  0.7000",
         "shift       0.4000  0.2000  0.3000",
+        "mean        0.6000  0.4000  0.5000",
         "mean accuracy on corrupted images 0.5000, as they are 0.9000",
     ]
 

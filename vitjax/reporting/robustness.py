@@ -32,16 +32,26 @@ def _strengths(numbers: Mapping[str, Any]) -> list[str]:
     return [str(i + 1) for i in range(len(first["accuracy"]))]
 
 
+def _rows(numbers: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Returns the accuracies under each corruption, and their means last, as text."""
+    accuracies = np.array([of["accuracy"] for of in numbers["corruptions"].values()])
+    whole = np.concatenate([accuracies, accuracies.mean(axis=0, keepdims=True)])
+    names = [*numbers["corruptions"], "mean"]
+    return [
+        (name, *(f"{accuracy:.4f}" for accuracy in (*row, row.mean())))
+        for name, row in zip(names, whole, strict=True)
+    ]
+
+
+def _head(numbers: Mapping[str, Any]) -> tuple[str, ...]:
+    return "corruption", *_strengths(numbers), "mean"
+
+
 def robustness_table(numbers: Mapping[str, Any]) -> str:
     """Returns the numbers of corruptions.json for the terminal."""
-    rows = [("corruption", *_strengths(numbers), "mean")]
-    for name, of in numbers["corruptions"].items():
-        cells = [*of["accuracy"], np.mean(of["accuracy"])]
-        rows.append((name, *(f"{accuracy:.4f}" for accuracy in cells)))
-    return (
-        f"{table(rows)}\nmean accuracy on corrupted images {numbers['mean_accuracy']:.4f}, as they "
-        f"are {numbers['accuracy']:.4f}"
-    )
+    rows = table([_head(numbers), *_rows(numbers)])
+    corrupted, plain = numbers["mean_accuracy"], numbers["accuracy"]
+    return f"{rows}\nmean accuracy on corrupted images {corrupted:.4f}, as they are {plain:.4f}"
 
 
 def robustness_picture(numbers: Mapping[str, Any]) -> Picture:
@@ -100,24 +110,22 @@ def robustness_section(robustness: Robustness | None) -> Section:
         command = "python -m vitjax.evaluate --corruptions"
         return Section("Robustness", [note(f"Not measured; {command} measures it.")])
     numbers = robustness.numbers
-    rows = [
-        (name, *(f"{accuracy:.4f}" for accuracy in (*of["accuracy"], np.mean(of["accuracy"]))))
-        for name, of in numbers["corruptions"].items()
-    ]
+    *rows, means = _rows(numbers)
     caption = f"Accuracy on {numbers['num_examples']:,} corrupted images by strength"
-    foot = [("mean", *[""] * (len(rows[0]) - 2), f"{numbers['mean_accuracy']:.4f}")]
     units = [
         (name, ", ".join(f"{strength:g}" for strength in of["strengths"]), of["unit"])
         for name, of in numbers["corruptions"].items()
     ]
     items: list[Any] = [
         note(
-            f"On the images as they are the accuracy is {numbers['accuracy']:.4f}. Each was "
-            "corrupted in every way at five strengths, by the same draws for any model."
+            f"On the images as they are the accuracy is {numbers['accuracy']:.4f}. Each image was "
+            "corrupted in every way at every strength, by the same draws for any model."
         ),
         robustness_picture(numbers),
         corruptions_picture(robustness),
-        html_table(caption, ("corruption", *_strengths(numbers), "mean"), rows, foot),
-        html_table("The strengths", ("corruption", "strengths", "what they are"), units),
+        html_table(caption, _head(numbers), rows, [means]),
+        html_table(
+            "The strengths", ("corruption", "strengths", "what they are"), units, (), "words"
+        ),
     ]
     return Section("Robustness", items)
