@@ -177,7 +177,12 @@ def test_the_benchmarks_command():
 
 LONG = "vitjax/docs/python.md"  # trains as README does, and more
 OPTIONAL = ("timm", "torch")
-SCRIPTS = [page for page in TEXTS if blocks(page, "python")]
+# What is added on three pages is run by tests/docs/test_adding.py.
+SCRIPTS = [
+    page
+    for page in TEXTS
+    if blocks(page, "python") and not re.search(r"adding_an?_(data_set|augmentation|loss)", page)
+]
 
 
 @pytest.mark.parametrize(

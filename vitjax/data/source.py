@@ -1,15 +1,17 @@
 """From the name of a data set to its images, labels and class names."""
 
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from vitjax.data.cache import cached
 from vitjax.data.dataset import Dataset, Split, carve, check, check_share
-from vitjax.data.readers.image_files import ReadOptions, convert
+from vitjax.data.readers.image_files import ReadOptions, Wanted, convert
 from vitjax.errors import UserError
 
-NAMES = ("digits", "folder", "csv", "npz")  # besides those of TFDS
+# Besides those of TFDS: each is a module in readers/, whose `read` takes what is Wanted.
+NAMES = ("digits", "folder", "csv", "npz")
 
 _TEST_FRACTION = 0.2  # of train, for a set that has no test split
 _TEST_SEED = 0  # never the user's seed, so that all runs are measured on the same images
@@ -64,7 +66,9 @@ def load(
     """
     options = ReadOptions(image_size, channels, fit, max_examples, 0 if cache_dir else decode_up_to)
     check_share(valid_fraction, split_seed)
-    dataset = convert(_read(name, data_dir, image_root, label_column, options, on_status), options)
+    dataset = convert(
+        _read(Wanted(name, data_dir, image_root, label_column, options, on_status)), options
+    )
     if cache_dir:
         folder = Path(os.path.expanduser(cache_dir))
         dataset = cached(dataset, folder, options, on_status)
@@ -89,62 +93,36 @@ def listed(
     """
     options = ReadOptions(1, 3, max_examples=max_examples, decode_up_to=0, must_exist=False)
     check_share(valid_fraction, split_seed)
-    dataset = _read(name, data_dir, image_root, label_column, options, on_status)
+    dataset = _read(Wanted(name, data_dir, image_root, label_column, options, on_status))
     dataset = convert(dataset, ReadOptions(max_examples=max_examples))  # arrays keep their shape
     return _complete(dataset, valid_fraction, split_seed, on_status)
 
 
-def _read(
-    name: str,
-    data_dir: str | None,
-    image_root: str | None,
-    label_column: str,
-    options: ReadOptions,
-    on_status: Callable[[str], None],
-) -> Dataset:
+def _read(wanted: Wanted) -> Dataset:
     """Reads the splits that are stored, and checks them; raises UserError."""
     # Unlike Path's, this one leaves a user that is unknown as it is, for the reader to miss.
-    data_dir, image_root = (path and os.path.expanduser(path) for path in (data_dir, image_root))
+    data_dir, root = (
+        path and os.path.expanduser(path) for path in (wanted.data_dir, wanted.image_root)
+    )
+    wanted = wanted._replace(data_dir=data_dir, image_root=root)
     try:
-        dataset = _call_reader(name, data_dir, image_root, label_column, options, on_status)
+        dataset = _call_reader(wanted)
     except OSError as error:
         raise UserError(
-            f"cannot read {error.filename or data_dir} ({error.strerror or error}); mend or remove "
-            "it, or change config.data.data_dir."
+            f"cannot read {error.filename or wanted.data_dir} ({error.strerror or error}); mend or "
+            "remove it, or change config.data.data_dir."
         ) from error
     check(dataset)
     return dataset
 
 
-def _call_reader(
-    name: str,
-    data_dir: str | None,
-    image_root: str | None,
-    label_column: str,
-    options: ReadOptions,
-    on_status: Callable[[str], None],
-) -> Dataset:
-    """Calls the reader of `name`, which alone imports what it needs."""
-    if name == "digits":
-        from vitjax.data.readers import digits
-
-        return digits.read()
-    if name == "npz":
-        from vitjax.data.readers import npz
-
-        return npz.read(data_dir)
-    if name == "folder":
-        from vitjax.data.readers import folder
-
-        return folder.read(data_dir, options, on_status)
-    if name == "csv":
-        from vitjax.data.readers import csv
-
-        return csv.read(data_dir, image_root, label_column, options, on_status)
+def _call_reader(wanted: Wanted) -> Dataset:
+    """Calls the reader of a set, which alone imports what it needs."""
+    if wanted.name in NAMES:
+        return importlib.import_module(f"vitjax.data.readers.{wanted.name}").read(wanted)
     from vitjax.data.readers import tfds
 
-    others = (*NAMES, "galaxy_zoo2")
-    return tfds.read(name, data_dir, options, on_status, others, label_column, image_root)
+    return tfds.read(wanted, (*NAMES, "galaxy_zoo2"))
 
 
 def _complete(

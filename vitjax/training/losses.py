@@ -1,15 +1,17 @@
 """Losses with torch's semantics, as sums: divided once, by the sum of weights."""
 
+import functools
+import inspect
 from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vitjax.data.augment.mix import Probabilities
+from vitjax.data.augment.mix import Probabilities, Targets, rows_of
 from vitjax.errors import UserError
+from vitjax.models.names import choose
 
-Targets = jax.Array | Probabilities  # [B, K]: one-hot labels, or what mixing makes of them
 Loss = Callable[[jax.Array, Targets], tuple[jax.Array, jax.Array]]
 
 
@@ -25,7 +27,7 @@ def cross_entropy(
     sum(losses) / sum(weights) is torch.nn.CrossEntropyLoss(weight, label_smoothing) in both its
     forms: on labels it divides by the sum of their weights, on probabilities by their number.
     """
-    rows = _rows(targets)
+    rows = rows_of(targets)
     smooth = (1 - label_smoothing) * rows + label_smoothing / logits.shape[-1]
     losses = -jnp.sum(class_weights * smooth * jax.nn.log_softmax(logits), axis=-1)
     mixed = isinstance(targets, Probabilities)
@@ -39,29 +41,35 @@ def mean_squared_error(
 
     With uniform weights sum(losses) / sum(weights) is torch.nn.MSELoss on rows of targets.
     """
-    rows = _rows(targets)
+    rows = rows_of(targets)
     weights = rows @ class_weights
     return weights * jnp.mean(jnp.square(logits - rows), axis=-1), weights
 
 
-def _rows(targets: Targets) -> jax.Array:
-    return targets.rows if isinstance(targets, Probabilities) else targets
+# By config.loss.name: logits, targets, class_weights and, if it knows that, label_smoothing ->
+# losses [B], weights [B].
+LOSSES: dict[str, Callable[..., tuple[jax.Array, jax.Array]]] = {
+    "cross_entropy": cross_entropy,
+    "mse": mean_squared_error,
+}
 
 
 def make_loss(name: str, class_weights: jax.Array, label_smoothing: float | jax.Array) -> Loss:
     """Returns (logits, targets) -> (losses, weights); raises UserError for an unknown name."""
-    if name == "cross_entropy":
-        return lambda logits, targets: cross_entropy(
-            logits, targets, class_weights=class_weights, label_smoothing=label_smoothing
-        )
-    if name != "mse":
-        raise UserError(f"config.loss.name={name!r} is unknown; choose from cross_entropy, mse")
+    loss = functools.partial(choose(LOSSES, name, "config.loss.name"), class_weights=class_weights)
+    smoothed = [each for each, function in LOSSES.items() if _smooths(function)]
+    if name in smoothed:
+        return functools.partial(loss, label_smoothing=label_smoothing)
     if label_smoothing:
         raise UserError(
-            f"config.loss.label_smoothing={label_smoothing} works with cross_entropy only; "
+            f"config.loss.label_smoothing={label_smoothing} works with {', '.join(smoothed)} only; "
             "change config.loss.name or set it to 0"
         )
-    return lambda logits, targets: mean_squared_error(logits, targets, class_weights=class_weights)
+    return loss
+
+
+def _smooths(loss: Callable[..., tuple[jax.Array, jax.Array]]) -> bool:
+    return "label_smoothing" in inspect.signature(loss).parameters
 
 
 def class_weights(

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from vitjax.data.dataset import SPLITS, Dataset, Split
 from vitjax.data.readers import csv, digits, galaxy_zoo2
 from vitjax.data.readers.folder import image_files
+from vitjax.data.readers.image_files import Wanted
 from vitjax.data.readers.pixels import GRAY_MODES, header
 from vitjax.errors import UserError
 
@@ -148,7 +149,7 @@ def _at_most(counts: list[int], limit: int) -> list[int]:
 
 def _stored(data: ConfigDict) -> _Stored | None:
     if data.name == "digits":
-        read = digits.read()  # comes with scikit-learn, and is small
+        read = digits.read(Wanted("digits"))  # comes with scikit-learn, and is small
         classes = {name: np.bincount(split.labels).tolist() for name, split in read.splits.items()}
         return _Stored(read.image_shape, classes, exact=True)
     path = _path(data.data_dir)

@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from vitjax.data.readers import csv
-from vitjax.data.readers.image_files import ReadOptions
+from vitjax.data.readers.image_files import Wanted
 from vitjax.errors import UserError
 
 
@@ -19,7 +19,7 @@ def write(path, *lines):
 
 
 def read(data_dir, image_root=None, label_column="label"):
-    return csv.read(str(data_dir), image_root, label_column, ReadOptions(), lambda line: None)
+    return csv.read(Wanted("csv", str(data_dir), image_root, label_column))
 
 
 def test_one_file_with_names(root):

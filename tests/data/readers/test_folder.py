@@ -4,7 +4,7 @@ from PIL import Image
 
 from vitjax import data
 from vitjax.data.readers import folder
-from vitjax.data.readers.image_files import ReadOptions
+from vitjax.data.readers.image_files import ReadOptions, Wanted
 from vitjax.errors import UserError
 
 
@@ -14,7 +14,9 @@ def save(path, value=0, size=(6, 6), mode="RGB"):
 
 
 def read(root, **options):
-    return folder.read(str(root), ReadOptions(**options), lambda line: None)
+    return folder.read(
+        Wanted("folder", str(root), options=ReadOptions(**options), on_status=lambda line: None)
+    )
 
 
 @pytest.fixture
@@ -165,7 +167,7 @@ def test_missing_folder(tmp_path):
 
 def test_no_folder_given():
     with pytest.raises(UserError, match=r"set config\.data\.data_dir"):
-        folder.read(None, ReadOptions(), print)
+        folder.read(Wanted("folder"))
 
 
 def test_empty_folder(tmp_path):

@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 
 from vitjax.data.readers import npz
+from vitjax.data.readers.image_files import Wanted
 from vitjax.errors import UserError
 
 IMAGES = np.arange(4 * 5 * 5, dtype=np.uint8).reshape(4, 5, 5)
 LABELS = np.array([0, 1, 2, 1])
+
+
+def read(path):
+    return npz.read(Wanted("npz", path))
 
 
 def save(tmp_path, **arrays):
@@ -23,7 +28,7 @@ def test_reads_our_keys(tmp_path):
         test_images=IMAGES[:2],
         test_labels=LABELS[:2],
     )  # options: skip
-    dataset = npz.read(path)
+    dataset = read(path)
     assert dataset.class_names == ("0", "1", "2")
     np.testing.assert_array_equal(dataset.splits["train"].images[..., 0], IMAGES)
     assert dataset.splits["test"].labels.tolist() == [0, 1]
@@ -32,7 +37,7 @@ def test_reads_our_keys(tmp_path):
 
 def test_reads_keras_keys_with_a_column_of_labels(tmp_path):
     colour = np.repeat(IMAGES[..., None], 3, axis=3)
-    dataset = npz.read(save(tmp_path, x_train=colour, y_train=LABELS[:, None]))
+    dataset = read(save(tmp_path, x_train=colour, y_train=LABELS[:, None]))
     assert dataset.image_shape == (5, 5, 3)
     assert dataset.splits["train"].labels.tolist() == LABELS.tolist()
     assert dataset.splits["train"].labels.dtype == np.int32
@@ -40,7 +45,7 @@ def test_reads_keras_keys_with_a_column_of_labels(tmp_path):
 
 def test_class_names(tmp_path):
     path = save(tmp_path, x_train=IMAGES, y_train=LABELS, class_names=["cat", "dog", "cow"])
-    assert npz.read(path).class_names == ("cat", "dog", "cow")
+    assert read(path).class_names == ("cat", "dog", "cow")
 
 
 @pytest.mark.parametrize(
@@ -58,17 +63,17 @@ def test_class_names(tmp_path):
 )
 def test_says_how_to_convert(tmp_path, images, labels, message):
     with pytest.raises(UserError, match=message):
-        npz.read(save(tmp_path, x_train=images, y_train=labels))
+        read(save(tmp_path, x_train=images, y_train=labels))
 
 
 def test_other_keys(tmp_path):
     with pytest.raises(UserError, match=r"holds the arrays \['pictures'\], expected train_images"):
-        npz.read(save(tmp_path, pictures=IMAGES))
+        read(save(tmp_path, pictures=IMAGES))
 
 
 def test_half_a_split(tmp_path):
     with pytest.raises(UserError, match="only one of x_test and y_test"):
-        npz.read(save(tmp_path, x_train=IMAGES, y_train=LABELS, x_test=IMAGES))
+        read(save(tmp_path, x_train=IMAGES, y_train=LABELS, x_test=IMAGES))
 
 
 @pytest.mark.parametrize("keep", [0, 30, 300])
@@ -77,7 +82,7 @@ def test_damaged(tmp_path, keep):
     with open(path, "r+b") as file:
         file.truncate(keep)
     with pytest.raises(UserError, match=r"toy\.npz is damaged"):
-        npz.read(path)
+        read(path)
 
 
 def test_flipped_byte(tmp_path):
@@ -86,7 +91,7 @@ def test_flipped_byte(tmp_path):
         file.seek(200)  # inside the first array
         file.write(b"\xff\x00\xff")
     with pytest.raises(UserError, match=r"toy\.npz is damaged"):
-        npz.read(path)
+        read(path)
 
 
 @pytest.mark.parametrize(
@@ -105,29 +110,29 @@ def test_a_zip_of_another_kind(tmp_path, local, central, value, reason):
             content[found.start() + offset] = value
     path.write_bytes(content)
     with pytest.raises(UserError, match=rf"toy\.npz is damaged .*{reason}"):
-        npz.read(str(path))
+        read(str(path))
 
 
 @pytest.mark.parametrize("path", [None, "/nowhere/toy.npz"])
 def test_missing(path):
     with pytest.raises(UserError, match=r"config\.data\.data_dir"):
-        npz.read(path)
+        read(path)
 
 
 @pytest.mark.parametrize("label", [2**40, 2**31, -1])
 def test_labels_that_int32_cannot_hold(tmp_path, label):
     path = save(tmp_path, x_train=IMAGES, y_train=np.array([0, 1, label, 1], np.int64))
     with pytest.raises(UserError, match=rf"y_train has 1 labels .* the first {label} at index 2"):
-        npz.read(path)
+        read(path)
 
 
 def test_a_stray_label_makes_no_million_classes(tmp_path):
     path = save(tmp_path, x_train=IMAGES, y_train=np.array([0, 1, 10**6, 1]))
     with pytest.raises(UserError, match=r"labels up to 1,000,000 but images of 3 classes alone"):
-        npz.read(path)
+        read(path)
 
 
 def test_a_class_without_images_may_have_a_name(tmp_path):
     labels = np.array([0, 2, 2, 0])
     path = save(tmp_path, x_train=IMAGES, y_train=labels, class_names=["cat", "dog", "cow"])
-    assert npz.read(path).splits["train"].labels.tolist() == [0, 2, 2, 0]
+    assert read(path).splits["train"].labels.tolist() == [0, 2, 2, 0]

@@ -42,28 +42,30 @@ def _is_range(value: Any, high: float = math.inf) -> bool:
 _BOOL = ("True or False", lambda v: isinstance(v, bool))
 _COUNT = ("a whole number, 0 or more", lambda v: _is_integer(v, 0))
 _ALPHA = ("a number, 0 or more", lambda v: _is_number(v, 0))
-EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "crop_padding": _COUNT,
-    "horizontal_flip": _BOOL,
-    "vertical_flip": _BOOL,
-    "rotation_degrees": ("a number in [0, 180]", lambda v: _is_number(v, 0, 180)),
-    "rotation_method": (f"one of {', '.join(METHODS)}", lambda v: v in METHODS),
-    "resized_crop_scale": (
-        "() or (low, high) with 0 < low <= high <= 1",
-        lambda v: v == () or _is_range(v, 1),
-    ),
-    "resized_crop_ratio": ("(low, high) with 0 < low <= high", _is_range),
-    "policy": (f"'' or one of {', '.join(POLICIES)}", lambda v: v in ("", *POLICIES)),
-    "rand_augment_ops": _COUNT,
-    "rand_augment_magnitude": (
-        f"a whole number in [0, {MAX_MAGNITUDE}]",
-        lambda v: _is_integer(v, 0, MAX_MAGNITUDE),
-    ),
-    "erasing_probability": ("a number in [0, 1]", lambda v: _is_number(v, 0, 1)),
-    "mixup_alpha": _ALPHA,
-    "cutmix_alpha": _ALPHA,
-    "repeats": ("a whole number, 1 or more", lambda v: _is_integer(v, 1)),
-}
+_SHARE = ("a number in [0, 1]", lambda v: _is_number(v, 0, 1))
+_ANGLE = ("a number in [0, 180]", lambda v: _is_number(v, 0, 180))
+_METHOD = (f"one of {', '.join(METHODS)}", lambda v: v in METHODS)
+_SCALE = ("() or (low, high) with 0 < low <= high <= 1", lambda v: v == () or _is_range(v, 1))
+_RATIO = ("(low, high) with 0 < low <= high", _is_range)
+_POLICY = (f"'' or one of {', '.join(POLICIES)}", lambda v: v in ("", *POLICIES))
+_COPIES = ("a whole number, 1 or more", lambda v: _is_integer(v, 1))
+_MAGNITUDE = (
+    f"a whole number in [0, {MAX_MAGNITUDE}]",
+    lambda v: _is_integer(v, 0, MAX_MAGNITUDE),
+)
+
+
+def _option(
+    default: Any,
+    expected: tuple[str, Callable[[Any], bool]],
+    change: Callable[[jax.Array, jax.Array, Any], jax.Array] | None = None,
+) -> Any:
+    """An option with what it should be, in words and as a test.
+
+    `change` (key, image float32 [H, W, C] in [0, 255], value -> image) is done where it is on, not
+    0, after all others and in the order of the options. What else they do stands in `images`.
+    """
+    return dataclasses.field(default=default, metadata={"expected": expected, "change": change})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,29 +76,35 @@ class Augmentation:
     Each operation takes its own part of an example's key, so enabling one changes no other's draws.
     """
 
-    crop_padding: int = 0  # pixels of zero padding before a random crop; 0 = off
-    horizontal_flip: bool = False  # with probability 1/2
-    vertical_flip: bool = False  # with probability 1/2
-    rotation_degrees: float = 0.0  # largest angle either way; 0 = off
-    rotation_method: str = "shears"  # or "gather", slow but on CPUs: exactly torchvision's pixels
-    resized_crop_scale: tuple[float, ...] = ()  # smallest and largest share of the area; () = off
-    resized_crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)  # narrowest and widest width / height
-    policy: str = ""  # autoaugment_cifar10 | trivial_wide, in RandAugment's place; "": none
-    rand_augment_ops: int = 0  # RandAugment operations per image; 0 = off
-    rand_augment_magnitude: int = 9  # of RandAugment, in [0, 30]
-    erasing_probability: float = 0.0  # of a random box filled with the mean
-    mixup_alpha: float = 0.0  # of Beta(alpha, alpha); 0 = off
-    cutmix_alpha: float = 0.0  # of Beta(alpha, alpha); 0 = off
-    repeats: int = 1  # augmented copies of each of a batch's images; an epoch has fewer images then
+    crop_padding: int = _option(0, _COUNT)  # pixels of zero padding before a random crop; 0 = off
+    horizontal_flip: bool = _option(False, _BOOL)  # with probability 1/2
+    vertical_flip: bool = _option(False, _BOOL)  # with probability 1/2
+    rotation_degrees: float = _option(0.0, _ANGLE)  # largest angle either way; 0 = off
+    # Or "gather", slow but on CPUs: exactly torchvision's pixels.
+    rotation_method: str = _option("shears", _METHOD)
+    # Smallest and largest share of the area; () = off.
+    resized_crop_scale: tuple[float, ...] = _option((), _SCALE)
+    # Narrowest and widest width / height.
+    resized_crop_ratio: tuple[float, float] = _option((3 / 4, 4 / 3), _RATIO)
+    # autoaugment_cifar10 | trivial_wide, in RandAugment's place; "": none
+    policy: str = _option("", _POLICY)
+    rand_augment_ops: int = _option(0, _COUNT)  # RandAugment operations per image; 0 = off
+    rand_augment_magnitude: int = _option(9, _MAGNITUDE)  # of RandAugment, in [0, 30]
+    erasing_probability: float = _option(0.0, _SHARE)  # of a random box filled with the mean
+    mixup_alpha: float = _option(0.0, _ALPHA)  # of Beta(alpha, alpha); 0 = off
+    cutmix_alpha: float = _option(0.0, _ALPHA)  # of Beta(alpha, alpha); 0 = off
+    # Augmented copies of each of a batch's images; an epoch has fewer images then.
+    repeats: int = _option(1, _COPIES)
 
     def __post_init__(self):
         for name in ("resized_crop_scale", "resized_crop_ratio"):
             if isinstance(getattr(self, name), list):  # as read from JSON
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name, (expected, is_valid) in EXPECTED.items():
-            value = getattr(self, name)
+        for field in dataclasses.fields(self):
+            expected, is_valid = field.metadata["expected"]
+            value = getattr(self, field.name)
             if not (isinstance(value, jax.Array) or is_valid(value)):
-                raise UserError(f"config.data.augment.{name}={value!r}; expected {expected}.")
+                raise UserError(f"config.data.augment.{field.name}={value!r}; expected {expected}.")
         if self.policy and self.rand_augment_ops:
             raise UserError(
                 f"config.data.augment.policy={self.policy!r} takes the place of RandAugment; "
@@ -109,7 +117,8 @@ class Augmentation:
         """Keys [B] and images [B, H, W, C] uint8 -> augmented, normalised float32 [B, H, W, C].
 
         In this order: crop, rotation, horizontal flip, vertical flip, resized crop, the policy or
-        RandAugment, erasing, normalise. A result depends on the example's key and its pixels alone.
+        RandAugment, erasing, what options bring themselves, normalise. An example's result depends
+        on its key and its pixels alone.
         """
         if images.dtype != jnp.uint8:
             raise UserError(f"images are {images.dtype}; expected uint8, before normalising.")
@@ -127,7 +136,7 @@ class Augmentation:
                     probability=self.erasing_probability,
                     value=value,
                 )
-            return image
+            return self._changed(key, image)
 
         return normalise(jax.vmap(augment)(keys, images), mean, std)
 
@@ -139,6 +148,16 @@ class Augmentation:
             return None
         num_ops, magnitude = self.rand_augment_ops, self.rand_augment_magnitude
         return functools.partial(rand_augment, num_ops=num_ops, magnitude=magnitude)
+
+    def _changed(self, key: jax.Array, image: jax.Array) -> jax.Array:
+        """Does what options bring themselves, on an image [H, W, C]."""
+        bringing = [field for field in dataclasses.fields(self) if field.metadata["change"]]
+        for place, field in enumerate(bringing, start=_NUM_OPERATIONS):
+            value = getattr(self, field.name)
+            if _is_on(value):
+                part = jax.random.fold_in(key, place)
+                image = field.metadata["change"](part, image.astype(jnp.float32), value)
+        return image
 
     def _turn_and_crop(self, keys: Sequence[jax.Array], image: jax.Array) -> jax.Array:
         """The first five operations on uint8 [H, W, C]; those of lines alone, one read a run."""

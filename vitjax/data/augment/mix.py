@@ -14,6 +14,14 @@ class Probabilities(NamedTuple):
     rows: jax.Array  # [B, K], each sums to 1
 
 
+Targets = jax.Array | Probabilities  # [B, K]: one-hot labels, or what mixing makes of them
+
+
+def rows_of(targets: Targets) -> jax.Array:
+    """Returns the targets [B, K] whatever they are."""
+    return targets.rows if isinstance(targets, Probabilities) else targets
+
+
 def mixup(
     keys: jax.Array, images: jax.Array, targets: jax.Array, *, alpha: float | jax.Array
 ) -> tuple[jax.Array, jax.Array]:

@@ -3,12 +3,12 @@
 import csv
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from vitjax.data.dataset import Dataset
-from vitjax.data.readers.image_files import Files, Listing, ReadOptions, read_files
+from vitjax.data.readers.image_files import Files, Listing, ReadOptions, Wanted, read_files
 from vitjax.errors import UserError
 
 
@@ -21,28 +21,22 @@ class Row(NamedTuple):
     label: str
 
 
-def read(
-    data_dir: str | None,
-    image_root: str | None,
-    label_column: str,
-    options: ReadOptions,
-    on_status: Callable[[str], None],
-) -> Dataset:
+def read(wanted: Wanted) -> Dataset:
     """Reads one CSV file, or a folder with train.csv and optionally valid.csv and test.csv.
 
     The header names a column `path`, relative to `image_root` (default: the file's folder) or
     absolute, and `label_column`, integers or names of classes; the classes are those of train.
     Raises UserError in one line, and OSError as the system does.
     """
-    files = _find(data_dir)
+    files = _find(wanted.data_dir)
     tables = {}
     for split, file in files.items():
-        root = Path(image_root) if image_root else file.parent
-        rows = read_rows(file, "path", label_column)
+        root = Path(wanted.image_root) if wanted.image_root else file.parent
+        rows = read_rows(file, "path", wanted.label_column)
         tables[split] = [row._replace(path=os.path.join(root, row.path)) for row in rows]
     class_names = _sorted_labels({row.label: row.where for row in tables["train"]})
-    listing = _to_listing(tables, {name: i for i, name in enumerate(class_names)}, options)
-    return read_files("csv", class_names, listing, options, on_status)
+    listing = _to_listing(tables, {name: i for i, name in enumerate(class_names)}, wanted.options)
+    return read_files("csv", class_names, listing, wanted.options, wanted.on_status)
 
 
 def _find(data_dir: str | None) -> dict[str, Path]:

@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from vitjax.data.dataset import Dataset, Split, carve
+from vitjax.data.readers.image_files import Wanted
 from vitjax.errors import UserError
 
 
-def read() -> Dataset:
+def read(wanted: Wanted) -> Dataset:
     """1,797 digits of 8x8x1 pixels in fixed, stratified 70/10/20 splits.
 
     Grays 0..16 are scaled to 0..255. Source: E. Alpaydin, C. Kaynak, UCI "Optical Recognition of
     Handwritten Digits" (https://doi.org/10.24432/C50P49).
     """
+    del wanted
     grays, labels = np.split(_table(), [64], axis=1)
     images = np.round(grays * 255 / 16).astype(np.uint8).reshape(-1, 8, 8, 1)
     ids = np.array([f"digits/{i}" for i in range(len(images))])

@@ -1,11 +1,10 @@
 """Images in folders named after their class."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from vitjax.data.dataset import Dataset
-from vitjax.data.readers.image_files import Files, Listing, ReadOptions, read_files
+from vitjax.data.readers.image_files import Files, Listing, Wanted, read_files
 from vitjax.errors import UserError
 
 _SPLIT_OF = {
@@ -17,15 +16,15 @@ _SPLIT_OF = {
 }
 
 
-def read(data_dir: str | None, options: ReadOptions, on_status: Callable[[str], None]) -> Dataset:
+def read(wanted: Wanted) -> Dataset:
     """Reads DIR/class/image, or DIR/train/class/image with valid and test beside train.
 
     Classes are the sorted names of the folders in train. Hidden files and files that are no images
     by their extension are left out. Raises UserError in one line, and OSError as the system does.
     """
-    if data_dir is None:
+    if wanted.data_dir is None:
         raise UserError("'folder' needs a folder of images; set config.data.data_dir.")
-    root = Path(data_dir)
+    root = Path(wanted.data_dir)
     if not root.is_dir():
         raise UserError(
             f"there is no folder {root}; set config.data.data_dir to a folder that holds one "
@@ -43,7 +42,7 @@ def read(data_dir: str | None, options: ReadOptions, on_status: Callable[[str], 
                 )
         paths, labels = _list_split(folder, class_names, must_have_all=split == "train")
         listing[split] = Files(paths, labels, [os.path.relpath(path, root) for path in paths])
-    return read_files("folder", tuple(class_names), listing, options, on_status)
+    return read_files("folder", tuple(class_names), listing, wanted.options, wanted.on_status)
 
 
 def _split_folders(root: Path) -> dict[str, Path]:

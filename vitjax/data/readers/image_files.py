@@ -68,6 +68,17 @@ class ReadOptions:
         return self.decode_up_to is None or num_images * math.prod(shape) <= self.decode_up_to
 
 
+class Wanted(NamedTuple):
+    """What a reader is asked for; it takes of it what it needs."""
+
+    name: str  # of the data set
+    data_dir: str | None = None  # None: not given
+    image_root: str | None = None
+    label_column: str = "label"
+    options: ReadOptions = ReadOptions()
+    on_status: Callable[[str], None] = print  # gets a line for each thing that takes time
+
+
 def check_memory(what: str, count: int, height: int, width: int, channels: int) -> None:
     """Raises a UserError if so many decoded images exceed the memory that is available."""
     needed = count * height * width * channels

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
+from vitjax.data.readers.image_files import Wanted
 from vitjax.errors import UserError
 from vitjax.host import available_memory
 from vitjax.text import one_line
@@ -18,13 +19,13 @@ _KEYS = {  # split: (images, labels), our names or those of Keras
 }
 
 
-def read(data_dir: str | None) -> Dataset:
+def read(wanted: Wanted) -> Dataset:
     """Reads train_images/train_labels, or x_train/y_train, and the same for valid and test.
 
     Images are uint8 [N, H, W] or [N, H, W, C], labels integers [N] or [N, 1]; `class_names` may
     hold a string per class. Raises UserError in one line, and OSError as the system does.
     """
-    path = Path(data_dir) if data_dir is not None else None
+    path = Path(wanted.data_dir) if wanted.data_dir is not None else None
     if path is None or not path.is_file():
         raise UserError(f"there is no .npz file {path}; set config.data.data_dir to one.")
     arrays, all_names = _arrays(path)

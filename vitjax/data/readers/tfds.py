@@ -23,7 +23,7 @@ import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
 from vitjax.data.readers.downloads import manual_dir, missing_archives, unreachable
-from vitjax.data.readers.image_files import ReadOptions, check_memory
+from vitjax.data.readers.image_files import ReadOptions, Wanted, check_memory
 from vitjax.data.readers.records import RecordImages, Source
 from vitjax.data.readers.tfrecord import TfRecords
 from vitjax.errors import UserError
@@ -43,22 +43,15 @@ class _Keys(NamedTuple):
     id: str | None  # None: the examples have none, and are called by their place
 
 
-def read(
-    name: str,
-    data_dir: str | None,
-    options: ReadOptions,
-    on_status: Callable[[str], None],
-    other_names: Sequence[str] = (),
-    label_column: str = "label",
-    image_root: str | None = None,
-) -> Dataset:
-    """Reads set `name` of TFDS, and downloads and prepares it first if need be.
+def read(wanted: Wanted, other_names: Sequence[str] = ()) -> Dataset:
+    """Reads a set of TFDS by its name, and downloads and prepares it first if need be.
 
     A set that is prepared in `data_dir` is read as it is (array_record, parquet or TFRecord).
     Raises a UserError in one line, without a network within seconds. `other_names` are proposed
-    beside those of TFDS when `name` is unknown. `label_column` is a feature; "label" is the usual
+    beside those of TFDS when the name is unknown. `label_column` is a feature; "label" is the usual
     one of the set. `image_root` is where the images of our own set lie before it is prepared.
     """
+    name, data_dir, image_root, label_column, options, on_status = wanted
     builder = _builder(name, data_dir, other_names, image_root, on_status)
     keys = _keys(name, builder.info, label_column)
     if not builder.is_prepared():
