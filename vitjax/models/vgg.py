@@ -61,7 +61,7 @@ class MapLinear(nn.Module):
         kernel = self.param("kernel", start.kernel, (*shape, self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         kernel = kernel.reshape(-1, self.features).astype(self.dtype)
-        x = passes.linear(x.reshape(len(x), -1).astype(self.dtype), kernel)
+        x = passes.linear(x.reshape(x.shape[0], -1).astype(self.dtype), kernel)
         return (x + bias.astype(self.dtype))[:, None, None]
 
 
@@ -98,7 +98,7 @@ class VGG(nn.Module):
         for i, width in enumerate(self.hidden_dims):
             x = nn.relu(linear(width, name=f"hidden_{i}")(x))
             x = Dropout(self.dropout_rate)(x, train=train)
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
         head = Head(self.num_classes, kernel_init="normal", dtype=self.dtype, name="head")
         return head(x, train=train)
 
