@@ -17,6 +17,7 @@ VOID = {"meta", "img"}
 KINDS = {
     "vit": dict(corrupted=True),
     "vit of 100 classes": dict(num_classes=100),
+    "compact vit": dict(stem="conv3x3", pool="attention", num_registers=1, layer_scale=0.5),
     "linformer": dict(model_name="linformer", k_dim=2, pool="mean"),
     "mixer": dict(model_name="mixer", wrong=0),
     "resnet": dict(model_name="resnet"),
@@ -118,6 +119,8 @@ def test_names_are_text():
         ("vit", "4 of 5 mistakes"),
         ("vit", "those of the class token"),
         ("vit", "with the temperature fitted on validation"),
+        ("compact vit", "those of all tokens, weighted as the head does"),
+        ("compact vit", "of the stem's 64 filters of 3x3 pixels"),
         ("linformer", "attends to 2 sums of tokens"),
         ("linformer", "those of all tokens"),
         ("mixer", "Mixer has no attention maps: its token MLPs mix patches alike"),
