@@ -196,6 +196,7 @@ class Encoder(nn.Module):
         first = self.variables["params"]["block_0"]
 
         def make(name: str) -> nn.Module:
+            """Returns a block that begins with the first one's parameters."""
             copy = nn.map_variables(
                 Block, "params", trans_out_fn=lambda _: {"params": first}, init=True, mutable=True
             )

@@ -57,6 +57,7 @@ def maps_of(model: nn.Module, variables: Any, images: jax.Array) -> AttentionMap
     grid = patch_grid(model, images.shape[1:3])
 
     def of_one(image: jax.Array) -> AttentionMaps:
+        """Image [H, W, C] -> its maps."""
         weights = jnp.stack(_weights_of_layers(model, variables, image[None]))
         return AttentionMaps(
             pooled_maps(weights[:, 0], grid), pooled_maps(rollout(weights)[0], grid)
@@ -94,6 +95,7 @@ def _weights_of_layers(model: nn.Module, variables: Any, images: jax.Array) -> l
     found: list[jax.Array] = []
 
     def watch(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        """Computes a layer, and keeps the weights of one of attention."""
         if isinstance(context.module, Attend) and context.method_name == "__call__":
             query, key, *_ = args
             found.append(_over_tokens(_softmax(query, key), context.module.path, variables))

@@ -113,6 +113,7 @@ class Augmentation:
         value = [255 * x for x in mean]
 
         def augment(key: jax.Array, image: jax.Array) -> jax.Array:
+            """Key and uint8 [H, W, C] -> the image changed, before it is normalised."""
             parts = [jax.random.fold_in(key, place) for place in range(_NUM_OPERATIONS)]
             image = self._turn_and_crop(parts[:5], image)
             if self.rand_augment_ops:

@@ -73,6 +73,7 @@ def rand_augment(
     largest = MAX_MAGNITUDE if isinstance(magnitude, jax.Array) else magnitude
 
     def step(image, draw):  # two uniform draws: which operation, which sign
+        """Image and two draws, of an operation and of its sign -> the image after it."""
         op = jnp.floor(draw[0] * len(OPERATIONS)).astype(jnp.int32)
         negate = jnp.array(_SIGNED)[op] & (draw[1] < 0.5)
         strength = jnp.where(negate, -strengths[op], strengths[op])
