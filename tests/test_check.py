@@ -4,7 +4,6 @@ import dataclasses
 import importlib.util
 import json
 
-import draw_galaxies
 import jax
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from commands import main
 from PIL import Image
 
 from vitjax import config_file, data
+from vitjax.data.readers.galaxy_zoo2 import synthetic
 from vitjax.targets import figures, forecast
 from vitjax.training import outline, preflight
 
@@ -85,7 +85,7 @@ def galaxies_of(folder, **options):
 
 
 def test_the_outline_of_galaxies_before_and_after_they_are_prepared(tmp_path):
-    draw_galaxies.write(tmp_path, 60)
+    synthetic.write(tmp_path, 60)
     next((tmp_path / "images").iterdir()).unlink()
     before = galaxies_of(tmp_path, label_column="label4")
     assert (before.counts, before.exact) == (dict(train=38, valid=10, test=12), False)
@@ -102,7 +102,7 @@ def test_the_outline_of_galaxies_before_and_after_they_are_prepared(tmp_path):
 def test_what_galaxies_need_is_told_before_they_are_read(tmp_path):
     words = ["--config=configs/vit_galaxy_zoo2.py", f"--config.data.data_dir={tmp_path}"]
     assert "holds neither gz2_train.csv nor a prepared galaxy_zoo2" in check(*words, code=1)
-    draw_galaxies.write(tmp_path, 60)
+    synthetic.write(tmp_path, 60)
     (tmp_path / "images").rename(tmp_path / "elsewhere")
     words.append("--config.data.batch_size=8")
     assert "there are no images of Galaxy Zoo 2 (GALAXYID.jpg) in" in check(*words, code=1)

@@ -3,11 +3,12 @@
 import json
 import sys
 
-import draw_galaxies
 import numpy as np
 import pytest
 from commands import main
 from PIL import Image
+
+from vitjax.data.readers.galaxy_zoo2 import synthetic
 
 rng = np.random.default_rng(0)
 
@@ -184,7 +185,7 @@ def test_only_what_a_run_reads_is_looked_at(tidy):
 
 def test_damaged_galaxies_are_all_named(tmp_path):
     folder = tmp_path / "galaxies"
-    draw_galaxies.write(folder, 60)
+    synthetic.write(folder, 60)
     for file in sorted((folder / "images").iterdir())[:3]:
         file.write_bytes(file.read_bytes()[:2000])
     _, found = findings_of(folder, name="galaxy_zoo2", code=1)

@@ -1,5 +1,6 @@
 """What is installed: all commands under one name, and all files that the package reads."""
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -7,6 +8,7 @@ import tomllib
 import zipfile
 
 import pytest
+import yaml
 from commands import PACKAGES, REPO, environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -43,14 +45,34 @@ def test_no_command_and_an_unknown_one():
     assert error.startswith("error: there is no command 'trian'; choose from train, check, ")
 
 
+def test_a_release_is_what_was_built_and_tried():
+    """A tag builds by .ci/build, and only the job that publishes can ask for PyPI's token."""
+    workflow = yaml.safe_load((REPO / ".github/workflows/release.yml").read_text())
+    assert workflow[True] == {"push": {"tags": ["v*"]}}  # YAML's on
+    assert workflow["permissions"] == {}
+    build, publish = workflow["jobs"]["build"], workflow["jobs"]["publish"]
+    commands = [step["run"] for step in build["steps"] if "run" in step]
+    assert commands == ['.ci/build dist "${GITHUB_REF_NAME#v}"']
+    assert os.access(REPO / ".ci/build", os.X_OK)
+    assert build["permissions"] == {"contents": "read"}
+    assert publish["needs"] == "build"
+    assert publish["permissions"] == {"id-token": "write"}
+    assert [step["uses"].partition("@")[0] for step in publish["steps"]] == [
+        *("actions/download-artifact", "pypa/gh-action-pypi-publish"),
+    ]
+    assert publish["steps"][1]["with"] == {"attestations": True}
+
+
 @pytest.mark.slow
-def test_the_wheel_has_all_and_runs_where_no_checkout_is(tmp_path):
-    pytest.importorskip("build")
-    subprocess.run(
-        [sys.executable, "-m", "build", "--outdir", tmp_path / "dist", REPO],
-        check=True,
+def test_a_release_has_all_and_runs_where_no_checkout_is(tmp_path):
+    done = subprocess.run(
+        [REPO / ".ci/build", tmp_path / "dist", vitjax.__version__],
         capture_output=True,
+        text=True,
+        env=environment(),
     )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no problem found" in done.stdout
     (wheel,) = (tmp_path / "dist").glob(f"vitjax-{vitjax.__version__}-*.whl")
     (source,) = (tmp_path / "dist").glob(f"vitjax-{vitjax.__version__}.tar.gz")
     place = tmp_path / "installed"  # what pip does with a wheel
@@ -65,13 +87,6 @@ def test_the_wheel_has_all_and_runs_where_no_checkout_is(tmp_path):
         assert any(name.endswith("/tests/test_packaging.py") for name in file.getnames())
     (scripts,) = place.glob("*.dist-info/entry_points.txt")
     assert "vitjax = vitjax.__main__:main" in scripts.read_text()
-    said = subprocess.check_output(
-        [sys.executable, "-m", "vitjax", "check", "--config=configs/vit_digits.py"],
-        text=True,
-        cwd=tmp_path,
-        env=environment(PYTHONPATH=str(place)),
-    )
-    assert "no problem found" in said
 
 
 def test_the_list_may_be_cut_short():

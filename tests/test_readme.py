@@ -42,6 +42,7 @@ def commands_of(page):
 COMMANDS = list(dict.fromkeys(line for page in TEXTS for line in commands_of(page)))
 MODULE_COMMANDS = [line for line in COMMANDS if line.startswith("python -m vitjax")]
 GALAXIES = "vitjax/docs/galaxy_zoo2.md"
+TUTORIAL = "vitjax/docs/tutorial.md"  # whose blocks build on one another
 RUN = {  # part of a command line: what it says; the others need data, weights or long
     "main --config=configs/vit_digits.py --workdir=runs/digits": "epoch 1/1",
     "check --config=configs/vit_digits.py": "no problem found",
@@ -152,6 +153,33 @@ def test_commands_on_galaxies_run_one_after_another(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_tutorial_runs_from_its_first_command_to_its_last(tmp_path, monkeypatch):
+    """In its debug form; Python in the folder where the commands have been."""
+    monkeypatch.chdir(tmp_path)
+    names, said = {}, []
+    for language, block in re.findall(r"```(\w+)\n(.*?)```", TEXTS[TUTORIAL], re.DOTALL):
+        if language == "python":
+            exec(compile(block, TUTORIAL, "exec"), names)
+            continue
+        module, words = words_of(block.replace("\\\n", " "))
+        words = [f"{w}:debug" if w.startswith("--config=") else w for w in words]
+        words = [w.replace("num_epochs=20", "num_epochs=2") for w in words]
+        words = [w.replace("num_layers=2", "num_layers=1") for w in words]
+        said.append(main(*words, module=module, cwd=tmp_path)[0])
+    check, _, shallow, compared, sweep, runs, predicted, _ = said
+    assert "no problem found" in check
+    assert "epoch 2/2" in shallow
+    assert "McNemar" in compared
+    assert "learning_rate=0.004" in sweep
+    assert {line.split()[0] for line in runs.splitlines()} >= {
+        *("runs/digits", "runs/shallow", "runs/rates", "runs/rates/runs/learning_rate=0.001"),
+    }
+    assert len(names["found"]) == 3
+    assert predicted.startswith("digit.png  ")
+    assert (tmp_path / "runs/digits/report/index.html").exists()
+
+
+@pytest.mark.slow
 def test_the_headline_commands_of_the_main_job_and_of_the_tests(tmp_path):
     for name in ("configs", "vitjax", "tests", "pyproject.toml"):
         (tmp_path / name).symlink_to(REPO / name)
@@ -177,11 +205,12 @@ def test_the_benchmarks_command():
 
 LONG = "vitjax/docs/python.md"  # trains as README does, and more
 OPTIONAL = ("timm", "torch")
-# What is added on three pages is run by tests/docs/test_adding.py.
+# What is added on three pages is run by tests/docs/test_adding.py, the tutorial above.
 SCRIPTS = [
     page
     for page in TEXTS
-    if blocks(page, "python") and not re.search(r"adding_an?_(data_set|augmentation|loss)", page)
+    if blocks(page, "python")
+    and not re.search(r"adding_an?_(data_set|augmentation|loss)|tutorial", page)
 ]
 
 
@@ -243,7 +272,7 @@ def test_options_of_configs_and_their_files_exist(page):
 def test_options_named_in_the_text_exist(page):
     modules = ["main", "sweep", "evaluate", "predict", "report", "compare", "published"]
     modules += ["pretrained", "export", "benchmark", "check", "demo", "runs", "completion"]
-    known = set().union(*(options(f"vitjax.{name}") for name in modules))
+    known = {"help"}.union(*(options(f"vitjax.{name}") for name in modules))
     for name in re.findall(r"`[^`\n]*?--([a-z_]+)\b(?!\.)", TEXTS[page]):
         assert name in known, name
 

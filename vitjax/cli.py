@@ -129,6 +129,7 @@ class Command:
         self._group_options = ["distributed", "coordinator", "num_processes", "process_id"]
 
         def join() -> None:
+            """Joins the processes that the options name, if any."""
             given = coordinator.value, num_processes.value, process_id.value
             if distributed.value or given != (None, None, None):
                 from vitjax import processes

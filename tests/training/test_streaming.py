@@ -3,7 +3,6 @@
 import json
 import signal
 
-import draw_galaxies
 import numpy as np
 import pytest
 from commands import main_in_process_of_its_own
@@ -12,6 +11,7 @@ from PIL import Image
 import vitjax
 from vitjax.config_file import load_config
 from vitjax.data import load
+from vitjax.data.readers.galaxy_zoo2 import synthetic
 from vitjax.errors import Interrupted, UserError
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.weights import read_variables
@@ -97,7 +97,7 @@ def test_a_run_that_stops_amid_an_epoch_goes_on_either_way(at_rest, tmp_path, mo
 @pytest.mark.parametrize("row", ["vit_galaxy_zoo2.py:110421", "linformer_galaxy_zoo2.py:arXiv"])
 def test_galaxies_are_the_same_streamed(row, tmp_path):
     """As published but for their size: center crop, rotation, flips, resized crop, dropout."""
-    draw_galaxies.write(tmp_path / "galaxies", 300)
+    synthetic.write(tmp_path / "galaxies", 300)
     for stream in ("never", "always"):
         main_in_process_of_its_own(
             f"--config=configs/{row}",

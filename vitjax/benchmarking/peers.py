@@ -117,6 +117,7 @@ class _EncoderViT(nn.Module):
         self.head = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images [B, C, H, W] -> logits [B, K]."""
         x = self.patches(images).flatten(2).transpose(1, 2)
         x = torch.cat([self.class_token.expand(len(x), -1, -1), x], dim=1) + self.positions
         x = self.encoder(self.dropout(x))[:, 0]

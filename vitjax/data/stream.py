@@ -161,6 +161,7 @@ class Place:
         shape = (rows.shape[0], self.batch_size, *rows.shape[2:])
 
         def of(block: Any) -> np.ndarray:
+            """Returns the rows of a device's block."""
             wanted = np.arange(self.batch_size)[block[1]]
             first = int(np.searchsorted(self.columns, wanted[0]))
             return rows[:, first : first + len(wanted)]

@@ -57,6 +57,7 @@ def make_app(shown: Shown, hosts: Sequence[str]) -> "FastAPI":
     async def secure(
         request: Request, call_next: Callable[[Request], Awaitable[Response]]
     ) -> Response:
+        """Adds what tells browsers to run nothing of others."""
         response = await call_next(request)
         response.headers.update(_HEADERS)
         return response
@@ -72,6 +73,7 @@ def make_app(shown: Shown, hosts: Sequence[str]) -> "FastAPI":
 
     @app.post("/recognize")
     async def recognize(request: Request, drawing: bool = False) -> Response:
+        """Answers an image, drawn or as a file, with its classes."""
         content = await _body(request)
         image = await asyncio.to_thread(shown.recognizer.read, content, drawing)
         found = await recognized.ask(image)

@@ -88,6 +88,7 @@ class Recognizer:
     @functools.cached_property
     def _program(self) -> Any:
         def program(variables: Any, images: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+            """Images [B, H, W, C] -> probabilities [B, K], and where the model looks or None."""
             inputs = self.predictor.preprocess(images)
             logits: Any = self.predictor.model.apply(variables, inputs)
             model = self.predictor.model

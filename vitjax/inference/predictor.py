@@ -132,6 +132,7 @@ class Predictor:
         size = -(-min(self.config.data.eval_batch_size, len(images)) // devices) * devices
 
         def batch(start: jax.Array) -> jax.Array:
+            """Logits [size, K] of the images from `start` on; the last ones repeat."""
             indices = split_batch(self._mesh, start + jnp.arange(size))
             inputs: Any = self.preprocess(images.at[indices].get(mode="clip"))
             logits: Any = self.model.apply(variables, split_batch(self._mesh, inputs))

@@ -164,6 +164,7 @@ class Encoder(nn.Module):
         first = self.variables["params"]["block_0"]
 
         def make(**options: Any) -> nn.Module:
+            """Returns a block that begins with the first one's parameters."""
             copy = nn.map_variables(
                 Block, "params", trans_out_fn=lambda _: {"params": first}, init=True, mutable=True
             )

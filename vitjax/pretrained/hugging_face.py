@@ -26,6 +26,7 @@ def _describe(defaults: Mapping[str, Any], rules: Mapping[str, Rule]) -> Describ
     """Returns a reader of config.json; what that leaves out has the library's default."""
 
     def describe(config: Mapping[str, Any]) -> TrainedWith | None:
+        """Returns what a config.json tells; None where it is of another model."""
         if config.get("model_type") != defaults["model_type"]:
             return None
         return translate({**defaults, **config}, rules)

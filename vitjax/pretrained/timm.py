@@ -33,6 +33,7 @@ def _describe(defaults: Mapping[str, Any], rules: Mapping[str, Rule]) -> Describ
     """
 
     def describe(config: Mapping[str, Any]) -> TrainedWith | None:
+        """Returns what a config.json tells; None where it is none of timm's."""
         arguments, images = config.get("model_args", {}), config.get("pretrained_cfg")
         if not isinstance(images, dict) or not isinstance(arguments, dict):
             return None

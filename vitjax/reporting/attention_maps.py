@@ -66,6 +66,7 @@ def maps_of(model: nn.Module, variables: Any, images: jax.Array) -> AttentionMap
     grid = patch_grid(model, images.shape[1:3])
 
     def of_one(image: jax.Array) -> AttentionMaps:
+        """Image [H, W, C] -> its maps."""
         layers, shares = _watched(model, variables, image[None], math.prod(grid))
         weights = jnp.stack(layers)
         return AttentionMaps(
@@ -110,6 +111,7 @@ def _watched(
     shares = jnp.full((len(images), num_patches), 1 / num_patches)
 
     def watch(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        """Image [H, W, C] -> its maps."""
         nonlocal shares
         if isinstance(context.module, Attend) and context.method_name == "__call__":
             query, key, *_ = args

@@ -25,6 +25,7 @@ def classifier(predictor: Predictor) -> Callable[[Any], dict[str, jax.Array]]:
     model: Any = predictor.model.clone(dtype=jnp.float32)
 
     def classify(images: Any) -> dict[str, jax.Array]:
+        """Images as they are stored [B, H, W, C] -> logits and probabilities [B, K]."""
         with jax.default_matmul_precision("float32"):
             logits = model.apply(predictor.variables, predictor.preprocess(images))
             return dict(zip(OUTPUTS, (logits, jax.nn.softmax(logits)), strict=True))

@@ -135,11 +135,13 @@ class MemberPrograms:
             own = batches.replace(**own_part[0]) if own_part else batches  # type: ignore
 
             def unfinished(carry: tuple[jax.Array, TrainState, jax.Array]) -> jax.Array:
+                """Whether there are steps to do."""
                 step, _, active = carry
                 # Vectorised, a condition that differs by member would cost a select of all states.
                 return (step < stop) if self._vectorize else (step < stop) & active
 
             def body(carry: tuple[jax.Array, TrainState, jax.Array]):
+                """Does a step of an active member."""
                 step, state, active = carry
                 # The common step: what depends on it and the seed alone is computed once.
                 new, finite = train_step(recipe, self.mesh, seed, own, state.replace(step=step))

@@ -88,6 +88,7 @@ class SweepFolder:
         file = self.path / _parts(number)
 
         def misfit(content: contents.PartsFile) -> str:
+            """Returns what of parts.json does not fit the group."""
             named = [name for part in content["parts"] for name in part]
             same = sorted(named) == sorted(members) and all(content["parts"])
             return "" if same else "parts has not each member of the group once"

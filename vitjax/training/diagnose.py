@@ -23,6 +23,7 @@ def first_bad_layer(
     layers: list[str] = []  # in the order in which they return: inner ones first
 
     def step(seed: Any, batches: Batches, state: TrainState):
+        """Repeats a step; returns what of parameters, layers, loss and gradients is finite."""
         epoch = state.step // recipe.steps_per_epoch
         gathered = gather_batch(mesh, batches, state.step - batches.first)
         batch = augment_batch(recipe, mesh, seed, epoch, gathered)
@@ -31,6 +32,7 @@ def first_bad_layer(
         outputs: list[jax.Array] = []
 
         def watch(call, args, kwargs, context):
+            """Computes a layer, and notes whether its output is finite."""
             y = call(*args, **kwargs)
             if context.method_name in ("__call__", "in_parts"):
                 layers.append("/".join(context.module.path) or "the model")

@@ -40,6 +40,7 @@ def make_schedule(
     falling_epochs = max(num_epochs - warmup_epochs, 1e-6)
 
     def schedule(step: jax.Array) -> jax.Array:
+        """Step, from 0 -> the learning rate."""
         whole = step // steps_per_epoch
         epoch = whole if per_epoch else step / steps_per_epoch
         progress = jnp.clip((epoch - warmup_epochs) / falling_epochs, 0, 1)

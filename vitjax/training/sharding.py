@@ -124,6 +124,7 @@ def whole(mesh: Mesh, params: Any, dtype: Any) -> Any:
         return params
 
     def gather_one(x: jax.Array) -> jax.Array:
+        """Returns an array whole on every device, cast before it travels."""
         is_split = partition(x.shape, num_parts(mesh)) != PartitionSpec()
         parts = in_parts(mesh, x.astype(dtype) if is_split else x)
         return jax.lax.with_sharding_constraint(parts, replicated(mesh))

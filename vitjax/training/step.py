@@ -157,6 +157,7 @@ def gradients(recipe: Recipe, mesh: Mesh, variables: Any, batch: Batch, key: jax
         cut = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
 
         def add(carry: Any, part: Any) -> tuple[Any, None]:
+            """Adds the gradients and metrics of a micro-batch."""
             (total, model_state), (micro, micro_key) = carry, part
             grads, (metrics, model_state) = grad(
                 learning, model_state, split_batch(mesh, micro), micro_key
@@ -248,6 +249,7 @@ def evaluate(
     variables = whole(mesh, variables, recipe.dtype)
 
     def add_batch(i: jax.Array, metrics: Metrics) -> Metrics:
+        """Adds the metrics of batch `i`."""
         _, stored, labels, mask = gather_batch(mesh, batches, i)
         images = resize(normalise(stored, recipe.mean, recipe.std), recipe.image_shape)
         logits: Any = recipe.model.apply(variables, split_batch(mesh, images))
@@ -336,10 +338,12 @@ class Programs:
         """
 
         def unfinished(carry: tuple[TrainState, jax.Array]) -> jax.Array:
+            """Whether there are steps to do."""
             state, finite = carry
             return (state.step < stop) & finite
 
         def body(carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
+            """Does a step."""
             state, finite = train_step(self.recipe, self.mesh, seed, batches, carry[0])
             return in_parts(self.mesh, state), finite
 

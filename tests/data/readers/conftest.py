@@ -2,16 +2,17 @@
 
 import shutil
 
-import draw_galaxies
 import pytest
 from galaxies import load
+
+from vitjax.data.readers.galaxy_zoo2 import synthetic
 
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory):
     """Label files and images of 60 galaxies, not to be changed."""
     folder = tmp_path_factory.mktemp("drawn")
-    draw_galaxies.write(folder, 60)
+    synthetic.write(folder, 60)
     return folder
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitjax.data.readers.galaxy_zoo2 import CLASS_NAMES
+from vitjax.data.readers.galaxy_zoo2 import CLASS_NAMES, synthetic
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +29,21 @@ def test_the_format_is_that_of_the_published_files(drawn, real_data):
 
 
 def test_each_line_has_an_image_of_the_published_size(drawn):
-    names = [row["galaxyID"] for split in draw_galaxies.SHARES for row in rows_of(drawn, split)]
+    names = [row["galaxyID"] for split in synthetic.SHARES for row in rows_of(drawn, split)]
     assert len(set(names)) == 60
     assert {path.stem for path in (drawn / "images").iterdir()} == set(names)
     with Image.open(drawn / "images" / f"{names[0]}.jpg") as image:
         assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (424, 424))
 
 
-@pytest.mark.parametrize("split", draw_galaxies.SHARES)
+@pytest.mark.parametrize("split", synthetic.SHARES)
 def test_every_split_has_all_classes_of_all_columns(drawn, split):
     for column, names in CLASS_NAMES.items():
         assert {int(row[column]) for row in rows_of(drawn, split)} == set(range(len(names)))
 
 
 def test_classes_and_splits_have_the_published_shares(real_data):
-    ours = draw_galaxies.labels_of(155_951, np.random.default_rng(0))
+    ours = synthetic.labels_of(155_951, np.random.default_rng(0))
     for split, labels in ours.items():
         with open(real_data("galaxy_zoo2") / f"gz2_{split}.csv", newline="") as file:
             theirs = [int(row["label1"]) for row in csv.DictReader(file)]
@@ -54,7 +54,7 @@ def test_classes_and_splits_have_the_published_shares(real_data):
 
 def test_the_same_seed_draws_the_same(drawn, tmp_path):
     for seed in (0, 1):
-        draw_galaxies.write(tmp_path / str(seed), 60, seed)
+        synthetic.write(tmp_path / str(seed), 60, seed)
     name = rows_of(drawn, "train")[0]["galaxyID"]
     file = f"images/{name}.jpg"
     assert (tmp_path / "0" / file).read_bytes() == (drawn / file).read_bytes()
@@ -63,4 +63,4 @@ def test_the_same_seed_draws_the_same(drawn, tmp_path):
 
 def test_too_few_for_eight_classes(tmp_path):
     with pytest.raises(ValueError, match="count=20 is too small for eight classes"):
-        draw_galaxies.write(tmp_path, 20)
+        synthetic.write(tmp_path, 20)

@@ -4,13 +4,13 @@ import json
 import shutil
 import sys
 
-import draw_galaxies
 import numpy as np
 import pytest
 from commands import main_in_process_of_its_own
 from galaxies import MERGED, load, rows_of
 
 from vitjax.data.readers import galaxy_zoo2
+from vitjax.data.readers.galaxy_zoo2 import synthetic
 
 
 @pytest.mark.parametrize("column", galaxy_zoo2.CLASS_NAMES)
@@ -85,7 +85,7 @@ def test_tfds_prepares_it_by_its_own_way(drawn, tmp_path):
 
 @pytest.mark.long
 def test_a_small_vit_learns_drawn_galaxies(tmp_path):
-    draw_galaxies.write(tmp_path, 800)
+    synthetic.write(tmp_path, 800)
     small = "model.num_layers=2 model.hidden_dim=64 model.mlp_dim=128 model.patch_size=12"
     short = "num_epochs=20 optim.learning_rate=2e-3 schedule.step_size=100 data.batch_size=32"
     words = [f"--config.{word}" for word in f"{small} {short} data.image_size=96".split()]

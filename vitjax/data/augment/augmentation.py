@@ -125,6 +125,7 @@ class Augmentation:
         value, policy = [255 * x for x in mean], self._policy()
 
         def augment(key: jax.Array, image: jax.Array) -> jax.Array:
+            """Key and uint8 [H, W, C] -> the image changed, before it is normalised."""
             parts = [jax.random.fold_in(key, place) for place in range(_NUM_OPERATIONS)]
             image = self._turn_and_crop(parts[:5], image)
             if policy:

@@ -141,6 +141,7 @@ def _move(planes: jax.Array, distances: jax.Array, reach: int, axis: int, margin
     distances = jnp.clip(distances, -reach, reach) + reach
 
     def steps(planes: jax.Array, distances: jax.Array, *, keep: bool) -> jax.Array:
+        """Moves planes by `distances`, digit by digit of them, as few shifts as that takes."""
         before, left = margin + reach, 2 * reach  # pixels to add in front; distance left
         while left:
             count = min(_RADIX, left + 1)

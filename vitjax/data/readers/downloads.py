@@ -46,6 +46,8 @@ def unreachable(urls: list[str]) -> str:
     failures: dict[str, str] = dict.fromkeys(first_of, "no answer")
 
     def probe(host: str, url: str) -> None:
+        """Takes a host from the failures if it answers, else notes why it did not."""
+
         import requests  # what TFDS downloads with, so proxies and certificates count alike
 
         try:

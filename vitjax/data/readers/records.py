@@ -80,6 +80,7 @@ class RecordImages(StoredImages):
         ids = [""] * len(self)
 
         def fill(part: slice) -> None:
+            """Decodes a part of the images into its place."""
             index = np.arange(part.start, part.stop)
             files, labels[part], ids[part] = self._parsed(index)
             images[part] = self._decoded(files, ids[part], index)
