@@ -1,10 +1,13 @@
 """What is not measured yet: what it takes, and working through it."""
 
 import json
+import shutil
+import sys
 
 import pytest
 from commands import REPO
 
+from vitjax.errors import UserError
 from vitjax.published import ledger, pending, recipes
 from vitjax.published.__main__ import run
 
@@ -98,6 +101,35 @@ def test_a_spent_budget_saves_and_the_next_call_goes_on_and_records(tmp_path, mo
     assert recorded == []
     assert work(600) == 0
     assert recorded == [f"{tmp_path}/vit_digits-debug"]
+
+
+def test_nothing_begins_when_the_budget_is_spent(tmp_path):
+    task = pending.Task(ledger.find("vit_light", "mnist"), "configs/no.py", (0,), 60.0, 1e6)
+    said = []
+    assert pending.work([task], 0, str(tmp_path), "", lambda path: [path], said.append) == 0
+    assert said == ["the budget is spent"]
+
+
+def test_what_cannot_be_recorded_is_said_and_left(tmp_path, monkeypatch):
+    def record(workdir):
+        raise UserError(f"nothing in {workdir} has finished")
+
+    monkeypatch.setattr(sys, "executable", shutil.which("true"))
+    task = pending.Task(ledger.find("vit_light", "mnist"), "configs/no.py", (0,), 60.0, 1e6)
+    said = []
+    assert pending.work([task] * 2, 60, str(tmp_path), "", record, said.append) == 1
+    assert said[1] == said[3] == f"not recorded: nothing in {tmp_path}/no has finished"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals end no process there")
+def test_a_signal_that_comes_before_a_command_listens_ends_all(tmp_path, monkeypatch):
+    begun, script = tmp_path / "begun", tmp_path / "python"
+    script.write_text(f"#!/bin/sh\necho >> {begun}\nkill -TERM $$\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    task = pending.Task(ledger.find("vit_light", "mnist"), "configs/no.py", (0,), 60.0, 1e6)
+    assert pending.work([task] * 2, 60, str(tmp_path), "", lambda path: [path], list) == 143
+    assert begun.read_text() == "\n"
 
 
 @pytest.mark.slow
