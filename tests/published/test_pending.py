@@ -31,7 +31,9 @@ def test_recipes_are_pending_too(monkeypatch, tmp_path):
 
 
 def test_the_time_of_a_recorded_network_is_that_of_its_steps():
-    (task,) = pending.tasks([ledger.find("vit_mnist", "ViT")], "cpu", [0])
+    row = ledger.find("vit_mnist", "ViT")
+    found = pending.tasks([row], "cpu", [0])
+    (task,) = (task for task in found if task.config == row.config)  # beside its recipes
     recorded = json.loads(SPEEDS.read_text())["results"]["vit_mnist"]
     steps = 10 * 54_000 / 128
     assert task.seconds == pytest.approx(steps * recorded["step_seconds"]["median"])
@@ -48,13 +50,14 @@ def test_larger_networks_take_longer_on_every_platform(platform):
 
 
 def test_the_table_has_each_task_and_its_command(capsys):
-    assert run(["--pending", "--row=4p4l", "--seeds=2", "--data_dir=my data"]) == 0
+    row = ledger.find("vit_light", "fashion_mnist-lr0.1-b16")  # which has no recipe
+    assert run(["--pending", f"--row={row.row}", "--seeds=2", "--data_dir=my data"]) == 0
     header, line, _, command = capsys.readouterr().out.splitlines()
     assert header.split()[-2:] == ["expected", "GiB"]
-    assert line.split()[:4] == ["004", "configs/vit_cifar100.py:4p4l", "50", "2"]
+    assert line.split()[:4] == [row.seed, row.config, "5", "2"]
     assert command == (
-        "python -m vitjax.sweep --config=configs/vit_cifar100.py:4p4l --grid=seed=0,1 "
-        "--workdir=runs/published/vit_cifar100-4p4l '--config.data.data_dir=my data'"
+        f"python -m vitjax.sweep --config={row.config} --grid=seed=0,1 "
+        f"--workdir=runs/published/vit_light-{row.row} '--config.data.data_dir=my data'"
     )
 
 
