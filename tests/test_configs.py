@@ -191,7 +191,9 @@ def test_use_model_takes_a_variant_with_its_sizes():
     [
         ("stage_sizes", (2, 0, 2, 2)),
         ("stage_sizes", ()),
+        ("stage_sizes", (2, 1.5, 2, 2)),
         ("num_heads", (3, 6, "a", 24)),
+        ("num_heads", (3, 6, 7.5, 24)),
         ("window_size", 0),
         ("mlp_ratio", 0),
         ("drop_path_rate", 1.0),

@@ -225,6 +225,10 @@ def test_the_report_shows_them_where_they_were_measured(measured, own_run):
         ({"mean_accuracy": 1.5}, "mean_accuracy is 1.5, expected at least 0 and at most 1"),
         ({"corruptions": {}}, "corruptions are not all of as many strengths"),
         ({"split": None}, "split is null, expected text"),
+        (
+            {"corruptions": {"fog": {"unit": "m", "strengths": [0.1], "accuracy": [0.5]}}},
+            "is not of the corruptions that are known here; run python -m vitjax.evaluate",
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_is_named(measured, tmp_path, change, expected):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from vitjax import models
+from vitjax.errors import UserError
 
 KEY = jax.random.key(0)
 STAGES = dict(patch_size=2, hidden_dim=8, stage_sizes=(2, 2), num_heads=(1, 2), window_size=3)
@@ -51,3 +52,9 @@ def test_drop_path_is_for_training(case):
     variables = jax.jit(model.init)(KEY, images)
     plain = jax.jit(models.create(name, 3, **options).apply)(variables, images)
     np.testing.assert_array_equal(jax.jit(model.apply)(variables, images), plain)
+
+
+def test_what_no_skip_connection_carries_is_not_dropped():
+    model = models.create("vit", 3, **BLOCKS, num_heads=2, drop_path_rate=0.3, skip=False)
+    with pytest.raises(UserError, match=r"drop_path_rate=0\.3 with skip=False would drop all"):
+        models.abstract_params(model, (6, 6, 1))

@@ -1,10 +1,13 @@
 """What is not measured yet: what it takes, and working through it."""
 
 import json
+import shutil
+import sys
 
 import pytest
 from commands import REPO
 
+from vitjax.errors import UserError
 from vitjax.published import ledger, pending, recipes
 from vitjax.published.__main__ import run
 
@@ -28,7 +31,9 @@ def test_recipes_are_pending_too(monkeypatch, tmp_path):
 
 
 def test_the_time_of_a_recorded_network_is_that_of_its_steps():
-    (task,) = pending.tasks([ledger.find("vit_mnist", "ViT")], "cpu", [0])
+    row = ledger.find("vit_mnist", "ViT")
+    found = pending.tasks([row], "cpu", [0])
+    (task,) = (task for task in found if task.config == row.config)  # beside its recipes
     recorded = json.loads(SPEEDS.read_text())["results"]["vit_mnist"]
     steps = 10 * 54_000 / 128
     assert task.seconds == pytest.approx(steps * recorded["step_seconds"]["median"])
@@ -45,13 +50,14 @@ def test_larger_networks_take_longer_on_every_platform(platform):
 
 
 def test_the_table_has_each_task_and_its_command(capsys):
-    assert run(["--pending", "--row=4p4l", "--seeds=2", "--data_dir=my data"]) == 0
+    row = ledger.find("vit_light", "fashion_mnist-lr0.1-b16")  # which has no recipe
+    assert run(["--pending", f"--row={row.row}", "--seeds=2", "--data_dir=my data"]) == 0
     header, line, _, command = capsys.readouterr().out.splitlines()
     assert header.split()[-2:] == ["expected", "GiB"]
-    assert line.split()[:4] == ["004", "configs/vit_cifar100.py:4p4l", "50", "2"]
+    assert line.split()[:4] == [row.seed, row.config, "5", "2"]
     assert command == (
-        "python -m vitjax.sweep --config=configs/vit_cifar100.py:4p4l --grid=seed=0,1 "
-        "--workdir=runs/published/vit_cifar100-4p4l '--config.data.data_dir=my data'"
+        f"python -m vitjax.sweep --config={row.config} --grid=seed=0,1 "
+        f"--workdir=runs/published/vit_light-{row.row} '--config.data.data_dir=my data'"
     )
 
 
@@ -98,6 +104,35 @@ def test_a_spent_budget_saves_and_the_next_call_goes_on_and_records(tmp_path, mo
     assert recorded == []
     assert work(600) == 0
     assert recorded == [f"{tmp_path}/vit_digits-debug"]
+
+
+def test_nothing_begins_when_the_budget_is_spent(tmp_path):
+    task = pending.Task(ledger.find("vit_light", "mnist"), "configs/no.py", (0,), 60.0, 1e6)
+    said = []
+    assert pending.work([task], 0, str(tmp_path), "", lambda path: [path], said.append) == 0
+    assert said == ["the budget is spent"]
+
+
+def test_what_cannot_be_recorded_is_said_and_left(tmp_path, monkeypatch):
+    def record(workdir):
+        raise UserError(f"nothing in {workdir} has finished")
+
+    monkeypatch.setattr(sys, "executable", shutil.which("true"))
+    task = pending.Task(ledger.find("vit_light", "mnist"), "configs/no.py", (0,), 60.0, 1e6)
+    said = []
+    assert pending.work([task] * 2, 60, str(tmp_path), "", record, said.append) == 1
+    assert said[1] == said[3] == f"not recorded: nothing in {tmp_path}/no has finished"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals end no process there")
+def test_a_signal_that_comes_before_a_command_listens_ends_all(tmp_path, monkeypatch):
+    begun, script = tmp_path / "begun", tmp_path / "python"
+    script.write_text(f"#!/bin/sh\necho >> {begun}\nkill -TERM $$\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    task = pending.Task(ledger.find("vit_light", "mnist"), "configs/no.py", (0,), 60.0, 1e6)
+    assert pending.work([task] * 2, 60, str(tmp_path), "", lambda path: [path], list) == 143
+    assert begun.read_text() == "\n"
 
 
 @pytest.mark.slow

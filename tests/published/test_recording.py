@@ -156,3 +156,25 @@ def test_of_rows_with_one_config_the_first_with_an_accuracy_on_test_is_found(mon
     assert matching.row_of(config | {"seed": 5}) == row
     monkeypatch.setattr(matching, "known_configs", lambda: known[:1])
     assert matching.row_of(config) == blank
+
+
+def test_a_sweep_without_a_finished_member_is_not_taken_in(tmp_path, results):
+    folder = make_sweep(tmp_path, members=[member("diverged", seed=0)])
+    with pytest.raises(UserError, match=r"no member of the sweep in --record=.* has finished"):
+        recording.record(folder, results)
+    assert not list(results.iterdir())
+
+
+def test_a_finished_member_without_its_seconds_is_damage(tmp_path, results):
+    lacking = member(seed=0)
+    del lacking["seconds"]
+    folder = make_sweep(tmp_path, members=[lacking])
+    with pytest.raises(UserError, match=r"sweep\.json is damaged \(members\[0\]\.seconds is miss"):
+        recording.record(folder, results)
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< ours", "[]"])
+def test_damaged_results_are_named(results, text):
+    (results / "vit_light-mnist.json").write_text(text)
+    with pytest.raises(UserError, match=r"vit_light-mnist\.json is damaged \(.*\); put it back"):
+        ledger.measured(ledger.find("vit_light", "mnist"), results)

@@ -1,7 +1,10 @@
 """Learning from the answers of a finished run."""
 
 import dataclasses
+import json
+import shutil
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,8 +13,10 @@ from small_runs import quiet, small
 
 import vitjax
 from vitjax.data.augment import normalise
-from vitjax.errors import UserError
-from vitjax.training import setup
+from vitjax.errors import Diverged, UserError
+from vitjax.runs.changes import differences
+from vitjax.runs.run_folder import RunFolder
+from vitjax.training import preflight, setup
 from vitjax.training.distill import Distillation
 
 
@@ -20,6 +25,24 @@ def teacher(tmp_path_factory):
     """A finished run, normalised otherwise than its pupils are."""
     config = small(num_epochs=1, **{"data.mean": (0.3,), "data.std": (0.4,), "seed": 1})
     return vitjax.train(config, tmp_path_factory.mktemp("teacher") / "run", say=quiet)
+
+
+@pytest.fixture
+def other_teacher(teacher, tmp_path):
+    """Returns a copy of the teacher as it would be had it been made with another config or data."""
+
+    def make(name, change):
+        folder = shutil.copytree(teacher.workdir, tmp_path / "other")
+        content = json.loads((folder / name).read_text())
+        change(content["config"] if name == "config.json" else content)
+        (folder / name).write_text(json.dumps(content))
+        for file in folder.glob("checkpoints/*/manifest.json"):
+            manifest = json.loads(file.read_text())
+            change(manifest["made_with"][name])
+            file.write_text(json.dumps(manifest))
+        return folder
+
+    return make
 
 
 def test_the_loss_by_hand():
@@ -83,3 +106,53 @@ def test_a_teacher_knows_the_same_classes(teacher):
 def test_ranges(option, value, expected):
     with pytest.raises(UserError, match=rf"config\.distill\.{option}={value} should be {expected}"):
         vitjax.config.check(small(**{f"distill.{option}": value}))
+
+
+def test_another_run_in_its_folder_is_another_teacher(teacher, digits_run, tmp_path):
+    place, pupil = tmp_path / "teacher", RunFolder(tmp_path / "pupil")
+    pupil.path.mkdir()
+    for run in (teacher.workdir, digits_run):
+        shutil.copytree(run, place, dirs_exist_ok=run is digits_run)
+        ready = setup.prepare(small(**{"distill.workdir": str(place)}), quiet)
+        described = setup.dataset_json(ready)
+        if run is not digits_run:
+            pupil.check_dataset(described)
+            shutil.rmtree(place)
+            place.mkdir()
+    images = jnp.zeros((2, *ready.recipe.image_shape))
+    assert ready.recipe.distillation.teacher(images).shape == (2, 10)
+    with pytest.raises(UserError, match=r"holds a run on other data: teacher was \"\w+\", is"):
+        pupil.check_dataset(described)
+
+
+def test_a_teacher_may_move_but_not_come_or_go():
+    def changes(old, new):
+        return differences({"distill.workdir": old}, {"distill.workdir": new})
+
+    assert changes("runs/a", "/home/me/runs/a") == []
+    assert changes("", "runs/a") == ['distill.workdir was "", is "runs/a"']
+    assert changes("runs/a", "") == ['distill.workdir was "runs/a", is ""']
+
+
+def test_a_sweep_is_no_teacher(tmp_path):
+    (tmp_path / "plan.json").write_text("{}")
+    config = small(**{"distill.workdir": str(tmp_path)})
+    (problem,) = preflight.preflight(config, jax.devices()).problems
+    assert problem.endswith(f"holds a sweep; give one of its runs, as {tmp_path}/best")
+
+
+def test_check_needs_no_names_of_classes(other_teacher):
+    folder = other_teacher("dataset.json", lambda d: d.update(class_names=list("abcdefghij")))
+    config, lines = small(**{"distill.workdir": str(folder)}), []
+    assert preflight.report(config, jax.devices(), lines.append).problems == []
+    assert f"teacher {folder}" in "\n".join(lines)
+
+
+def test_where_a_pupil_diverges_is_told_whatever_its_teacher_computes_again(
+    other_teacher, tmp_path
+):
+    folder = other_teacher("config.json", lambda config: config["model"].update(remat=True))
+    config = small(**{"distill.workdir": str(folder), "optim.name": "sgd", "num_epochs": 1})
+    config.optim.learning_rate = 1e15
+    with pytest.raises(Diverged, match=r"NaN or infinity at step \d+ \(epoch 1\), in the output"):
+        vitjax.train(config, tmp_path / "pupil", say=quiet)

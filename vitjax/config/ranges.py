@@ -71,6 +71,7 @@ _BELOW_1 = (
 )
 _AT_MOST = {"data.image_size": 2**14, "data.input_size": 2**14, "model.num_layers": 10_000}
 _WIDTHS = ("model.head_hidden_dims", "model.hidden_dims")  # of layers, or ()
+_OF_STAGES = ("model.stage_sizes", "model.num_heads")  # a number for each, in some models
 _CHOICES = {
     "dtype": ("auto", "float32", "bfloat16"),
     "select_by": ("accuracy", "loss"),
@@ -126,7 +127,8 @@ def _bound(key: str, value: Any) -> str:
         return "at least 0 and below 1"
     if key in _CHOICES and value not in _CHOICES[key]:
         return f"one of {_CHOICES[key]}"
-    if key in _WIDTHS and not all(isinstance(n, int) and n > 0 for n in value):
+    is_of_each = key in _WIDTHS or (key in _OF_STAGES and isinstance(value, tuple | list))
+    if is_of_each and not all(isinstance(n, int) and n > 0 for n in value):
         return "whole numbers above 0"
     if key == "finetune.layer_decay" and not 0 < value <= 1:
         return "above 0 and at most 1"

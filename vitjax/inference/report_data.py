@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from vitjax.config import default, flatten, to_json
 from vitjax.data.images import Images
 from vitjax.errors import UserError
-from vitjax.inference.corruptions import examples
+from vitjax.inference.corruptions import CORRUPTIONS, examples
 from vitjax.inference.evaluation import DataPlace, Say, evaluate, own_data
 from vitjax.inference.predictor import load_predictor
 from vitjax.reporting.model_card import model_card
@@ -55,7 +55,15 @@ def report_data(workdir: Path, place: DataPlace, say: Say) -> ReportData:
 def _robustness(folder: RunFolder, images: Images) -> Robustness | None:
     """Returns what corruptions cost, shown on the first of the images; None if not measured."""
     found = folder.corruptions()
-    return None if found is None else Robustness(found, images[0], examples(images[0], 0))
+    if found is None:
+        return None
+    strengths = {name: of["strengths"] for name, of in found["corruptions"].items()}
+    if strengths != {name: [*of.strengths] for name, of in CORRUPTIONS.items()}:
+        raise UserError(
+            f"{folder.path / 'corruptions.json'} is not of the corruptions that are known here; "
+            f"run python -m vitjax.evaluate --corruptions --workdir={folder.path} again"
+        )
+    return Robustness(found, images[0], examples(images[0], 0))
 
 
 def card(workdir: Path) -> str:

@@ -73,6 +73,11 @@ class PatchClassifier(nn.Module):
         With `train=True` and a dropout rate above 0, `apply` needs `rngs={"dropout": key}`.
         """
         check_name(("cls", "mean", "attention"), self.pool, "config.model.pool")
+        if self.drop_path_rate and not self.skip:
+            raise UserError(
+                f"drop_path_rate={self.drop_path_rate} with skip=False would drop all of an "
+                "example; set config.model.drop_path_rate to 0 or config.model.skip to True"
+            )
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
         x = self._stem()(images)
         grid = images.shape[1] // self.patch_size, images.shape[2] // self.patch_size

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vitjax.errors import UserError
+from vitjax.runs import schema
 
 ROWS = Path(__file__).parent / "rows"
 RESULTS = Path(__file__).parent / "results"
@@ -218,7 +219,7 @@ def result(row: Row, recipe: str | None, folder: Path = RESULTS) -> dict[str, An
     for path in sorted(folder.glob("*.json")):
         if path.name.startswith("sweep_"):
             continue
-        content = json.loads(path.read_text())
+        content = _content(path)
         if missing := set(MEASURED) - set(content):
             raise UserError(f"{path} lacks {', '.join(sorted(missing))}; add it")
         if (*(content[key] for key in ("seed", "family", "row")), content.get("recipe")) == wanted:
@@ -228,4 +229,12 @@ def result(row: Row, recipe: str | None, folder: Path = RESULTS) -> dict[str, An
 
 def sweeps(folder: Path = RESULTS) -> list[dict[str, Any]]:
     """Returns the recorded sweeps: what their sweep.json says, their command and hardware."""
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("sweep_*.json"))]
+    return [_content(path) for path in sorted(folder.glob("sweep_*.json"))]
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """Returns what a file of results holds; raises UserError for a damaged one."""
+    try:
+        return schema.parse(path.read_bytes(), dict[str, Any])
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); put it back") from error

@@ -173,6 +173,9 @@ def work(
     until, failed = time.monotonic() + budget, False
     for task in pending:
         workdir, left = f"{folder}/{task.name}", until - time.monotonic()
+        if left <= 0:
+            say("the budget is spent")
+            break
         say(f"{task.config}: about {duration(task.seconds)} if it is new; {duration(left)} left")
         code = _run([sys.executable, "-m", *task.command(folder, data_dir)], left)
         if code is None:
@@ -180,9 +183,15 @@ def work(
             break
         if code in [128 + number for number in signals.NUMBERS]:
             return code
+        if -code in signals.NUMBERS:  # it came before the command has listened
+            return 128 - code
         failed |= bool(code)
         if not code:
-            say(f"recorded {', '.join(map(str, record(workdir)))}")
+            try:
+                say(f"recorded {', '.join(map(str, record(workdir)))}")
+            except UserError as error:  # all diverged, say
+                say(f"not recorded: {error}")
+                failed = True
     return int(failed)
 
 

@@ -106,6 +106,8 @@ def _record_sweep(folder: RunFolder, results: Path) -> list[Path]:
             for match in matches(flatten(config) | member["overrides"]):
                 key = match.row.family, match.row.row, match.config
                 found.setdefault(key, (match, []))[1].append(member)
+    if not any(member["status"] == "finished" for member in outcome["members"]):
+        raise UserError(f"no member of the sweep in --record={folder.path} has finished")
     if not paths and not found:
         known_matches(config, str(folder.path))
     for match, members in found.values():

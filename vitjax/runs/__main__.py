@@ -62,8 +62,8 @@ def _cells(entry: "Entry") -> list[str]:
     done = "-" if entry.done is None else f"{entry.done}/{entry.of}"
     return [
         printable(str(entry.path)),
-        entry.model or "-",
-        entry.data or "-",
+        printable(entry.model) or "-",
+        printable(entry.data) or "-",
         f"{done} members" if entry.kind == "sweep" else done,
         _percent(entry.valid_accuracy),
         _percent(entry.test_accuracy),

@@ -17,6 +17,7 @@ _FREE_KEYS = (
     "log.tensorboard",
     "log.wandb",
 )
+_FREE_PLACES = ("distill.workdir",)  # the same; but whether there is one, "" or not, does
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -24,5 +25,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [
         f"{key} was {json.dumps(old.get(key))}, is {json.dumps(new.get(key))}"
         for key in sorted({*old, *new})
-        if old.get(key) != new.get(key) and key not in _FREE_KEYS
+        if old.get(key) != new.get(key) and not _is_free(key, old.get(key), new.get(key))
     ]
+
+
+def _is_free(key: str, old: Any, new: Any) -> bool:
+    return key in _FREE_KEYS or (key in _FREE_PLACES and bool(old) == bool(new))

@@ -26,6 +26,7 @@ class DatasetFile(TypedDict):
     std: list[Above0]
     image_shape: list[Number]  # H, W, C
     num_examples: dict[str, Count]
+    teacher: NotRequired[str]  # the digest of its checkpoint's manifest
 
 
 class EpochLine(TypedDict):
@@ -183,6 +184,7 @@ class SweepMember(TypedDict):
     seed: NotRequired[Count]
     epoch: NotRequired[Number]
     num_params: NotRequired[Count]
+    seconds: NotRequired[NotBelow0]
 
 
 class SweepFile(TypedDict):
@@ -287,7 +289,7 @@ def misfit_in_done(content: Mapping[str, Any]) -> str:
 def misfit_in_sweep(content: Mapping[str, Any]) -> str:
     """Returns what of sweep.json does not fit the rest of it; "" if all does."""
     for i, member in enumerate(content["members"]):
-        if lacking := _lacking(member, ("seed", "epoch", "accuracy", "num_params")):
+        if lacking := _lacking(member, ("seed", "epoch", "accuracy", "num_params", "seconds")):
             return f"members[{i}].{lacking} is missing"
     return ""
 

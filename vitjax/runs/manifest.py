@@ -89,6 +89,11 @@ def changed_file(folder: Path) -> str | None:
     return None
 
 
+def digest(folder: Path) -> str:
+    """Returns what tells a checkpoint, and what it was made with, from any other; "" if lost."""
+    return _sha256(_file(folder)) if _file(folder).is_file() else ""
+
+
 def _file(folder: Path) -> Path:
     return folder / MANIFEST
 

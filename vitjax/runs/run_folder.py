@@ -82,7 +82,7 @@ class RunFolder(RunFiles):
         if changes:
             raise UserError(
                 f"{self.path} holds a run on other data: {'; '.join(changes)[:300]}. Use another "
-                "--workdir, or the data it began with"
+                "--workdir, or the data, and the teacher, it began with"
             )
 
     def create(

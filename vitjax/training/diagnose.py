@@ -39,8 +39,11 @@ def first_bad_layer(
                 outputs.append(_all_finite(y))
             return y
 
+        # Without the layers of a teacher, which may be computed again in a backward pass.
+        alone = dataclasses.replace(recipe, distillation=None)
         with nn.intercept_methods(watch):
-            loss, _ = summed_loss(recipe, variables, batch, key)
+            summed_loss(alone, variables, batch, key)
+        loss, _ = summed_loss(recipe, variables, batch, key)
         grads = gradients(recipe, mesh, variables, batch, key)[0]
         return _are_finite(state.params), outputs, jnp.isfinite(loss), _are_finite(grads)
 

@@ -15,6 +15,7 @@ from vitjax import models
 from vitjax.data.augment import resize
 from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
+from vitjax.runs import manifest
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.saved_config import read_config
 from vitjax.runs.weights import read_variables
@@ -29,6 +30,7 @@ class Distillation:
     teacher: Callable[[jax.Array], jax.Array]  # images as the network sees them -> logits [B, K]
     weight: float | jax.Array  # of the teacher's answers; the labels have the rest
     temperature: float | jax.Array  # that both answers are softened by
+    checkpoint: str = ""  # of the teacher: the digest of its manifest, which tells it from others
 
     def mix(
         self, losses: jax.Array, weights: jax.Array, images: jax.Array, logits: jax.Array
@@ -60,15 +62,32 @@ def make_distillation(
     if not options.workdir:
         return None
     run = find_teacher(options.workdir)
-    known, variables = run.dataset(), _variables(options.workdir)
+    known, checkpoint = run.dataset(), _checkpoint(run)
+    variables = _variables(run.path.resolve(), checkpoint)
     _check(options.workdir, known, dataset, variables)
     teacher = _logits(read_config(run), known, variables, mean, std, dtype)
-    return Distillation(teacher, options.weight, options.temperature)
+    return Distillation(teacher, options.weight, options.temperature, checkpoint)
+
+
+def as_taught(stand_in: Dataset, workdir: str) -> Dataset:
+    """Returns a data set whose classes have no names yet with those that a teacher knows.
+
+    It stays as it is where the teacher knows another number of classes.
+    """
+    names = find_teacher(workdir).dataset()["class_names"]
+    if len(names) != stand_in.num_classes:
+        return stand_in
+    return dataclasses.replace(stand_in, class_names=tuple(names))
 
 
 def find_teacher(workdir: str) -> RunFolder:
     """Returns the folder of a finished run; raises UserError where it is none."""
     folder = RunFolder(Path(workdir))
+    if (folder.path / "plan.json").exists():
+        raise UserError(
+            f"config.distill.workdir={workdir} holds a sweep; give one of its runs, as "
+            f"{workdir}/best"
+        )
     if folder.evaluation() is None:
         raise UserError(
             f"config.distill.workdir={workdir} is not the folder of a finished run; train it to "
@@ -77,9 +96,17 @@ def find_teacher(workdir: str) -> RunFolder:
     return folder
 
 
+def _checkpoint(run: RunFolder) -> str:
+    """Returns the digest of the checkpoint that a finished run was evaluated at."""
+    evaluation = run.evaluation()
+    assert evaluation is not None
+    return manifest.digest(run.checkpoints / str(evaluation["step"]))
+
+
 @functools.lru_cache(maxsize=1)  # the members of a sweep have one teacher
-def _variables(workdir: str) -> Any:
-    return read_variables(find_teacher(workdir))[1]
+def _variables(workdir: Path, checkpoint: str) -> Any:
+    del checkpoint  # another run may lie in the folder by now
+    return read_variables(RunFolder(workdir))[1]
 
 
 def _logits(

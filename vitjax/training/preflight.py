@@ -17,7 +17,7 @@ from vitjax.errors import UserError, raise_all
 from vitjax.runs.logs import check_installed
 from vitjax.training import finetune, losses, setup, streaming
 from vitjax.training.description import describe
-from vitjax.training.distill import find_teacher
+from vitjax.training.distill import as_taught, find_teacher
 from vitjax.training.outline import Outline, check_place, outline
 from vitjax.training.progress import Say
 from vitjax.training.sharding import check_batch_size, make_mesh
@@ -51,6 +51,8 @@ class Preflight(NamedTuple):
             config = ConfigDict(config)
             config.data.update(mean=(0.5,) * channels, std=(0.25,) * channels)
         dataset = self.outline.stand_in()
+        if config.distill.workdir:
+            dataset = as_taught(dataset, config.distill.workdir)
         streamed = streaming.exceeds(config.data.stream, dataset, self.device_memory)
         return setup.assemble(config, dataset, self.mesh, streamed)
 

@@ -295,6 +295,7 @@ def normalisation(
 def dataset_json(setup: Setup) -> dict[str, Any]:
     """Returns what dataset.json holds."""
     dataset, recipe = setup.dataset, setup.recipe
+    teacher = recipe.distillation
     return {
         "name": dataset.name,
         "class_names": dataset.class_names,
@@ -302,6 +303,7 @@ def dataset_json(setup: Setup) -> dict[str, Any]:
         "std": recipe.std,
         "image_shape": dataset.image_shape,
         "num_examples": {name: len(split.labels) for name, split in dataset.splits.items()},
+        **({} if teacher is None else {"teacher": teacher.checkpoint}),
     }
 
 
