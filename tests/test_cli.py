@@ -196,8 +196,9 @@ def test_new_folder_below_runs(tmp_path):
     assert f"workdir   runs/{workdir.name}" in out
 
 
-def test_help():
-    out, _ = main("--help")
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help(word):
+    out, _ = main(word)
     assert "\nWhat:\n  --config FILE[:ARG]" in out
     assert "\nWhere:\n  --workdir TEXT" in out
     assert "vit_digits" in out
@@ -210,7 +211,7 @@ def test_help_shows_every_option_under_a_title_with_its_default(module):
     titles, listed = sections[::2], "\n".join(sections[1::2])
     assert len(set(titles)) == len(titles)
     options = re.split(r"^  --", listed, flags=re.MULTILINE)[1:]
-    assert bool(options) == (module != "vitjax.pretrained.__main__")
+    assert bool(options) == (module not in ("vitjax.pretrained.__main__", "vitjax.completion"))
     for option in options:
         assert re.search(r"default:|\(required\)", option), option
 

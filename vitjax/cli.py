@@ -203,7 +203,8 @@ class Command:
             return _FAULT
 
     def _parse_and_call(self, main: Callable[[], int]) -> int:
-        if any(word.lstrip("-") in ("help", "helpfull", "helpshort") for word in self.argv):
+        helps = ("help", "helpfull", "helpshort")
+        if any(word == "-h" or word.lstrip("-") in helps for word in self.argv):
             print(help_page(self._doc, self.options))
             return 0
         self._parse()
