@@ -5,9 +5,11 @@ python -m vitjax.main --config=configs/vit_mnist.py --workdir=runs/mnist \
 
 The seed states 97.77 % on test after 10 epochs. It states neither the MLP's width (here an
 argument: mlp128, mlp256, mlp512) nor the learning rate; it flips digits, which this config leaves
-to --config.data.augment.horizontal_flip.
+to --config.data.augment.horizontal_flip. The arguments recipe (10 epochs) and recipe40 train the
+same network otherwise (vitjax/docs/recipes.md).
 
-Measured on two CPU cores: 0.957 on test after one epoch, in 75 seconds, with seed 0.
+Measured on two CPU cores with seed 0: 0.957 on test after one epoch, in 75 seconds; 0.992 with
+recipe.
 """
 
 from ml_collections import ConfigDict
