@@ -67,8 +67,9 @@ def test_values_of_another_kind_or_size(key, value, expected):
     assert found[key] == f"config.{key}={value} should be {expected}"
 
 
-def test_an_option_without_a_value_is_all_that_is_told():
+@pytest.mark.parametrize("key", [key for key, usual in DEFAULTS.items() if usual is not None])
+def test_an_option_without_a_value_is_all_that_is_told(key):
     config = options.default()
-    config.update_from_flattened_dict({"data.name": "digits", "num_epochs": None})
+    config.update_from_flattened_dict({"data.name": "digits"} | {key: None})
     (problem,) = preflight.preflight(config, jax.devices()).problems
-    assert problem.startswith("config.num_epochs=None should be a value, such as")
+    assert problem.startswith(f"config.{key}=None should be a value, such as")

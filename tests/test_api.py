@@ -44,7 +44,7 @@ def test_a_model_by_its_name():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("vit_digit", {}, r"no config file vit_digit\.py; there are configs/vit_digits\.py"),
+        ("vit_digit", {}, r"no config file vit_digit\.py; did you mean configs/vit_digits\.py"),
         ("vit_cifar100:4p5l", {}, "4p5l"),
         ("vit_digits", {"optim.lr": 1}, r"unknown option optim\.lr"),
         ("vit_digits", {"num_epochs": "many"}, r"num_epochs='many' does not fit config\.num_ep"),

@@ -24,7 +24,7 @@ from vitjax.training.sharding import check_batch_size, make_mesh
 
 T = TypeVar("T")
 
-_OF_READING = "data.image_size data.channels data.max_examples"
+_OF_READING = "data.image_size data.channels data.max_examples data.fit"
 _OF_DATA = f"{_OF_READING} data.name data.valid_fraction"
 
 
@@ -125,8 +125,11 @@ def preflight(
         "data.batch_size optim.accumulation_steps",
         lambda: check_batch_size(data.batch_size, optim.accumulation_steps, len(devices)),
     )
-    found.of("data.augment", lambda: setup.make_augmentation(config))
-    found.of("data.split_seed", lambda: check_share(data.valid_fraction, data.split_seed))
+    found.of("data.augment data.batch_size", lambda: setup.make_augmentation(config))
+    found.of(
+        "data.valid_fraction data.split_seed",
+        lambda: check_share(data.valid_fraction, data.split_seed),
+    )
     found.of(_OF_READING, lambda: _read_options(data))
     found.of("log", lambda: check_installed(**config.log))
     if config.data.stream == "always":
