@@ -20,7 +20,6 @@ _CASE_ROWS = {  # family: recorded case, and the row whose network that is
     "linformer": ("linformer_galaxy_arxiv", "arXiv"),
     "vit_base": ("vit_base_224", "010822B"),
 }
-_LEARNT, _FROZEN = 3, 1  # forward passes that a step costs: with all gradients, or the head's
 
 
 class Cost(NamedTuple):
@@ -47,8 +46,7 @@ def _cost(row: Row) -> Cost:
     assert counts is not None
     assert row.config is not None
     num_epochs = config_file.load_config(row.config).num_epochs
-    passes = _LEARNT if counts.trained_params == counts.params else _FROZEN
-    return Cost(1, num_epochs, passes * counts.macs * NUM_IMAGES * num_epochs)
+    return Cost(1, num_epochs, counts.training_macs * NUM_IMAGES * num_epochs)
 
 
 def seconds_per_mac(results: dict[str, Any], family: str) -> float:
@@ -57,7 +55,7 @@ def seconds_per_mac(results: dict[str, Any], family: str) -> float:
     (row,) = ledger.named(row_name, list(ledger.rows(seed=SEED)), "--row")[:1]
     counts = rebuild.build(row)
     assert counts is not None
-    return 1 / (_LEARNT * counts.macs * images_per_second(results, family))
+    return 1 / (rebuild.LEARNT_PASSES * counts.macs * images_per_second(results, family))
 
 
 def images_per_second(results: dict[str, Any], family: str) -> float:

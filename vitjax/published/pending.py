@@ -21,14 +21,13 @@ from vitjax.training.outline import outline
 
 _RESULTS = Path(__file__).parents[1] / "benchmarking" / "results"
 _RECORDED = {"cpu": "seeds_cpu.json", "gpu": "gpu_h200.json", "tpu": "tpu_v5e.json"}
-_LEARNT, _FROZEN = 3, 1  # forward passes that a step costs: with all gradients, or the head's
 
 
 class Speed(NamedTuple):
     """What a recorded benchmark says of one network."""
 
     macs: int  # multiply-accumulates of one image
-    seconds: float  # of a multiply-accumulate, when it trains
+    seconds: float  # of one of them, when all of it trains
     bytes: float  # of a device's memory, for each multiply-accumulate of a batch
 
 
@@ -45,7 +44,7 @@ class Task:
     @property
     def name(self) -> str:
         """Says which it is, as a folder may be called."""
-        return self.config.removeprefix("configs/").replace(".py", "").replace(":", "-")
+        return recipes.file_name(self.config)
 
     def command(self, folder: str, data_dir: str) -> list[str]:
         """Returns the words that measure it; the same ones go on with it."""
@@ -105,11 +104,10 @@ def _task(row: Row, config: str, known: list[Speed], seeds: tuple[int, ...]) -> 
     assert counts is not None
     options = config_file.load_config(config)
     near = _between(known, counts.macs)
-    passes = _LEARNT if counts.trained_params == counts.params else _FROZEN
     data = outline(options.data)
     assert data is not None
     images = len(seeds) * options.num_epochs * data.counts["train"]
-    seconds = near.seconds * counts.macs * images * passes / _LEARNT
+    seconds = near.seconds * counts.training_macs / rebuild.LEARNT_PASSES * images
     return Task(row, config, seeds, seconds, near.bytes * counts.macs * options.data.batch_size)
 
 

@@ -11,6 +11,7 @@ from vitjax.published import recipes
 from vitjax.published.ledger import Row, measured
 from vitjax.training.finetune import split
 
+LEARNT_PASSES = 3  # that a step costs with all gradients
 DATA = {  # data set: image shape, classes
     "mnist": ((28, 28, 1), 10),
     "fashion_mnist": ((28, 28, 1), 10),
@@ -33,6 +34,11 @@ class Counts:
     def macs(self) -> int:
         """Multiply-accumulates of one image's forward pass."""
         return sum(self.layer_macs.values())
+
+    @property
+    def training_macs(self) -> int:
+        """Those of training on one image: of three forward passes, or of one if the head learns."""
+        return (LEARNT_PASSES if self.trained_params == self.params else 1) * self.macs
 
 
 def build(row: Row) -> Counts | None:

@@ -39,6 +39,11 @@ def recipes_of(row: Row) -> list[Recipe]:
     return [recipe for recipe in recipes() if recipe.row == row]
 
 
+def file_name(config: str) -> str:
+    """Returns what files and folders of a config, FILE:ARG, are called after."""
+    return config.removeprefix("configs/").replace(".py", "").replace(":", "-")
+
+
 def measured(recipe: Recipe, folder: Path = ledger.RESULTS) -> dict[str, Any] | None:
     """Returns what runs of a recipe measured, as `ledger.measured` does for a row, or None."""
     return ledger.result(recipe.row, recipe.config, folder)

@@ -12,6 +12,7 @@ from vitjax.config import flatten, to_json
 from vitjax.errors import UserError
 from vitjax.published.ledger import RESULTS
 from vitjax.published.matching import Match, known_matches, matches
+from vitjax.published.recipes import file_name
 from vitjax.runs import contents, schema
 from vitjax.runs.run_folder import RunFolder, option_words
 from vitjax.runs.saved_config import read_options, to_config
@@ -79,7 +80,7 @@ def _record_match(
     }
     name = f"{row.family}-{row.row}"
     if match.is_recipe:
-        name = match.config.removeprefix("configs/").replace(".py", "").replace(":", "-")
+        name = file_name(match.config)
         measured["recipe"] = match.config
     return _write(results / f"{name}.json", measured | provenance)
 
