@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import vitjax
 from vitjax import UserError
 from vitjax import config as options
-from vitjax.training import preflight
+from vitjax.training.ahead import preflight
 
 DEFAULTS = options.flatten(options.default())
 # None between these, which may be right: a model of a million layers is long to look at.

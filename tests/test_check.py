@@ -13,7 +13,7 @@ from PIL import Image
 from vitjax import config_file, data
 from vitjax.data.readers.galaxy_zoo2 import synthetic
 from vitjax.targets import figures, forecast
-from vitjax.training import outline, preflight
+from vitjax.training.ahead import outline, preflight
 
 
 def check(*args, code=0):

@@ -13,22 +13,7 @@ import pytest
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "vitjax"
 # Import nothing of vitjax but each other.
-LEAVES = {
-    *(
-        "command_help",
-        "config_paths",
-        "errors",
-        "files",
-        "host",
-        "lock",
-        "prng",
-        "processes",
-        "signals",
-        "supervise",
-        "terminal",
-    ),
-    "text",
-}
+LEAVES = {"command_help", "config_paths", "errors", "files", "machine", "prng", "text"}
 COMMANDS = {
     *("benchmark", "check", "compare", "completion", "demo", "evaluate", "export", "main"),
     *("predict", "report", "sweep"),
@@ -221,7 +206,7 @@ def test_import_is_light(module):
     assert in_a_process(code) == "[]"
 
 
-@pytest.mark.parametrize("module", ["vitjax", "vitjax.cli", "vitjax.main", "vitjax.host"])
+@pytest.mark.parametrize("module", ["vitjax", "vitjax.cli", "vitjax.main", "vitjax.machine.host"])
 def test_import_starts_no_jax(module):
     code = f"import sys, {module}; print([m for m in ('jax', 'numpy') if m in sys.modules])"
     assert in_a_process(code) == "[]"
@@ -243,7 +228,7 @@ def test_a_system_without_posix_locks_and_affinity_imports_all():
     """As Windows and macOS are: nothing that they lack is asked for before it is needed."""
     said = in_a_process(
         "import os, sys; sys.modules['fcntl'] = None; del os.sched_getaffinity\n"
-        "import vitjax.api, vitjax.sweeps.grid, vitjax.host\n"
-        "print(vitjax.host.num_cores() >= 1)"
+        "import vitjax.api, vitjax.sweeps.grid, vitjax.machine.host\n"
+        "print(vitjax.machine.host.num_cores() >= 1)"
     )
     assert said == "True"

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from vitjax import signals
 from vitjax.errors import Diverged, Interrupted, UserError
+from vitjax.machine import signals
 
 if signals.is_command():  # before anything else is imported, which takes seconds
     signals.listen()

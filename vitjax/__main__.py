@@ -7,7 +7,7 @@ modules are. Without a command, all are listed.
 import importlib
 import sys
 
-from vitjax import terminal
+from vitjax.machine import terminal
 
 COMMANDS = {  # in the order in which they are listed: their modules
     "train": "vitjax.main",

@@ -101,7 +101,7 @@ def _measure(
 ) -> dict[str, Any]:
     """Measures a suite; draws --suite=attention to the file `plot`, if any."""
     from vitjax.benchmarking import suites
-    from vitjax.training.sharding import device_per_core
+    from vitjax.training.placement.sharding import device_per_core
 
     if suite == "attention":
         results = suites.attention(only, rounds, _say)

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags, logging
 
-from vitjax import config_paths, signals, supervise, terminal
+from vitjax import config_paths
 from vitjax.command_help import Option, help_page
 from vitjax.errors import Interrupted, UserError
+from vitjax.machine import signals, supervise, terminal
 from vitjax.text import brief, printable
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-    from vitjax.processes import Group
+    from vitjax.machine.processes import Group
 
 _NO_MEMORY = re.compile("RESOURCE_EXHAUSTED|[Oo]ut of memory|bad_alloc|Cannot allocate memory")
 _USE_LESS = (
@@ -132,7 +133,7 @@ class Command:
             """Joins the processes that the options name, if any."""
             given = coordinator.value, num_processes.value, process_id.value
             if distributed.value or given != (None, None, None):
-                from vitjax import processes
+                from vitjax.machine import processes
 
                 self._group = processes.join(*given)
 

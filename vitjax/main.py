@@ -23,7 +23,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
     def main() -> int:
         import vitjax
-        from vitjax import processes
+        from vitjax.machine import processes
 
         join()
         new = f"runs/{command.config_file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"

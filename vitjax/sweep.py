@@ -34,8 +34,9 @@ def run(argv: Sequence[str] | None = None) -> int:
             raise UserError("--grid and --sweep given, expected one of them; leave one out")
         epochs = _epochs(halve.value)
         import vitjax
-        from vitjax import config_file, processes
-        from vitjax.training.sharding import device_per_core
+        from vitjax import config_file
+        from vitjax.machine import processes
+        from vitjax.training.placement.sharding import device_per_core
 
         source = str(command.config_file)
         members = grid.value or config_file.load_sweep(source, name.value)

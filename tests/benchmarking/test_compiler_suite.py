@@ -12,7 +12,7 @@ from vitjax import config_file
 from vitjax.benchmarking import compiler_suite, prediction_tables
 from vitjax.targets import chips
 from vitjax.targets.figures import DoesNotFit, Figures
-from vitjax.training.sharding import make_mesh
+from vitjax.training.placement.sharding import make_mesh
 
 STAGES = ["gather", "augment", "forward", "gradients", "update", "epoch", "evaluate"]
 benchmark = functools.partial(main, module="vitjax.benchmark")

@@ -16,7 +16,7 @@ from vitjax.data.images import StoredImages, in_slices, take
 from vitjax.data.on_device import put
 from vitjax.data.order import EpochOrders, InTurn, Together, epoch_order, in_turn
 from vitjax.errors import UserError
-from vitjax.training.sharding import make_mesh, of_chunks, replicated
+from vitjax.training.placement.sharding import make_mesh, of_chunks, replicated
 
 MESH = make_mesh(jax.devices()[:1])
 SHAPE = (6, 5, 3)

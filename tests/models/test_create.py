@@ -7,7 +7,7 @@ import pytest
 
 from vitjax import models
 from vitjax.errors import UserError
-from vitjax.models import init
+from vitjax.models.parts import init
 
 IMAGES = jax.random.normal(jax.random.key(0), (4, 8, 8, 1))
 SMALL = dict(hidden_dim=8, num_layers=2, mlp_dim=12, num_heads=2)

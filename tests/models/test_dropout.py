@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vitjax.models.dropout import Dropout
+from vitjax.models.parts.dropout import Dropout
 
 N = 1 << 18
 DEVIATION = N**-0.5  # of a mean of N independent values of variance 1

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from jax.sharding import AbstractMesh, NamedSharding, PartitionSpec
 
-from vitjax.models import flash
-from vitjax.models.attend import attend
+from vitjax.models.parts import flash
+from vitjax.models.parts.attend import attend
 from vitjax.targets import chips
 from vitjax.targets.topology import devices_of
-from vitjax.training.sharding import make_mesh
+from vitjax.training.placement.sharding import make_mesh
 
 KERNEL = "tpu_custom_call"
 SENDING = ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter")

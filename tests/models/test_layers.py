@@ -8,7 +8,7 @@ from scipy.special import erf, softmax
 
 from vitjax import models
 from vitjax.errors import UserError
-from vitjax.models import layers
+from vitjax.models.parts import layers
 
 KEY = jax.random.key(0)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from vitjax import prng
-from vitjax.models import passes
-from vitjax.models.attend import attend, attend_by
+from vitjax.models.parts import passes
+from vitjax.models.parts.attend import attend, attend_by
 
 KEYS = jax.random.split(jax.random.key(0), 6)
 

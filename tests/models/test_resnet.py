@@ -7,7 +7,7 @@ import pytest
 
 from vitjax import models
 from vitjax.errors import UserError
-from vitjax.models.convolution import BatchNorm
+from vitjax.models.parts.convolution import BatchNorm
 
 X = 3 + 2 * jax.random.normal(jax.random.key(0), (4, 2, 2, 5))
 

@@ -10,8 +10,8 @@ from scipy.signal import correlate2d
 
 from vitjax import models
 from vitjax.errors import UserError
-from vitjax.models import passes
-from vitjax.models.stem import ConvStem
+from vitjax.models.parts import passes
+from vitjax.models.parts.stem import ConvStem
 
 KEY = jax.random.key(0)
 

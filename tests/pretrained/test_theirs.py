@@ -7,7 +7,7 @@ import pytest
 from golden import load, unpack
 
 from vitjax import UserError
-from vitjax.pretrained import timm
+from vitjax.pretrained.libraries import timm
 from vitjax.pretrained.origins import to_ours
 from vitjax.pretrained.theirs import to_theirs
 

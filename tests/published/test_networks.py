@@ -4,8 +4,8 @@ import jax
 import pytest
 
 from vitjax import models
-from vitjax.models.convolution import BatchNorm
-from vitjax.models.layers import LayerNorm
+from vitjax.models.parts.convolution import BatchNorm
+from vitjax.models.parts.layers import LayerNorm
 from vitjax.published import find, rebuild
 
 IMAGE = (224, 224, 3)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vitjax.models import PatchStem
-from vitjax.models.stem import ConvStem
+from vitjax.models.parts.stem import ConvStem
 from vitjax.reporting.first_layers import (
     position_picture,
     position_similarity,

@@ -72,7 +72,7 @@ def test_a_run_that_diverged(tmp_path):
 def test_who_looks_keeps_no_run_out(own_run):
     """Whoever trains tries again where someone looks at its lock."""
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom vitjax.lock import taken\n"
+        "import sys, time\nfrom pathlib import Path\nfrom vitjax.machine.lock import taken\n"
         f"file = Path({str(own_run / '.lock')!r}).open('rb')\n"
         "print(taken(file, shared=True), flush=True)\ntime.sleep(0.05)\n"
     )

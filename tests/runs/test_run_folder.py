@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from small_runs import epoch_line
 
-from vitjax import lock
 from vitjax.config import flatten
 from vitjax.errors import UserError
+from vitjax.machine import lock
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.runs.run_folder import RunFolder
 

@@ -33,8 +33,8 @@ from vitjax.sweeps.group import Group
 from vitjax.sweeps.plan import groups, members, parse_grid
 from vitjax.sweeps.ranking import as_csv, over_seeds, table
 from vitjax.training import setup
+from vitjax.training.placement.sharding import member_mesh
 from vitjax.training.run import train_and_evaluate
-from vitjax.training.sharding import member_mesh
 
 
 def sweep(config, overrides, workdir, **options):

@@ -17,8 +17,8 @@ from vitjax.targets.products import equations, product_flops
 from vitjax.targets.stages import programs
 from vitjax.targets.topology import devices_of
 from vitjax.training import setup, step
-from vitjax.training.outline import outline
-from vitjax.training.sharding import make_mesh
+from vitjax.training.ahead.outline import outline
+from vitjax.training.placement.sharding import make_mesh
 
 CONFIGS = sorted(path.stem for path in (Path(__file__).parents[2] / "configs").glob("*.py"))
 EACH_FAMILY = {

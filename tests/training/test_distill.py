@@ -16,7 +16,8 @@ from vitjax.data.augment import normalise
 from vitjax.errors import Diverged, UserError
 from vitjax.runs.changes import differences
 from vitjax.runs.run_folder import RunFolder
-from vitjax.training import preflight, setup
+from vitjax.training import setup
+from vitjax.training.ahead import preflight
 from vitjax.training.distill import Distillation
 
 

@@ -7,9 +7,9 @@ import pytest
 from small_runs import epoch_line
 
 from vitjax.errors import Interrupted, UserError
+from vitjax.machine.signals import SignalWatch
 from vitjax.runs.record import Record
 from vitjax.runs.run_folder import RunFolder
-from vitjax.signals import SignalWatch
 from vitjax.training.loop import Training
 from vitjax.training.metrics import Metrics, StepSums
 

@@ -16,7 +16,7 @@ from small_runs import quiet
 
 import vitjax
 from vitjax.errors import UserError
-from vitjax.training import sharding
+from vitjax.training.placement import sharding
 from vitjax.training.run import train_and_evaluate
 
 

@@ -13,7 +13,7 @@ from tiny import MESH, SEED, recipe
 from vitjax.data.on_device import AtRest, abstract_images
 from vitjax.errors import UserError
 from vitjax.models import create
-from vitjax.training import memory
+from vitjax.training.ahead import memory
 from vitjax.training.step import Programs, aot
 
 

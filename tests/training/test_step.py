@@ -16,7 +16,7 @@ from vitjax.data.order import Order
 from vitjax.errors import UserError
 from vitjax.training import step
 from vitjax.training.diagnose import first_bad_layer
-from vitjax.training.sharding import check_batch_size
+from vitjax.training.placement.sharding import check_batch_size
 from vitjax.training.step import Programs, evaluate_split, train_step
 
 

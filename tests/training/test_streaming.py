@@ -15,10 +15,10 @@ from vitjax.data.readers.galaxy_zoo2 import synthetic
 from vitjax.errors import Interrupted, UserError
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.weights import read_variables
-from vitjax.training import streaming
 from vitjax.training.batch_parallel import BatchParallel
+from vitjax.training.placement import streaming
+from vitjax.training.placement.sharding import make_mesh
 from vitjax.training.run import train_and_evaluate
-from vitjax.training.sharding import make_mesh
 
 FREE = ("seconds", "images_per_second", "data_wait")  # what a clock says
 

@@ -13,7 +13,7 @@ import optax
 import pytest
 
 from vitjax.data.augment.mix import Probabilities
-from vitjax.models import init
+from vitjax.models.parts import init
 from vitjax.training import losses
 from vitjax.training.optim import make_optimizer
 from vitjax.training.schedule import make_schedule

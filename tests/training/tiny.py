@@ -10,7 +10,7 @@ from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Split
 from vitjax.data.on_device import AtRest, put
 from vitjax.training import losses
-from vitjax.training.sharding import make_mesh, replicated
+from vitjax.training.placement.sharding import make_mesh, replicated
 from vitjax.training.step import Recipe
 
 CLASSES = 3

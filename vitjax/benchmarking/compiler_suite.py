@@ -21,8 +21,8 @@ from vitjax.targets.chips import Target
 from vitjax.targets.figures import DoesNotFit, compile_for
 from vitjax.targets.stages import Stage, stages
 from vitjax.targets.topology import devices_of
-from vitjax.training.preflight import preflight
-from vitjax.training.sharding import check_batch_size, make_mesh
+from vitjax.training.ahead.preflight import preflight
+from vitjax.training.placement.sharding import check_batch_size, make_mesh
 from vitjax.training.step import Recipe
 
 Say = Callable[[str], None]

@@ -17,7 +17,7 @@ from vitjax.targets import chips
 from vitjax.targets.chips import Target
 from vitjax.targets.stages import programs
 from vitjax.targets.topology import devices_of
-from vitjax.training.sharding import make_mesh
+from vitjax.training.placement.sharding import make_mesh
 
 Say = Callable[[str], None]
 

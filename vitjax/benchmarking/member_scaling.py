@@ -13,7 +13,7 @@ from vitjax.benchmarking.ours import SEED, Ours, make_recipe, random_splits
 from vitjax.data import on_device
 from vitjax.data.on_device import AtRest
 from vitjax.sweeps.member_programs import MemberPrograms
-from vitjax.training.sharding import make_mesh, member_mesh, replicated
+from vitjax.training.placement.sharding import make_mesh, member_mesh, replicated
 from vitjax.training.step import aot
 
 CASE = "vit_light"

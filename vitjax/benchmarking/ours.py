@@ -22,8 +22,9 @@ from vitjax.data import on_device
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Split
 from vitjax.data.on_device import AtRest, DeviceImages
-from vitjax.training import losses, memory, optim
-from vitjax.training.sharding import make_mesh, replicated
+from vitjax.training import losses, optim
+from vitjax.training.ahead import memory
+from vitjax.training.placement.sharding import make_mesh, replicated
 from vitjax.training.step import Programs, Recipe, aot
 
 SEED = np.uint32(0)

@@ -22,8 +22,8 @@ from vitjax.data.dataset import Split
 from vitjax.data.order import EpochOrders
 from vitjax.data.readers.image_files import FileImages, ReadOptions
 from vitjax.data.stream import Place, Stream
-from vitjax.host import num_cores
-from vitjax.training.sharding import make_mesh, of_chunks
+from vitjax.machine.host import num_cores
+from vitjax.training.placement.sharding import make_mesh, of_chunks
 
 COUNTS = (2_000, 20_000)  # images of an epoch
 _SIDE, _CROP = 424, 224  # pixels of a file, as in Galaxy Zoo 2, and of what is cut out of it

@@ -24,7 +24,7 @@ from vitjax.benchmarking.start import measure_start
 from vitjax.benchmarking.stream_rate import measure_stream
 from vitjax.benchmarking.worker import Worker
 from vitjax.errors import UserError
-from vitjax.host import num_cores
+from vitjax.machine.host import num_cores
 from vitjax.training.setup import compute_dtype
 
 Say = Callable[[str], None]

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vitjax import files, lock
+from vitjax import files
 from vitjax.data.dataset import Dataset
 from vitjax.data.images import Images, StoredImages, in_slices
 from vitjax.errors import UserError
+from vitjax.machine import lock
 
 _SLICE = 256  # images that a thread decodes at a time
 _POLL_SECONDS = 1

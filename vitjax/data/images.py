@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vitjax.host import num_cores
+from vitjax.machine.host import num_cores
 
 
 class Images(Protocol):

@@ -15,7 +15,7 @@ from vitjax.data.duplicates import Place, Repeats
 from vitjax.data.images import Images, StoredImages
 from vitjax.data.readers.pixels import ORIENTATION, to_array, why_unreadable
 from vitjax.errors import UserError
-from vitjax.host import num_cores
+from vitjax.machine.host import num_cores
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -20,7 +20,7 @@ from vitjax.data.images import Images
 from vitjax.data.on_device import Chunk, DeviceImages, abstract_images, num_rows, to_rows
 from vitjax.data.order import Order
 from vitjax.errors import UserError
-from vitjax.host import num_cores
+from vitjax.machine.host import num_cores
 from vitjax.text import one_line
 
 CHUNK_BYTES = 2**25  # of the batches that go to the devices at once

@@ -22,8 +22,8 @@ from vitjax.errors import UserError
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.saved_config import read_config
 from vitjax.runs.weights import read_variables
+from vitjax.training.placement.sharding import make_mesh, replicated, split_batch
 from vitjax.training.setup import compute_dtype, input_shape
-from vitjax.training.sharding import make_mesh, replicated, split_batch
 
 _SLICE_BYTES = 2**26  # of images that go to the devices at once
 _CHANNELS = ((), (1,), (2,), (3,), (4,))  # gray, with alpha, RGB, with alpha

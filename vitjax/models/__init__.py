@@ -6,7 +6,6 @@ from typing import Any
 from flax import linen as nn
 
 from vitjax.errors import UserError
-from vitjax.models.attention import LinformerAttention, SelfAttention
 from vitjax.models.count import (
     abstract_params,
     abstract_variables,
@@ -14,12 +13,13 @@ from vitjax.models.count import (
     num_macs,
     num_params,
 )
-from vitjax.models.layers import Block, Encoder, Head, Linear, Mlp
 from vitjax.models.linformer import Linformer
 from vitjax.models.mixer import Mixer
 from vitjax.models.names import check_name, nearest
+from vitjax.models.parts.attention import LinformerAttention, SelfAttention
+from vitjax.models.parts.layers import Block, Encoder, Head, Linear, Mlp
+from vitjax.models.parts.stem import PatchStem
 from vitjax.models.resnet import ResNet
-from vitjax.models.stem import PatchStem
 from vitjax.models.swin import Swin
 from vitjax.models.variants import VARIANTS
 from vitjax.models.vgg import VGG

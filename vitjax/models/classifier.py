@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from vitjax.errors import UserError
-from vitjax.models.dropout import Dropout
-from vitjax.models.layers import (
+from vitjax.models.names import check_name
+from vitjax.models.parts.dropout import Dropout
+from vitjax.models.parts.layers import (
     AttentionPool,
     Block,
     Encoder,
@@ -19,8 +20,7 @@ from vitjax.models.layers import (
     Mlp,
     sincos_2d,
 )
-from vitjax.models.names import check_name
-from vitjax.models.stem import ConvStem, PatchStem
+from vitjax.models.parts.stem import ConvStem, PatchStem
 
 
 class PatchClassifier(nn.Module):
@@ -49,7 +49,7 @@ class PatchClassifier(nn.Module):
     skip: bool = True
     layer_scale: float = 0.0  # start of the factors of what each branch adds; 0: none
     activation: str = "gelu"  # gelu (exact) | gelu_tanh | relu | tanh
-    kernel_init: str = "xavier_uniform"  # a name in vitjax.models.init.INITS
+    kernel_init: str = "xavier_uniform"  # a name in vitjax.models.parts.init.INITS
     clone_layers: bool = False  # all blocks start as copies of the first
     remat: bool = False  # less memory in training on GPU and TPU, for a third more time
     head_hidden_dims: tuple[int, ...] = ()

@@ -2,9 +2,9 @@
 
 import functools
 
-from vitjax.models.attention import LinformerAttention
 from vitjax.models.classifier import PatchClassifier
-from vitjax.models.layers import Layer
+from vitjax.models.parts.attention import LinformerAttention
+from vitjax.models.parts.layers import Layer
 
 
 class Linformer(PatchClassifier):

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 
 from vitjax.models.classifier import PatchClassifier
-from vitjax.models.layers import Layer, Mlp
+from vitjax.models.parts.layers import Layer, Mlp
 
 
 class TokenMlp(nn.Module):

@@ -7,9 +7,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vitjax.models.convolution import BatchNorm, ConvNorm
-from vitjax.models.layers import Head
 from vitjax.models.names import check_name
+from vitjax.models.parts.convolution import BatchNorm, ConvNorm
+from vitjax.models.parts.layers import Head
 
 EXPANSION = {"basic": 1, "bottleneck": 4}  # output channels of a block over its width
 

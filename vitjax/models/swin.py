@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from vitjax.errors import UserError
-from vitjax.models import init
-from vitjax.models.attention import Attend
-from vitjax.models.layers import Block, Head, LayerNorm, Linear, Mlp, drop_path_rates
 from vitjax.models.names import check_name
-from vitjax.models.stem import PatchStem
+from vitjax.models.parts import init
+from vitjax.models.parts.attention import Attend
+from vitjax.models.parts.layers import Block, Head, LayerNorm, Linear, Mlp, drop_path_rates
+from vitjax.models.parts.stem import PatchStem
 
 Size = tuple[int, int]  # down the columns, along the rows
 
@@ -180,7 +180,7 @@ class Swin(nn.Module):
     qkv_bias: bool = True
     norm_epsilon: float = 1e-5
     activation: str = "gelu"  # gelu (exact) | gelu_tanh | relu | tanh
-    kernel_init: str = "trunc_normal"  # a name in vitjax.models.init.INITS
+    kernel_init: str = "trunc_normal"  # a name in vitjax.models.parts.init.INITS
     drop_path_rate: float = 0.0  # of the last block's branches; grows from 0 with the depth
     dtype: Any = jnp.float32  # of the computation; parameters are float32
 

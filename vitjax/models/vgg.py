@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from vitjax.errors import UserError
-from vitjax.models import init, passes
-from vitjax.models.convolution import BatchNorm, ConvNorm
-from vitjax.models.dropout import Dropout
-from vitjax.models.layers import Head
+from vitjax.models.parts import init, passes
+from vitjax.models.parts.convolution import BatchNorm, ConvNorm
+from vitjax.models.parts.dropout import Dropout
+from vitjax.models.parts.layers import Head
 
 _GRID = 7  # positions each way that the first hidden layer sees
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from vitjax.errors import UserError
-from vitjax.pretrained import google, hugging_face, lucidrains, timm
 from vitjax.pretrained.convert import Converted, Origin, convert
+from vitjax.pretrained.libraries import google, hugging_face, lucidrains, timm
 from vitjax.text import brief
 
 _ORIGINS = (  # the first that fits is taken

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vitjax import config_file, signals, text
+from vitjax import config_file, text
 from vitjax.errors import UserError
+from vitjax.machine import signals
 from vitjax.published import ledger, rebuild, recipes
 from vitjax.published.ledger import Row
-from vitjax.training.outline import outline
+from vitjax.training.ahead.outline import outline
 
 _RESULTS = Path(__file__).parents[1] / "benchmarking" / "results"
 _RECORDED = {"cpu": "seeds_cpu.json", "gpu": "gpu_h200.json", "tpu": "tpu_v5e.json"}

@@ -12,8 +12,8 @@ from flax import linen as nn
 
 from vitjax.errors import UserError
 from vitjax.models import VGG, Linformer, Mixer, ResNet, Swin, ViT
-from vitjax.models.attention import Attend
-from vitjax.models.layers import AttentionPool
+from vitjax.models.parts.attention import Attend
+from vitjax.models.parts.layers import AttentionPool
 from vitjax.reporting.drawing import colored, image_axes, new_figure, tile_centres, tiles
 from vitjax.reporting.page import Picture, Section, note
 

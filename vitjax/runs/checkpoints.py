@@ -15,8 +15,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-from vitjax import processes
 from vitjax.errors import UserError
+from vitjax.machine import processes
 from vitjax.runs import manifest
 from vitjax.text import one_line
 

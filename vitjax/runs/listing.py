@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from vitjax.errors import UserError
-from vitjax.lock import is_held
+from vitjax.machine.lock import is_held
 from vitjax.runs import contents, schema, selection
 from vitjax.runs.run_files import IN_ORDER, RunFiles
 

@@ -8,7 +8,7 @@ import jax
 from jax.sharding import Mesh
 
 import vitjax
-from vitjax.host import num_cores
+from vitjax.machine.host import num_cores
 
 
 def provenance(mesh: Mesh) -> dict[str, Any]:

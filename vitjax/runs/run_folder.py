@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vitjax import files, processes
+from vitjax import files
 from vitjax.config import flatten
 from vitjax.errors import UserError
-from vitjax.lock import taken
+from vitjax.machine import processes
+from vitjax.machine.lock import taken
 from vitjax.runs import manifest
 from vitjax.runs.changes import differences
 from vitjax.runs.run_files import RunFiles

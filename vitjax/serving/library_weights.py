@@ -12,8 +12,9 @@ from vitjax import files
 from vitjax.errors import UserError
 from vitjax.inference.predictor import Predictor
 from vitjax.inference.report_data import card
-from vitjax.pretrained import hugging_face, lucidrains, timm, weight_files
+from vitjax.pretrained import weight_files
 from vitjax.pretrained.convert import Arrays, Origin
+from vitjax.pretrained.libraries import hugging_face, lucidrains, timm
 from vitjax.pretrained.load import Inputs, load_weights
 from vitjax.pretrained.theirs import to_theirs
 from vitjax.serving import transformers_config

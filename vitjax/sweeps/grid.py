@@ -9,15 +9,15 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from vitjax import processes
 from vitjax.config import default, to_json
 from vitjax.data import duplicates
 from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
+from vitjax.machine import processes
+from vitjax.machine.signals import SignalWatch
 from vitjax.runs import selection
 from vitjax.runs.logs import check_installed
 from vitjax.runs.provenance import provenance
-from vitjax.signals import SignalWatch
 from vitjax.sweeps import segment
 from vitjax.sweeps.group import Group, memory_for_members, split_for_memory
 from vitjax.sweeps.plan import Member, groups, members
@@ -25,8 +25,8 @@ from vitjax.sweeps.ranking import as_csv, over_seeds
 from vitjax.sweeps.segment import Context, Part, named
 from vitjax.sweeps.sweep_folder import PartFolder, SweepFolder, link_best
 from vitjax.training import setup
+from vitjax.training.placement.sharding import member_mesh
 from vitjax.training.progress import Say
-from vitjax.training.sharding import member_mesh
 
 _STATUS = ("finished", "dropped", "diverged")  # how a member ends, the best first
 

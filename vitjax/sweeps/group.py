@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from vitjax import processes
 from vitjax.config import to_json
 from vitjax.data import on_device
 from vitjax.data.dataset import Dataset
@@ -16,16 +15,17 @@ from vitjax.data.images import num_bytes
 from vitjax.data.order import EpochOrders, Together
 from vitjax.data.stream import CHUNKS_AHEAD, Orders
 from vitjax.errors import UserError
+from vitjax.machine import processes
 from vitjax.sweeps import plan
 from vitjax.sweeps.member_programs import MemberPrograms, Values
 from vitjax.sweeps.plan import Member
-from vitjax.training import sharding, streaming
-from vitjax.training.feeds import AtRestFeed, Feed, StreamFeed
-from vitjax.training.memory import gib, limit_bytes, peak_bytes
+from vitjax.training.ahead.memory import gib, limit_bytes, peak_bytes
 from vitjax.training.metrics import Metrics
+from vitjax.training.placement import sharding, streaming
+from vitjax.training.placement.feeds import AtRestFeed, Feed, StreamFeed
+from vitjax.training.placement.sharding import replicated
 from vitjax.training.schedule import Schedule
 from vitjax.training.setup import assemble, make_recipe, make_schedule
-from vitjax.training.sharding import replicated
 from vitjax.training.step import Recipe, aot
 
 _USABLE = 0.9  # share of a device's memory

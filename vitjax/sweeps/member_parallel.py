@@ -12,12 +12,12 @@ from vitjax.errors import UserError
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.sweeps.group import Group
 from vitjax.sweeps.member_programs import own_parts
-from vitjax.training import sharding
 from vitjax.training.diagnose import first_bad_layer
 from vitjax.training.metrics import Metrics, StepSums
+from vitjax.training.placement import sharding
+from vitjax.training.placement.sharding import make_mesh, replicated
 from vitjax.training.progress import Say, timed
 from vitjax.training.run import with_weights
-from vitjax.training.sharding import make_mesh, replicated
 from vitjax.training.step import aot
 
 

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vitjax import processes
 from vitjax.config import to_json
 from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
+from vitjax.machine import processes
+from vitjax.machine.signals import SignalWatch
 from vitjax.runs.logs import Logs
 from vitjax.runs.record import Record
 from vitjax.runs.run_folder import RunFolder
-from vitjax.signals import SignalWatch
 from vitjax.sweeps import member_folder
 from vitjax.sweeps.group import Group
 from vitjax.sweeps.member_parallel import MemberParallel, Progress, fresh, survivors

@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vitjax import files, processes
+from vitjax import files
 from vitjax.config import flatten
 from vitjax.errors import UserError
+from vitjax.machine import processes
 from vitjax.runs import contents, schema
 from vitjax.runs.changes import differences
 from vitjax.runs.run_folder import RunFolder

@@ -16,8 +16,8 @@ from vitjax.targets.collectives import sent
 from vitjax.targets.products import product_flops
 from vitjax.targets.stages import Stage
 from vitjax.targets.topology import compiler_options
-from vitjax.training.memory import peak_bytes
-from vitjax.training.sharding import replicated
+from vitjax.training.ahead.memory import peak_bytes
+from vitjax.training.placement.sharding import replicated
 
 _LARGEST = 10  # arrays that the padding is told of
 _NEEDED = re.compile(r"\(([\d.]+)([KMGT])\)")  # the first such in XLA's words: 37.25G

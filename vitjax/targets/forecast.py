@@ -12,10 +12,10 @@ from vitjax.targets.chips import Target
 from vitjax.targets.figures import DoesNotFit, Figures, compile_for
 from vitjax.targets.stages import programs
 from vitjax.targets.topology import devices_of
-from vitjax.training import memory, preflight
+from vitjax.training.ahead import memory, preflight
+from vitjax.training.placement.sharding import data_shards, num_parts
 from vitjax.training.progress import Say
 from vitjax.training.setup import Setup
-from vitjax.training.sharding import data_shards, num_parts
 
 
 def check(config: ConfigDict, target_name: str = "", say: Say = print) -> list[str]:

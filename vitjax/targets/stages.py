@@ -11,7 +11,7 @@ from vitjax.data import order
 from vitjax.data.on_device import AtRest, Batches, abstract_images
 from vitjax.data.stream import abstract_chunk
 from vitjax.training import step
-from vitjax.training.sharding import of_batches, of_chunks, placed, split_batch, whole
+from vitjax.training.placement.sharding import of_batches, of_chunks, placed, split_batch, whole
 from vitjax.training.step import Recipe
 
 

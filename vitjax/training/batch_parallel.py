@@ -8,13 +8,13 @@ import numpy as np
 from vitjax.data import on_device
 from vitjax.data.order import EpochOrders
 from vitjax.runs.checkpoints import Checkpoints
-from vitjax.training import memory
+from vitjax.training.ahead import memory
 from vitjax.training.diagnose import first_bad_layer
-from vitjax.training.feeds import AtRestFeed, Feed, StreamFeed
 from vitjax.training.metrics import Metrics, StepSums
+from vitjax.training.placement.feeds import AtRestFeed, Feed, StreamFeed
+from vitjax.training.placement.sharding import num_parts, of_chunks, replicated
 from vitjax.training.progress import Say
 from vitjax.training.setup import Setup
-from vitjax.training.sharding import num_parts, of_chunks, replicated
 from vitjax.training.state import TrainState
 from vitjax.training.step import Programs, aot
 

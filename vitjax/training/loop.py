@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from vitjax import processes
 from vitjax.errors import Interrupted
+from vitjax.machine import processes
+from vitjax.machine.signals import SignalWatch
 from vitjax.runs.record import Record
-from vitjax.signals import SignalWatch
 from vitjax.training.chance import warning
 from vitjax.training.metrics import Metrics, StepSums
 from vitjax.training.progress import EpochBar, Pace, Say, epoch_line, members_line, timed

@@ -10,9 +10,10 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vitjax import processes
 from vitjax.config import default, to_json
 from vitjax.errors import Diverged
+from vitjax.machine import processes
+from vitjax.machine.signals import SignalWatch
 from vitjax.pretrained.load import Inputs, load_weights
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.runs.logs import Logs
@@ -20,15 +21,14 @@ from vitjax.runs.manifest import saved_steps
 from vitjax.runs.provenance import provenance
 from vitjax.runs.record import Record
 from vitjax.runs.run_folder import RunFolder
-from vitjax.signals import SignalWatch
-from vitjax.training import preflight
+from vitjax.training.ahead import preflight
+from vitjax.training.ahead.description import describe, warnings
 from vitjax.training.batch_parallel import BatchParallel
 from vitjax.training.chance import chance
-from vitjax.training.description import describe, warnings
 from vitjax.training.loop import Training
+from vitjax.training.placement.sharding import placement
 from vitjax.training.progress import Say, noticed, result_table, timed
 from vitjax.training.setup import Setup, dataset_json, eval_json, prepare
-from vitjax.training.sharding import placement
 from vitjax.training.state import TrainState, with_variables
 from vitjax.training.step import Programs, Recipe
 

@@ -10,23 +10,26 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vitjax import data, models, processes, signals
+from vitjax import data, models
 from vitjax.config import check
 from vitjax.data import order, stream
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Dataset
 from vitjax.data.statistics import channel_statistics
 from vitjax.errors import UserError, raise_all
-from vitjax.training import finetune, losses, memory, optim, schedule, streaming
+from vitjax.machine import processes, signals
+from vitjax.training import finetune, losses, optim, schedule
+from vitjax.training.ahead import memory
 from vitjax.training.distill import make_distillation
 from vitjax.training.metrics import Metrics
-from vitjax.training.progress import Say
-from vitjax.training.sharding import (
+from vitjax.training.placement import streaming
+from vitjax.training.placement.sharding import (
     check_batch_size,
     data_shards,
     make_mesh,
     nearest_multiples,
 )
+from vitjax.training.progress import Say
 from vitjax.training.step import Recipe
 
 _OF_THE_EPOCH = (

@@ -19,13 +19,13 @@ from vitjax.data import order
 from vitjax.data.augment import Augmentation, normalise, resize
 from vitjax.data.on_device import AtRest, Batches, Chunk, DeviceImages
 from vitjax.data.order import Order
-from vitjax.models.attend import FEW_TOKENS
+from vitjax.models.parts.attend import FEW_TOKENS
 from vitjax.runs.weights import merge
 from vitjax.training.distill import Distillation
 from vitjax.training.finetune import split
 from vitjax.training.losses import Loss
 from vitjax.training.metrics import Metrics, batch_metrics
-from vitjax.training.sharding import (
+from vitjax.training.placement.sharding import (
     data_shards,
     in_parts,
     num_parts,

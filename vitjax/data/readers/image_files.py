@@ -15,7 +15,7 @@ from vitjax.data.dataset import Dataset, Split
 from vitjax.data.images import Images, StoredImages
 from vitjax.data.readers.pixels import GRAY_MODES, header, to_array, why_unreadable
 from vitjax.errors import UserError
-from vitjax.host import available_memory, num_cores
+from vitjax.machine.host import available_memory, num_cores
 
 
 class Files(NamedTuple):

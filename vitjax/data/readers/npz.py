@@ -9,7 +9,7 @@ import numpy as np
 from vitjax.data.dataset import Dataset, Split
 from vitjax.data.readers.image_files import Wanted
 from vitjax.errors import UserError
-from vitjax.host import available_memory
+from vitjax.machine.host import available_memory
 from vitjax.text import one_line
 
 _KEYS = {  # split: (images, labels), our names or those of Keras

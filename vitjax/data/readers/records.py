@@ -15,7 +15,7 @@ from vitjax.data.readers.image_files import ReadOptions
 from vitjax.data.readers.pixels import to_array
 from vitjax.data.readers.png import decode_stack
 from vitjax.errors import UserError
-from vitjax.host import num_cores
+from vitjax.machine.host import num_cores
 from vitjax.text import one_line
 
 SLICE = 1024  # records in memory at a time

@@ -9,9 +9,9 @@ from jax.sharding import Mesh
 
 from vitjax import models
 from vitjax.errors import UserError
-from vitjax.host import available_memory
+from vitjax.machine.host import available_memory
 from vitjax.training.finetune import split
-from vitjax.training.sharding import num_parts, placed
+from vitjax.training.placement.sharding import num_parts, placed
 from vitjax.training.step import Recipe
 
 

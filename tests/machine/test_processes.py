@@ -18,7 +18,8 @@ from commands import (
 AGREE = """
 import json, sys
 from pathlib import Path
-from vitjax import cli, processes
+from vitjax import cli
+from vitjax.machine import processes
 from vitjax.errors import UserError
 from vitjax.runs.run_folder import RunFolder
 

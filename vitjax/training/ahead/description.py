@@ -4,10 +4,10 @@ from ml_collections import ConfigDict
 
 from vitjax.data import duplicates
 from vitjax.data.dataset import Dataset
-from vitjax.host import unused_accelerator
-from vitjax.training import streaming
+from vitjax.machine.host import unused_accelerator
+from vitjax.training.placement import streaming
+from vitjax.training.placement.sharding import num_parts
 from vitjax.training.setup import Setup
-from vitjax.training.sharding import num_parts
 
 
 def describe(config: ConfigDict, setup: Setup, about: str = "") -> list[str]:

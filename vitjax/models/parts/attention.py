@@ -9,11 +9,11 @@ import jax.numpy as jnp
 
 from vitjax import prng
 from vitjax.errors import UserError
-from vitjax.models import init
-from vitjax.models.attend import attend
-from vitjax.models.dropout import is_zero
-from vitjax.models.layers import Linear
 from vitjax.models.names import check_name
+from vitjax.models.parts import init
+from vitjax.models.parts.attend import attend
+from vitjax.models.parts.dropout import is_zero
+from vitjax.models.parts.layers import Linear
 
 
 class Attend(nn.Module):

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from vitjax.errors import UserError
-from vitjax.models import init, passes
-from vitjax.models.dropout import Dropout
 from vitjax.models.names import check_name, choose
+from vitjax.models.parts import init, passes
+from vitjax.models.parts.dropout import Dropout
 
 Layer = Callable[..., nn.Module]  # builds a module from a name; tokens [B, N, D] -> [B, N, D]
 

@@ -15,12 +15,13 @@ from vitjax.data.dataset import check_share
 from vitjax.data.readers.image_files import ReadOptions
 from vitjax.errors import UserError, raise_all
 from vitjax.runs.logs import check_installed
-from vitjax.training import finetune, losses, setup, streaming
-from vitjax.training.description import describe
+from vitjax.training import finetune, losses, setup
+from vitjax.training.ahead.description import describe
+from vitjax.training.ahead.outline import Outline, check_place, outline
 from vitjax.training.distill import as_taught, find_teacher
-from vitjax.training.outline import Outline, check_place, outline
+from vitjax.training.placement import streaming
+from vitjax.training.placement.sharding import check_batch_size, make_mesh
 from vitjax.training.progress import Say
-from vitjax.training.sharding import check_batch_size, make_mesh
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from vitjax.errors import UserError
-from vitjax.models import init
 from vitjax.models.names import check_name
+from vitjax.models.parts import init
 
 
 class BatchNorm(nn.Module):

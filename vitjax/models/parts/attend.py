@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vitjax.models import flash
-from vitjax.models.dropout import drop
+from vitjax.models.parts import flash
+from vitjax.models.parts.dropout import drop
 
 FEW_TOKENS = 32  # up to which XLA's CPU backend multiplies otherwise than above
 

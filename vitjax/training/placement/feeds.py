@@ -11,8 +11,8 @@ from jax.sharding import NamedSharding
 from vitjax.data import stream
 from vitjax.data.on_device import AtRest, Batches, DeviceImages
 from vitjax.data.order import InTurn, Order, num_batches
+from vitjax.training.placement.sharding import of_chunks
 from vitjax.training.setup import Setup
-from vitjax.training.sharding import of_chunks
 from vitjax.training.step import evaluation_batch
 
 Call = tuple[Any, tuple]  # a function to compile, and arguments like those of its calls

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from vitjax.errors import UserError
-from vitjax.models import init, passes
-from vitjax.models.layers import LayerNorm, Linear
 from vitjax.models.names import check_name
+from vitjax.models.parts import init, passes
+from vitjax.models.parts.layers import LayerNorm, Linear
 
 
 class PatchStem(nn.Module):

@@ -16,7 +16,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vitjax.errors import UserError
-from vitjax.host import num_cores
+from vitjax.machine.host import num_cores
 
 _BATCH = PartitionSpec(("data", "fsdp"))
 # Elements. Of fewer devices would wait for a gather to begin longer than for its bytes (256 KiB,

@@ -107,7 +107,7 @@ def test_what_is_left_to_fork_ends_by_itself():
 
 def test_a_second_interrupt_gives_up_saving():
     code = (
-        "from vitjax.signals import SignalWatch\n"
+        "from vitjax.machine.signals import SignalWatch\n"
         "    with SignalWatch(lambda text: print(text, flush=True)): time.sleep(100)"
     )
     process = start(sys.executable, "-c", BUSY.format(code))

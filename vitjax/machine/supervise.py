@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import IO
 
-from vitjax import signals
+from vitjax.machine import signals
 
 LOST = 75  # exit code where another process was lost, or not all met: "try again" in sysexits.h
 

@@ -4,9 +4,9 @@ from jax.sharding import Mesh
 
 from vitjax.data.dataset import Dataset
 from vitjax.data.images import StoredImages
-from vitjax.host import available_memory
-from vitjax.processes import all_of
-from vitjax.training.memory import gib, limit_bytes
+from vitjax.machine.host import available_memory
+from vitjax.machine.processes import all_of
+from vitjax.training.ahead.memory import gib, limit_bytes
 
 _COPIES = 3  # of a set in the host's memory while it is put on the devices
 _DEVICE_SHARE = 0.5  # of a device's memory, for images; the rest is for training

@@ -16,8 +16,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from vitjax import signals, supervise
 from vitjax.errors import UserError
+from vitjax.machine import signals, supervise
 from vitjax.text import one_line
 
 HEARTBEAT_SECONDS = 30  # without a sign of life, after which a process counts as lost

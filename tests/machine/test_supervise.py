@@ -8,7 +8,7 @@ import sys
 import pytest
 from commands import environment
 
-from vitjax import supervise
+from vitjax.machine import supervise
 
 WORDS = b"\0error: {lost} of 4 was lost\n"
 FATAL = (

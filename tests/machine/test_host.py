@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from vitjax.host import available_memory, num_cores, unused_accelerator
+from vitjax.machine.host import available_memory, num_cores, unused_accelerator
 
 GPU = "an NVIDIA GPU is here, but JAX computes on the CPU: pip install '.[cuda]' in the checkout"
 TPU = "a TPU is here, but JAX computes on the CPU: pip install '.[tpu]' in the checkout"

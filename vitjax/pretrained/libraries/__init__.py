@@ -1,0 +1,1 @@
+"""The names and layouts of other libraries' weights, a file each."""
