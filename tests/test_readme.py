@@ -125,6 +125,7 @@ def test_commands_are_all_run_or_parsed():
     assert others == {*HEADLINES, commands_of(GALAXIES)[0]}
 
 
+@pytest.mark.slow
 def test_commands_on_galaxies_run_one_after_another(tmp_path):
     """With 60 galaxies that are drawn, a smaller network and two epochs."""
     draw, *lines = commands_of(GALAXIES)
@@ -203,7 +204,7 @@ def test_the_benchmarks_command():
     assert "vit_light: 1,994 parameters" in main(*words, module=module)[0]
 
 
-LONG = "vitjax/docs/python.md"  # trains as README does, and more
+LONG = ("README.md", "vitjax/docs/export.md", "vitjax/docs/python.md")  # they train
 OPTIONAL = ("timm", "torch")
 # What is added on three pages is run by tests/docs/test_adding.py, the tutorial above.
 SCRIPTS = [
@@ -215,7 +216,7 @@ SCRIPTS = [
 
 
 @pytest.mark.parametrize(
-    "page", [pytest.param(p, marks=[pytest.mark.slow] if p == LONG else []) for p in SCRIPTS]
+    "page", [pytest.param(p, marks=[pytest.mark.slow] if p in LONG else []) for p in SCRIPTS]
 )
 def test_python_runs(page, tmp_path, monkeypatch):
     """The blocks of a page one after another, with fewer epochs on fewer images."""

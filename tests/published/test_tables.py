@@ -1,5 +1,6 @@
 """Rows and sweeps as Markdown."""
 
+import pytest
 from commands import REPO, main
 
 from vitjax.published import cost_tables, ledger, ledger_tables, rebuild
@@ -42,6 +43,7 @@ def test_a_row_measured_with_several_seeds_shows_their_deviation():
     assert f"- measured, mnist: {by}" in page
 
 
+@pytest.mark.slow
 def test_the_cost_of_all_galaxy_rows_is_what_the_command_prints():
     page = (REPO / "vitjax/docs/scaling.md").read_text()
     out, _ = main("--cost", module="vitjax.published")

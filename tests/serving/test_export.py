@@ -99,7 +99,10 @@ WEIGHTS = [
     ("mixer", "timm", {"activation": "gelu"}),
     ("swin", "timm", {"tiling": "timm"}),
     ("resnet", "timm", {}),
-    ("vgg", "timm", {"hidden_dims": (4096, 4096), "stage_sizes": (2, 1)}),
+    pytest.param(
+        *("vgg", "timm", {"hidden_dims": (4096, 4096), "stage_sizes": (2, 1)}),
+        marks=pytest.mark.slow,
+    ),
     ("vit", "vit_pytorch", {"stem": "linear", "stem_norm": True, "qkv_bias": False}),
     ("linformer", "safetensors", {}),
     ("vit_compact", "safetensors", {}),

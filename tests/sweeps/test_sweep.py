@@ -79,7 +79,7 @@ def test_members_equal_their_own_runs(optimizer, overrides, tmp_path):
         assert entry["accuracy"] == result["accuracy"]
 
 
-@pytest.mark.parametrize("skip", [0, 1])
+@pytest.mark.parametrize("skip", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_members_trained_at_once_equal_their_own_runs(skip, tmp_path):
     """As accelerators train the members of a device: by vmap, with masks instead of branches."""
     config = small(**{"optim.name": "sgd", "optim.skip_nonfinite": skip})

@@ -78,6 +78,7 @@ def test_a_pupil_trains_and_goes_on_as_any_run(teacher, tmp_path):
     assert same.history[0].train_loss == pytest.approx(alone.history[0].train_loss, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_members_of_a_sweep_may_weigh_a_teacher_otherwise(teacher, tmp_path):
     config = small(**{"distill.workdir": str(teacher.workdir), "num_epochs": 1})
     grid = {"distill.weight": [0.0, 1.0]}

@@ -40,6 +40,7 @@ def whole(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(digits_run, tmp_path):
     (code, out, error), (second, silent, nothing) = together(2, tmp_path, CONFIG)
     assert (code, second) == (0, 0), error + nothing

@@ -120,7 +120,10 @@ def test_processes_read_the_same(at_rest, tmp_path):
     assert_equal_runs(tmp_path / "run", at_rest)
 
 
-@pytest.mark.parametrize("grid", ["optim.learning_rate=1e-3,1e-2", "seed=0,1"])
+@pytest.mark.parametrize(
+    "grid", ["seed=0,1", pytest.param("optim.learning_rate=1e-3,1e-2", marks=pytest.mark.long)]
+)
+@pytest.mark.slow
 def test_a_streamed_sweep_equals_one_at_rest(grid, tmp_path):
     def at_rest(run):
         return tmp_path / "never" / "runs" / run.workdir.name

@@ -72,8 +72,10 @@ def run(argv: Sequence[str] | None = None) -> int:
                 workdir.value,
                 data_dir.value,
             )
-        from vitjax.published import ledger_tables, rebuild
+        from vitjax.published import ledger_tables, rebuild, recipes
 
+        if results.value:
+            chosen = [each for each in chosen if recipes.recipes_of(each)]
         entries = [rebuild.entry(each) for each in chosen]
         if results.value:
             print(ledger_tables.results(entries))

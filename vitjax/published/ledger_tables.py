@@ -69,24 +69,23 @@ def _deviation(value: float | None) -> str:
 
 
 def results(entries: Iterable[dict[str, Any]]) -> str:
-    """Returns the table of the README: rows that have recipes, and what was measured of both."""
+    """Returns the README's table of rows that have recipes: what was measured of both."""
     lines = [
         "| network and data | parameters | published | as published | recipe | which |",
         "|---|---:|---:|---:|---:|---|",
     ]
     for entry in entries:
-        if entry["recipes"]:
-            best = entry["recipe"] or {}
-            config = best.get("recipe") or next(iter(entry["recipes"]))
-            cells = [
-                f"`{entry['config']}`",
-                f"{entry['params']:,}",
-                _percent(entry["published"].get("test_acc")),
-                on_test(entry["measured"]) or "pending",
-                on_test(entry["recipe"]) or "pending",
-                f"`:{config.partition(':')[2]}`: {entry['recipes'][config]}",
-            ]
-            lines.append(_markdown_line(cells))
+        best = entry["recipe"] or {}
+        config = best.get("recipe") or next(iter(entry["recipes"]))
+        cells = [
+            f"`{entry['config']}`",
+            f"{entry['params']:,}",
+            _percent(entry["published"].get("test_acc")),
+            on_test(entry["measured"]) or "pending",
+            on_test(entry["recipe"]) or "pending",
+            f"`:{config.partition(':')[2]}`: {entry['recipes'][config]}",
+        ]
+        lines.append(_markdown_line(cells))
     return "\n".join(lines)
 
 
