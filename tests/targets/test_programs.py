@@ -21,10 +21,6 @@ from vitjax.training.ahead.outline import outline
 from vitjax.training.placement.sharding import make_mesh
 
 CONFIGS = sorted(path.stem for path in (Path(__file__).parents[2] / "configs").glob("*.py"))
-EACH_FAMILY = {
-    *("vit_cifar100", "vit_compact", "mixer_mnist", "linformer_galaxy_zoo2"),
-    *("resnet18_cifar100", "swin_cifar100"),
-}
 MESH = make_mesh(jax.devices()[:1])
 
 
@@ -98,10 +94,7 @@ def test_gathers_of_pixels_and_copies_of_the_data_are_found():
     assert len(list(copies(jax.make_jaxpr(lambda data: data + 1)(data).jaxpr, 50_000 * 784))) == 1
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=() if n in EACH_FAMILY else pytest.mark.slow) for n in CONFIGS],
-)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_training_and_evaluation_lower_for_every_backend(name):
     recipe, stored = work(f"{name}:debug")
     for function, arguments, *_ in programs(recipe, MESH, stored).values():
