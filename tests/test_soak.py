@@ -25,7 +25,7 @@ def rounds(**changes):
         ({"files": [99, 99, *[20] * 30]}, []),  # while it warms up
         ({"files": list(range(20, 52))}, ["files grew"]),
         ({"objects": list(range(0, 3200, 100))}, ["objects grew"]),
-        ({"memory_mib": [500 + 2 * i for i in range(32)]}, ["memory_mib grew"]),
+        ({"memory_mib": [500 + 4 * i for i in range(32)]}, ["memory_mib grew"]),
         ({"memory_mib": [500 + i % 3 * 20 for i in range(32)]}, []),
     ],
 )
