@@ -13,7 +13,7 @@ off, and records each. The exit code is 1 where a count disagrees after correcti
 import json
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vitjax import cli
 from vitjax.errors import UserError
@@ -72,23 +72,32 @@ def run(argv: Sequence[str] | None = None) -> int:
                 workdir.value,
                 data_dir.value,
             )
-        from vitjax.published import ledger_tables, rebuild, recipes
+        if results.value:
+            from vitjax.published import recipes
 
-        if results.value:
             chosen = [each for each in chosen if recipes.recipes_of(each)]
-        entries = [rebuild.entry(each) for each in chosen]
-        if results.value:
-            print(ledger_tables.results(entries))
-        elif as_json.value:
-            print("\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries))
-        elif as_markdown.value:
-            whole = seed.value is None and row.value is None
-            print(ledger_tables.markdown(entries, ledger.sweeps() if whole else []))
-        else:
-            print(ledger_tables.terminal(entries))
-        return 1 if any(entry["disagreements"] for entry in entries) else 0
+        whole = seed.value is None and row.value is None
+        flags = {"results": results, "json": as_json, "markdown": as_markdown}
+        form = next((name for name, flag in flags.items() if flag.value), "terminal")
+        return _show(chosen, form, ledger.sweeps() if whole else [])
 
     return command.run(main, argv)
+
+
+def _show(rows: Sequence["Row"], form: str, sweeps: Sequence[dict[str, Any]]) -> int:
+    """Prints what is built for the rows in a form; returns 1 where counts are not the published."""
+    from vitjax.published import ledger_tables, rebuild
+
+    entries = [rebuild.entry(each) for each in rows]
+    if form == "results":
+        print(ledger_tables.results(entries))
+    elif form == "json":
+        print("\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries))
+    elif form == "markdown":
+        print(ledger_tables.markdown(entries, sweeps))
+    else:
+        print(ledger_tables.terminal(entries))
+    return 1 if any(entry["disagreements"] for entry in entries) else 0
 
 
 def _pending(
