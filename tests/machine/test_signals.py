@@ -131,3 +131,16 @@ def test_who_cleans_up_may_do_so(number):
     process.send_signal(number)
     out, error = process.communicate(timeout=60)
     assert (out, error, process.returncode) == ("cleaned up\n", "interrupted\n", 130)
+
+
+def test_a_signal_that_was_raised_is_not_heard_again():
+    code = (
+        "import signal; from vitjax import signals\n"
+        "    for _ in range(300):\n"
+        "        try:\n"
+        "            with signals.raised(): signal.raise_signal(signal.SIGINT)\n"
+        "        except KeyboardInterrupt: pass\n"
+        "    time.sleep(0.1); print('whole', flush=True)"
+    )
+    process = start(sys.executable, "-c", BUSY.format(code))
+    assert process.communicate(timeout=60) == ("begun\nwhole\n", "")

@@ -45,9 +45,9 @@ def listen() -> None:
             unmask = functools.partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, NUMBERS)
             os.register_at_fork(before=mask, after_in_parent=unmask, after_in_child=_forget)
         threading.Thread(target=_read, name="signals", daemon=True).start()
-    signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
     for number in NUMBERS:
         signal.signal(number, _handle)
+    signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
 
 
 def _forget() -> None:
@@ -102,13 +102,13 @@ def raised() -> Iterator[None]:
     if not listening() or threading.current_thread() is not threading.main_thread():
         yield
         return
-    with taken(lambda number: None):
-        for number in NUMBERS:
-            signal.signal(number, signal.default_int_handler)
-        try:
-            yield
-        finally:
-            listen()
+    for number in NUMBERS:
+        signal.signal(number, signal.default_int_handler)
+    signal.set_wakeup_fd(-1)  # or the thread hears of it too, and perhaps only after `with`
+    try:
+        yield
+    finally:
+        listen()
 
 
 class SignalWatch:
