@@ -60,6 +60,7 @@ def test_an_option_without_a_value_is_named(key):
         ("model.mlp_dim", 2**63, "at most 2,147,483,647"),
         ("model.num_layers", 10**9, "at most 10,000"),
         ("data.image_size", 2**15, "at most 16,384"),
+        ("model.layer_scale", 1e39, "at most 3.4e+38, as float32 has it"),
     ],
 )
 def test_values_of_another_kind_or_size(key, value, expected):

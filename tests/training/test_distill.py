@@ -87,9 +87,12 @@ def test_members_of_a_sweep_may_weigh_a_teacher_otherwise(teacher, tmp_path):
     assert len(losses) == 2
 
 
-def test_only_a_finished_run_teaches(tmp_path):
+@pytest.mark.parametrize("name", ["", "missing", "n" * 5000])
+def test_only_a_finished_run_teaches(name, tmp_path):
     with pytest.raises(UserError, match=r"distill\.workdir=.* is not the folder of a finished run"):
-        vitjax.train(small(**{"distill.workdir": str(tmp_path)}), tmp_path / "run", say=quiet)
+        vitjax.train(
+            small(**{"distill.workdir": f"{tmp_path}/{name}"}), tmp_path / "run", say=quiet
+        )
     assert not (tmp_path / "run").exists()
 
 

@@ -72,6 +72,7 @@ _BELOW_1 = (
 _AT_MOST = {"data.image_size": 2**14, "data.input_size": 2**14, "model.num_layers": 10_000}
 _WIDTHS = ("model.head_hidden_dims", "model.hidden_dims")  # of layers, or ()
 _OF_STAGES = ("model.stage_sizes", "model.num_heads")  # a number for each, in some models
+_MOST = 3.4e38  # of a number with a point
 _CHOICES = {
     "dtype": ("auto", "float32", "bfloat16"),
     "select_by": ("accuracy", "loss"),
@@ -114,6 +115,8 @@ def _expected(key: str, value: Any) -> str:
     bound = _bound(key, value)
     if _has(value, lambda number: isinstance(number, float) and not math.isfinite(number)):
         return " and ".join(["finite", bound] if bound else ["finite"])
+    if _has(value, lambda number: isinstance(number, float) and abs(number) > _MOST):
+        return f"at most {_MOST:.1e}, as float32 has it"
     return bound
 
 

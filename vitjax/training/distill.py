@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,18 +83,19 @@ def as_taught(stand_in: Dataset, workdir: str) -> Dataset:
 
 def find_teacher(workdir: str) -> RunFolder:
     """Returns the folder of a finished run; raises UserError where it is none."""
-    folder = RunFolder(Path(workdir))
-    if (folder.path / "plan.json").exists():
-        raise UserError(
-            f"config.distill.workdir={workdir} holds a sweep; give one of its runs, as "
-            f"{workdir}/best"
-        )
-    if folder.evaluation() is None:
-        raise UserError(
-            f"config.distill.workdir={workdir} is not the folder of a finished run; train it to "
-            "its end, or choose another"
-        )
-    return folder
+    if os.path.isdir(workdir):  # no error for a name that is too long
+        folder = RunFolder(Path(workdir))
+        if (folder.path / "plan.json").exists():
+            raise UserError(
+                f"config.distill.workdir={workdir} holds a sweep; give one of its runs, as "
+                f"{workdir}/best"
+            )
+        if folder.evaluation() is not None:
+            return folder
+    raise UserError(
+        f"config.distill.workdir={workdir} is not the folder of a finished run; train it to its "
+        "end, or choose another"
+    )
 
 
 def _checkpoint(run: RunFolder) -> str:
