@@ -226,6 +226,7 @@ MISTAKES = {
     "far config": ("--config=nothing_like_it", "vitjax has linformer_galaxy_zoo2, mixer_mnist"),
     "misspelt debug": ("--config=vit_digits:debgu", "did you mean debug, not 'debgu'?"),
     "unknown row": ("--config=configs/vit_cifar100.py:4p5l", "choose from 4p4l, 4p8l"),
+    "recipe": ("--config=configs/vit_cifar100.py:4p5l-recipe", "; recipes: 4p4l-recipe, 4p8l-"),
     "unknown data set": ("--config.data.name=mnits", "did you mean mnist"),
     "unknown model": ("--config.model_name=vitt", "did you mean 'vit'"),
     "unknown optimiser": ("--config.optim.name=adan", "config.optim.name='adan' is unknown"),

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 from ml_collections import ConfigDict
 
 from vitjax.errors import UserError
-from vitjax.published.ledger import find
+from vitjax.published.ledger import Row, find, rows
+from vitjax.published.recipes import recipes_of
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ def apply_row(config: ConfigDict, family: str, row: str) -> dict[str, Any]:
     (12xx21 for 12??21, 123021C for #123021C#). Raises UserError for an unknown row, and for one
     that publishes too little to be run.
     """
-    found = find(family, row)
+    found = _find(family, row)
     if found.config is None:
         raise UserError(
             f"row {row!r} of {family} has no config: {found.reason}; choose another after ':' in "
@@ -61,6 +62,18 @@ def apply_row(config: ConfigDict, family: str, row: str) -> dict[str, Any]:
         }
     )
     return cells
+
+
+def _find(family: str, row: str) -> Row:
+    """Returns a row; a UserError names the recipes too."""
+    try:
+        return find(family, row)
+    except UserError as error:
+        known = [each for one in rows(family=family) for each in recipes_of(one)]
+        if not known:
+            raise
+        names = ", ".join(each.config.partition(":")[2] for each in known)
+        raise UserError(f"{error}; recipes: {names}") from error
 
 
 def split_recipe(arg: str) -> tuple[str, bool]:
