@@ -121,6 +121,7 @@ def test_a_report_is_a_page(run):
     assert "&lt;!DOCTYPE html&gt;" in report._repr_html_()
 
 
+@pytest.mark.slow
 def test_runs_are_compared(run, other):
     found = run.compare(other, say=quiet)
     assert found.difference.accuracy == pytest.approx(other.accuracy - run.accuracy)
@@ -129,6 +130,7 @@ def test_runs_are_compared(run, other):
     assert several.difference.p_value is None
 
 
+@pytest.mark.slow
 def test_a_grid_of_lists_gives_runs_the_best_first(tmp_path):
     grid = {"optim.learning_rate": [1e-3, 1e-2], "seed": [0, 1]}
     config = small(select_by="accuracy")

@@ -61,6 +61,7 @@ def finished(tmp_path_factory):
     return workdir, main_in_process_of_its_own(*SMALL, f"--workdir={workdir}")[0]
 
 
+@pytest.mark.slow
 def test_says_what_it_does_and_where_things_lie(finished):
     workdir, out = finished
     assert "digits: 120 train, 120 valid, 120 test images of 8x8x1, 10 classes" in out
@@ -177,6 +178,7 @@ def test_a_config_elsewhere_is_not_replaced_by_a_shipped_one(tmp_path):
     assert "no config file nowhere/vit_digits.py" in line
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_share_a_folder(tmp_path):
     args = (*SMALL, f"--workdir={tmp_path}", "--config.num_epochs=100000")
     first = subprocess.Popen(command(*args), env=environment(), cwd=REPO)
@@ -189,6 +191,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
     assert "another process is training in" in line
 
 
+@pytest.mark.slow
 def test_new_folder_below_runs(tmp_path):
     out, _ = main("--config=configs/vit_digits.py:debug", cwd=tmp_path)
     (workdir,) = (tmp_path / "runs").iterdir()
@@ -259,6 +262,7 @@ def test_unwritable_workdir(tmp_path):
     assert "cannot write to --workdir=" in line
 
 
+@pytest.mark.slow
 def test_image_folder_and_damaged_image(tmp_path):
     random = np.random.RandomState(0)
     for label in "ab":

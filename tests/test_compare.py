@@ -3,6 +3,7 @@
 import shutil
 
 import commands
+import pytest
 from PIL import Image
 
 COMMAND = {"module": "vitjax.compare"}
@@ -33,6 +34,7 @@ def test_a_figure_of_another_kind_is_refused(digits_run):
     assert "expected a file whose name ends with .png" in err
 
 
+@pytest.mark.slow
 def test_several_seeds_and_names_with_commas(own_run, tmp_path):
     places = [tmp_path / name for name in ("a0", "a1", "b0", "rate=0.1,seed=1")]
     for place in places:

@@ -156,6 +156,7 @@ def test_a_bad_image_is_named_without_its_colours(tmp_path):
     assert r"dog/\x1b[31m.png (no image)" in said([*SMALL, *words])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "shown"), [(b"d\xe9g", r"d\udce9g"), (b"\x1b[31mred\xc2\x9b", r"\u001b[31mred\u009b")]
 )
@@ -180,6 +181,7 @@ def run_in_shell(line, **options):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_not_end_a_run(closed, tmp_path):
     done = run_in_shell(f"--workdir={tmp_path}/run {closed}", env=environment())
@@ -195,6 +197,7 @@ def test_an_output_that_takes_no_more_is_said(tmp_path):
     assert done.stderr == "error: cannot write to standard output: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_the_c_locale_takes_any_folder(tmp_path):
     run = tmp_path / "läuft ☃"
     done = run_in_shell(f"'--workdir={run}'", env=environment(LC_ALL="C"))
@@ -202,6 +205,7 @@ def test_the_c_locale_takes_any_folder(tmp_path):
     assert (run / "eval.json").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_in_one_line(tmp_path):
     """As one is whose files may not grow any more."""
     words = command(*SMALL, "--config.model.hidden_dim=64", f"--workdir={tmp_path / 'run'}")

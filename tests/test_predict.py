@@ -79,6 +79,7 @@ def test_a_folder_on_standard_input_stands_for_its_images(digits_run, images):
     assert len(out.splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_a_name_that_is_no_text_is_predicted(digits_run, images):
     odd = os.fsdecode(bytes(images) + b"/\xff.png")
     shutil.copy(images / "a.png", odd)

@@ -301,6 +301,7 @@ def test_table_of_models_is_complete():
         assert f"`{name}`" in table, name
 
 
+@pytest.mark.slow
 def test_results_of_readme_are_the_recorded_ones(capsys):
     assert published(["--results"]) == 0
     assert capsys.readouterr().out in TEXTS["README.md"]

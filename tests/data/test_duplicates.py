@@ -68,6 +68,7 @@ def test_keys_are_equal_where_images_are_and_differ_in_any_single_pixel(shape):
     assert duplicates.repeats(keys).groups == [[("train", 0), ("test", 0)]]
 
 
+@pytest.mark.slow
 def test_keys_of_cifar100_are_as_good_as_hashes_of_whole_images(real_data):
     splits = data.load("cifar100", data_dir=str(real_data("tfds"))).splits
     images = {name: split.images for name, split in splits.items()}
@@ -98,6 +99,7 @@ WARNINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", WARNINGS)
 def test_a_run_warns(listed_twice, tmp_path, stream):
     out, _ = main(
@@ -109,6 +111,7 @@ def test_a_run_warns(listed_twice, tmp_path, stream):
     assert WARNINGS[stream] in out
 
 
+@pytest.mark.slow
 def test_a_sweep_warns_once(listed_twice, tmp_path):
     out, _ = main(
         *("--config=configs/vit_digits.py:debug", "--config.data.name=csv", "--grid=seed=0,1"),

@@ -46,6 +46,7 @@ def drawing():
     return encoded(Image.fromarray(ink))
 
 
+@pytest.mark.slow
 def test_the_page_and_its_parts(client):
     page = client.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"

@@ -67,6 +67,7 @@ def test_each_trains_two_steps(place):
         assert f"{page} has done 2 steps" in out
 
 
+@pytest.mark.slow
 def test_their_own_tests_pass(place):
     out = call(place, "-m", "pytest", "-q", "-p", "no:cacheprovider", *place.glob("test_*.py"))
     assert "3 passed" in out

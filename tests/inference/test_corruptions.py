@@ -147,6 +147,7 @@ def measured(digits_run, tmp_path_factory):
     return workdir, out
 
 
+@pytest.mark.slow
 def test_the_command_measures_every_corruption(measured):
     workdir, out = measured
     found = json.loads((workdir / "corruptions.json").read_text())
@@ -165,6 +166,7 @@ def test_the_command_measures_every_corruption(measured):
     assert out.endswith(f"{last}\n")
 
 
+@pytest.mark.slow
 def test_accuracies_are_those_of_the_corrupted_images(measured, monkeypatch):
     workdir, _ = measured
     predictor = load_predictor(workdir)
@@ -179,6 +181,7 @@ def test_accuracies_are_those_of_the_corrupted_images(measured, monkeypatch):
     assert corruption_numbers(predictor, split) == whole
 
 
+@pytest.mark.slow
 def test_another_split_has_a_file_of_its_own(measured):
     workdir, _ = measured
     before = (workdir / "corruptions.json").read_text()
@@ -203,6 +206,7 @@ def report(workdir, code=0):
     return page.read_text() if page.exists() else "", error
 
 
+@pytest.mark.slow
 def test_the_report_shows_them_where_they_were_measured(measured, own_run):
     workdir, _ = measured
     page, _ = report(workdir)

@@ -69,6 +69,7 @@ def learnt_run(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_other_data_with_the_classes_in_another_order(learnt_run, tmp_path):
     names = [str(i) for i in range(10)]
     found = evaluate(learnt_run, place=other(tmp_path / "a.npz", names), say=quiet)

@@ -76,6 +76,7 @@ sys.exit(command.run(main, None))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_agree(tmp_path):
     both = start_together(2, sys.executable, "-c", AGREE, f"--folder={tmp_path}")
     (code, _, error), (second, out, silent) = ends(both)

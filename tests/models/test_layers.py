@@ -146,6 +146,7 @@ def test_registers_are_mixed_with_and_not_pooled(name, pool):
     assert not np.allclose(logits, other)
 
 
+@pytest.mark.slow
 def test_registers_start_different():
     model = models.ViT(
         num_classes=3, hidden_dim=64, num_layers=1, embedding_std=0.0, num_registers=4
@@ -225,6 +226,7 @@ def test_dropout_in_each_place_changes_training_alone(rate):
     assert not np.allclose(trained, plain)
 
 
+@pytest.mark.slow
 def test_remat_computes_blocks_again_and_changes_nothing():
     images = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
     rates = dict(mlp_dropout_rate=0.5, drop_path_rate=0.5)

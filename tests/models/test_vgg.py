@@ -52,6 +52,7 @@ def test_without_hidden_layers_the_head_sees_the_map():
     assert params["head"]["logits"]["kernel"].shape == (49 * 8, 3)
 
 
+@pytest.mark.slow
 def test_half_of_each_hidden_layer_is_dropped_in_training():
     model = models.create("vgg", 0, **SMALL | {"hidden_dims": (64, 64)}, norm_statistics="frozen")
     images = jax.random.normal(jax.random.key(0), (4, 8, 8, 1))

@@ -270,6 +270,7 @@ def test_no_way_to_the_hub_is_one_line(hub_cache, tmp_path):
     assert "HF_HUB_OFFLINE is set" in error
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_exported_weights_of_another(digits_run, tmp_path):
     file = tmp_path / "digits.safetensors"
     words = f"--workdir={digits_run}", "--format=safetensors", f"--out={file}"

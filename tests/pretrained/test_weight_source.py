@@ -43,6 +43,7 @@ def test_a_file_or_its_folder(file):
     assert said_of(folder) == [f"weights   {folder}: 32 arrays of timm's ViT in {file}"]
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_weights_of_another(tmp_path):
     config = debug(default("vit"))
     config.num_epochs = 1

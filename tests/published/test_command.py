@@ -108,6 +108,7 @@ def test_filters():
     assert "1 row: 1 agrees (corrected)" in out
 
 
+@pytest.mark.slow
 def test_markdown():
     out, _ = published("--seed=004", "--markdown")
     assert "| ResNet-18 | 11,227,812 | 11,227,812 | 1,816,096,768 | 1,813,612,544 |" in out

@@ -16,6 +16,7 @@ def evaluated(digits_run, tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_the_hubs_library_reads_metrics_and_data(evaluated):
     hub = pytest.importorskip("huggingface_hub")
     out, _ = main(f"--workdir={evaluated}", "--card", module="vitjax.report")

@@ -29,6 +29,7 @@ def copied(run, tmp_path):
     return shutil.copytree(run, tmp_path / "copy")
 
 
+@pytest.mark.slow
 def test_page_states_the_runs_figures(run):
     evaluation = json.loads((run / "eval.json").read_text())
     page = (run / "report" / "index.html").read_text()
@@ -73,6 +74,7 @@ def test_predictions_of_other_images_are_refused(run, tmp_path):
     assert "predictions.npz is not of the images" in error
 
 
+@pytest.mark.slow
 def test_run_is_evaluated_once(run, tmp_path):
     workdir = copied(run, tmp_path)
     out, _ = report(f"--workdir={workdir}", *SHORT)

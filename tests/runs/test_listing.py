@@ -63,6 +63,7 @@ def test_a_run_that_has_just_begun(own_run):
     assert (only(own_run).state, only(own_run).done) == ("interrupted", 0)
 
 
+@pytest.mark.slow
 def test_a_run_that_diverged(tmp_path):
     with pytest.raises(Diverged):
         train_and_evaluate(small(**{"optim.name": "sgd", "optim.learning_rate": 1e30}), tmp_path)
@@ -83,6 +84,7 @@ def test_who_looks_keeps_no_run_out(own_run):
             assert only(own_run).state == "finished"
 
 
+@pytest.mark.slow
 def test_a_sweep_and_its_members(light):
     sweep, *members = entries(light.parent)
     assert (sweep.kind, sweep.state, sweep.done, sweep.of) == ("sweep", "finished", 2, 2)

@@ -245,6 +245,7 @@ def test_a_library_that_is_absent_is_named(library, form, tmp_path, monkeypatch)
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_stablehlo_needs_no_vitjax(tmp_path):
     pytest.importorskip("flatbuffers")
     predictor = untrained("vit")

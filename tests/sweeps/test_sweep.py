@@ -98,6 +98,7 @@ def test_members_trained_at_once_equal_their_own_runs(skip, tmp_path):
     assert ranked[0]["accuracy"] == result["accuracy"]
 
 
+@pytest.mark.slow
 def test_members_are_logged_as_runs_are(tmp_path):
     pytest.importorskip("tensorboardX")
     config = small(**{"log.tensorboard": True, "num_epochs": 1})
@@ -127,6 +128,7 @@ def test_where_no_link_can_be_made_a_file_names_the_best(tmp_path, monkeypatch):
     assert (tmp_path / "best.txt").read_text() == f"runs/{ranked[0]['name']}\n"
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_leaves_no_data_behind(tmp_path, monkeypatch):
     read, alive = setup.load, []
 
@@ -193,6 +195,7 @@ def test_a_member_that_memory_does_not_hold_is_refused(tmp_path):
         sweep(small(), [{"seed": 0}], tmp_path, max_bytes=1024)
 
 
+@pytest.mark.slow
 def test_folders_hold_the_commands_that_made_them(tmp_path):
     words = ["--config", "configs/vit_digits.py", "--noconfig.bar", "--config.num_epochs=1"]
     (found,) = sweep(small(num_epochs=1), [{"seed": 2}], tmp_path, words=[*words, "--halve=1"])

@@ -56,6 +56,7 @@ def test_the_loss_by_hand():
     np.testing.assert_allclose(mixed, 0.75 * losses + 0.25 * weights * taught, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_teacher_sees_what_it_saw_in_its_own_run(teacher):
     config = small(**{"distill.workdir": str(teacher.workdir)})
     ready = setup.prepare(config, quiet)
@@ -68,6 +69,7 @@ def test_the_teacher_sees_what_it_saw_in_its_own_run(teacher):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_pupil_trains_and_goes_on_as_any_run(teacher, tmp_path):
     options = {"distill.workdir": str(teacher.workdir), "num_epochs": 2}
     run = vitjax.train(small(**options), tmp_path / "pupil", say=quiet)
@@ -153,6 +155,7 @@ def test_check_needs_no_names_of_classes(other_teacher):
     assert f"teacher {folder}" in "\n".join(lines)
 
 
+@pytest.mark.slow
 def test_where_a_pupil_diverges_is_told_whatever_its_teacher_computes_again(
     other_teacher, tmp_path
 ):

@@ -131,6 +131,7 @@ def one_step(**changes):
     return programs, state, train_step(programs.recipe, MESH, SEED, batches(order, 8), state)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [1, 2])
 def test_the_models_state_moves_and_is_used(parts):
     programs, state, new = one_step(accumulation_steps=parts)
@@ -170,6 +171,7 @@ def halves(tmp_path):
     return tmp_path / "halves.npz"
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_weights_it_is_given(halves, tmp_path):
     said = []
     config = debug_config(weights=str(halves), train_only="head")
@@ -181,6 +183,7 @@ def test_a_run_begins_with_the_weights_it_is_given(halves, tmp_path):
     assert result["num_trained_params"] == 16 * 10 + 10
 
 
+@pytest.mark.slow
 def test_a_run_says_where_its_images_are_not_those_of_the_weights(halves, tmp_path, monkeypatch):
     entry = dataclasses.replace(CATALOG["vit_ti_augreg"], mean=(0.5,), std=(0.5,))
     monkeypatch.setitem(CATALOG, "vit_ti_augreg", entry)
@@ -195,6 +198,7 @@ def test_a_run_says_where_its_images_are_not_those_of_the_weights(halves, tmp_pa
     assert not any("config.data.std" in line for line in notes)
 
 
+@pytest.mark.slow
 def test_weights_are_not_asked_for_again_on_resume(halves, tmp_path):
     config = debug_config(weights=str(halves))
     train_and_evaluate(config, tmp_path / "run", lambda _: None)

@@ -38,6 +38,7 @@ def test_cross_entropy_known_value():  # equal logits over 4 classes: log 4
     assert float(total[0]) == pytest.approx(np.log(4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [1, 4])
 def test_mixed_labels_are_torchs_probabilities_and_others_its_labels(parts):
     # CrossEntropyLoss(weight) divides by the number of examples or by their weights.

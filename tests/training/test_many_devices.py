@@ -59,6 +59,7 @@ def check_equal(ours, theirs):
         assert got[name] == pytest.approx(expected[name], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_devices_do_not_matter(folder):
     check_equal(folder / "4x2", folder / "1x1")
 

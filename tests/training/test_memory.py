@@ -46,6 +46,7 @@ def test_the_peak_of_a_program_by_hand():
     assert memory.peak_bytes(compiled) == pytest.approx(12e6, rel=0.05)
 
 
+@pytest.mark.slow
 def test_micro_batches_lower_the_peak():
     whole = memory.peak_bytes(compiled_step())
     assert memory.peak_bytes(compiled_step(parts=4)) < 0.6 * whole
@@ -112,6 +113,7 @@ def test_a_model_larger_than_the_memory_is_refused_before_it_is_made(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_fit_ends_in_one_line(tmp_path):
     _, error = main(
         f"--workdir={tmp_path / 'run'}",

@@ -92,6 +92,7 @@ def test_resumed_run_is_the_same_bit_for_bit(finished, tmp_path, monkeypatch):
     jax.tree.map(np.testing.assert_array_equal, newest_params(tmp_path), newest_params(finished[0]))
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_first_save_loses_no_weights(finished, tmp_path, monkeypatch):
     config = small(**{"finetune.weights": str(finished[0])})
     with monkeypatch.context() as patch:
@@ -110,6 +111,7 @@ def test_steps_per_call_does_not_matter(finished, tmp_path, steps_per_call):
     assert results(tmp_path) == results(finished[0])
 
 
+@pytest.mark.slow
 def test_accumulation_does_not_matter_without_dropout(tmp_path):
     got = []
     for parts in (1, 4):
@@ -118,6 +120,7 @@ def test_accumulation_does_not_matter_without_dropout(tmp_path):
     assert got[0] == pytest.approx(got[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         stop_after(patch, epochs=3)
@@ -155,6 +158,7 @@ def test_nan_stops_and_names_step_and_layer(skip, tmp_path):
     assert not (tmp_path / "eval.json").exists()
 
 
+@pytest.mark.slow
 def test_lost_best_checkpoint_is_said_and_another_counts(tmp_path, monkeypatch):
     config = small(**{"optim.learning_rate": 1e-12})  # the first epoch stays the best
     with monkeypatch.context() as patch:
@@ -253,6 +257,7 @@ def test_the_folder_of_a_sweep_is_refused(tmp_path):
         run(small(), tmp_path)
 
 
+@pytest.mark.slow
 def test_parameters_that_overflow_stop_the_run_before_they_are_saved(tmp_path):
     config = small(**{"optim.learning_rate": 1e38, "optim.name": "adam", "num_epochs": 1})
     config.data.batch_size = 120
@@ -260,6 +265,7 @@ def test_parameters_that_overflow_stop_the_run_before_they_are_saved(tmp_path):
         run(config, tmp_path)
 
 
+@pytest.mark.slow
 def test_early_stopping(tmp_path):
     config = small(**{"optim.learning_rate": 1e-12, "num_epochs": 9, "patience": 2})
     result = run(config, tmp_path)
@@ -267,6 +273,7 @@ def test_early_stopping(tmp_path):
     assert result["num_epochs_run"] - result["epoch"] == 2
 
 
+@pytest.mark.slow
 def test_ema_is_what_is_evaluated(tmp_path):
     frozen = small(**{"optim.ema_decay": 0.999999})
     result = run(frozen, tmp_path)
@@ -274,6 +281,7 @@ def test_ema_is_what_is_evaluated(tmp_path):
     assert lines(tmp_path)[-1]["train_loss"] < lines(tmp_path)[0]["train_loss"]
 
 
+@pytest.mark.slow
 def test_without_validation_the_last_epoch_counts(tmp_path):
     images = np.random.RandomState(0).randint(0, 255, (60, 8, 8), np.uint8)
     arrays = dict(train_images=images, train_labels=np.arange(60) % 3)
@@ -297,6 +305,7 @@ def test_patience_needs_validation(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_drop_remainder(tmp_path):
     run(small(**{"data.drop_remainder": True}), tmp_path)
     assert [line["step"] for line in lines(tmp_path)] == [3, 6, 9]

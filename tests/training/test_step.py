@@ -116,6 +116,7 @@ def test_names_the_first_layer_that_overflows():
     assert where == "in the output of second"
 
 
+@pytest.mark.slow
 def test_copies_of_an_image_are_augmented_each_in_its_own_way():
     erased = recipe(augmentation=Augmentation(erasing_probability=1.0, repeats=4))
     at = step.order_of(erased, SEED, np.int32(0))

@@ -61,6 +61,7 @@ def at_rest(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_a_streamed_run_equals_one_at_rest(at_rest, tmp_path):
     said = []
     train_and_evaluate(config(**{"data.stream": "always"}), tmp_path / "run", said.append)
@@ -71,6 +72,7 @@ def test_a_streamed_run_equals_one_at_rest(at_rest, tmp_path):
     assert 0 <= line["data_wait"] <= 1
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_amid_an_epoch_goes_on_either_way(at_rest, tmp_path, monkeypatch):
     workdir = tmp_path / "run"
     stopping = config(**{"data.stream": "always", "steps_per_call": 3})
@@ -139,6 +141,7 @@ def test_a_streamed_sweep_equals_one_at_rest(grid, tmp_path):
         assert result(run.workdir)["accuracy"] == result(at_rest(run))["accuracy"]
 
 
+@pytest.mark.slow
 def test_a_step_that_is_not_finite_is_found_in_a_stream(tmp_path):
     broken = config(**{"data.stream": "always", "optim.learning_rate": 1e30})
     with pytest.raises(
@@ -147,6 +150,7 @@ def test_a_step_that_is_not_finite_is_found_in_a_stream(tmp_path):
         train_and_evaluate(broken, tmp_path / "run", quiet)
 
 
+@pytest.mark.slow
 def test_a_run_may_be_cached_streamed_and_evaluated(tmp_path):
     random = np.random.RandomState(0)
     for name in ("light", "dark"):

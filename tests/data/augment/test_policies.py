@@ -81,6 +81,7 @@ def assert_drawn(counts, expected):
         assert abs(counts.get(result, 0) - mean) < 6 * np.sqrt(mean) + 1
 
 
+@pytest.mark.slow
 def test_rand_augment_draws_each_operation_and_sign_alike():
     image = noise(20, 230)
     expected = outcomes(image, RAND[20], RAND[20])
@@ -100,6 +101,7 @@ def test_rand_augment_chains_its_operations():
     assert len(counts) > 40
 
 
+@pytest.mark.slow
 def test_trivial_augment_draws_operations_strengths_and_signs_alike():
     image = noise(20, 230)
     expected: dict[bytes, float] = {}
@@ -172,6 +174,7 @@ def test_auto_augments_results_are_torchvisions(torchvisions):
         assert np.mean(np.abs(image - expected).max(axis=-1) > 1) < 0.02, pair
 
 
+@pytest.mark.slow
 def test_auto_augment_draws_pairs_and_does_each_operation_by_its_probability():
     image = noise(20, 230)
     ops, probabilities, strengths = auto_augment_table(*SHAPE)

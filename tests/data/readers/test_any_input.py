@@ -51,6 +51,7 @@ whole_csv = (rows | rows_with_others).map(
 )
 
 
+@pytest.mark.slow
 @any_input
 @hypothesis.given(
     st.one_of(whole_csv, whole_csv, csv_texts, st.text(max_size=40)).map(
