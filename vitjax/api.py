@@ -16,7 +16,8 @@ from vitjax.compile_cache import use_compile_cache
 from vitjax.config import check_keys, to_json, use_model
 from vitjax.errors import UserError
 from vitjax.inference.compare_runs import Column, compare_sides
-from vitjax.inference.evaluation import DataPlace, evaluate
+from vitjax.inference.evaluation import evaluate
+from vitjax.inference.evaluation_data import DataPlace
 from vitjax.inference.predictor import (
     Prediction,
     Predictor,

@@ -16,7 +16,8 @@ import vitjax
 from vitjax import prng
 from vitjax.data.dataset import Split
 from vitjax.inference.corruptions import CORRUPTIONS, corrupt, corruption_numbers, examples
-from vitjax.inference.evaluation import DataPlace, evaluate, own_data
+from vitjax.inference.evaluation import evaluate
+from vitjax.inference.evaluation_data import DataPlace, own_data
 from vitjax.inference.predictor import load_predictor
 
 KEY = jax.random.key(0)

@@ -9,7 +9,8 @@ from sklearn import datasets, metrics
 
 from vitjax.config_file import load_config
 from vitjax.errors import UserError
-from vitjax.inference.evaluation import DataPlace, evaluate
+from vitjax.inference.evaluation import evaluate
+from vitjax.inference.evaluation_data import DataPlace
 from vitjax.training.run import train_and_evaluate
 
 

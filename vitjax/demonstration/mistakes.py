@@ -7,7 +7,7 @@ import numpy as np
 
 from vitjax.data.images import Images
 from vitjax.errors import UserError
-from vitjax.inference.evaluation import DataPlace, own_data
+from vitjax.inference.evaluation_data import DataPlace, own_data
 from vitjax.inference.predictor import Predictor
 from vitjax.reporting.predictions import Predictions
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vitjax.inference.evaluation import Say, predictions
+from vitjax.inference.evaluation import predictions
+from vitjax.inference.evaluation_data import Say
 from vitjax.reporting.comparison import (
     Comparison,
     Grouping,

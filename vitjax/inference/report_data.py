@@ -12,7 +12,8 @@ from vitjax.config import default, flatten, to_json
 from vitjax.data.images import Images
 from vitjax.errors import UserError
 from vitjax.inference.corruptions import CORRUPTIONS, examples
-from vitjax.inference.evaluation import DataPlace, Say, evaluate, own_data
+from vitjax.inference.evaluation import evaluate
+from vitjax.inference.evaluation_data import DataPlace, Say, own_data
 from vitjax.inference.predictor import load_predictor
 from vitjax.reporting.model_card import model_card
 from vitjax.reporting.predictions import Predictions

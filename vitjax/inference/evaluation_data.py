@@ -1,0 +1,107 @@
+"""The data that a finished run is measured on: its own, wherever they lie now, or others."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from vitjax.data.dataset import Dataset, Split
+from vitjax.data.source import NAMES
+from vitjax.errors import UserError
+from vitjax.inference.predictor import Predictor
+from vitjax.runs.run_folder import RunFolder
+from vitjax.training import setup
+
+Say = Callable[[str], None]
+
+
+class DataPlace(NamedTuple):
+    """Where images come from, as config.data says it; "" means as in the run."""
+
+    name: str = ""  # of another data set
+    data_dir: str = ""
+    image_root: str = ""
+    label_column: str = ""
+
+    @property
+    def label(self) -> str:
+        """What files on another data set are called after."""
+        folder = f"-{Path(self.data_dir).stem}" if self.name in NAMES and self.data_dir else ""
+        return re.sub("[/:]", "_", self.name) + folder
+
+
+def own_data(predictor: Predictor, place: DataPlace, say: Say) -> Dataset:
+    """Reads the data that a run was trained on, wherever it lies now; UserError if it differs."""
+    config = predictor.config.copy_and_resolve_references()
+    _move(config, place)
+    try:
+        dataset = setup.load(config, say)
+    except UserError as error:
+        raise UserError(
+            f"the data of {predictor.workdir} cannot be read: {error} Where they have moved, give "
+            "--data_dir or --image_root of python -m vitjax.evaluate"
+        ) from error
+    described = RunFolder(predictor.workdir).dataset()
+    sizes = {name: len(split) for name, split in dataset.splits.items()}
+    now = [list(dataset.class_names), list(dataset.image_shape), sizes]
+    names = ("class_names", "image_shape", "num_examples")
+    then = [described[name] for name in names]
+    for what, new, old in zip(("classes", "image shape", "images"), now, then, strict=True):
+        if new != old:
+            raise UserError(
+                f"{dataset.name} is not what {predictor.workdir} was trained on: {what} {new}, "
+                f"then {old}; change --data_dir, or name other data with --data"
+            )
+    return dataset
+
+
+def other_data(predictor: Predictor, place: DataPlace, say: Say) -> Dataset:
+    """Reads another data set, images made to the run's shape and labels to its classes."""
+    config = predictor.config.copy_and_resolve_references()
+    config.data.update(name=place.name, data_dir="", image_root="", max_examples=0)
+    _move(config, place)
+    height, width, channels = predictor.image_shape
+    config.data.channels = channels
+    config.data.image_size = height if height == width else 0
+    dataset = setup.load(config, say)
+    if dataset.image_shape != predictor.image_shape:
+        raise UserError(
+            f"{dataset.name} has images of {dataset.image_shape}, the run of "
+            f"{predictor.image_shape}"
+        )
+    ours, theirs = predictor.class_names, dataset.class_names
+    if set(ours) != set(theirs):
+        parts = {
+            "it lacks": [name for name in ours if name not in theirs],
+            "the run lacks": [name for name in theirs if name not in ours],
+        }
+        told = "; ".join(
+            f"{what} {', '.join(names[:5])}" + (f" and {len(names) - 5} more" * (len(names) > 5))
+            for what, names in parts.items()
+            if names
+        )
+        raise UserError(f"the classes of {dataset.name} are not those of the run: {told}")
+    order = np.array([ours.index(name) for name in theirs], np.int32)
+    splits = {
+        name: Split(split.images, order[split.labels], split.ids)
+        for name, split in dataset.splits.items()
+    }
+    return Dataset(dataset.name, ours, splits)
+
+
+def _move(config: ConfigDict, place: DataPlace) -> None:
+    """Reads from where `place` says."""
+    given = place._replace(name="")._asdict()
+    config.data.update({option: value for option, value in given.items() if value})
+
+
+def own_data_if_there(predictor: Predictor, say: Say) -> Dataset | None:
+    """Returns the data that a run was trained on; None where they cannot be had, and says why."""
+    try:
+        return own_data(predictor, DataPlace(), say)
+    except UserError as error:
+        say(str(error))
+        return None
