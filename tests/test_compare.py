@@ -3,6 +3,7 @@
 import shutil
 
 import commands
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,6 +18,20 @@ def test_two_runs_are_evaluated_and_compared(own_run, tmp_path):
     assert "McNemar's exact test p = 1" in out
     with Image.open(tmp_path / "c.png") as picture:
         assert min(picture.size) > 300
+
+
+def test_predictions_of_other_weights_are_not_taken(own_run, tmp_path):
+    run = shutil.copytree(own_run, tmp_path / "run")
+    commands.main(f"--workdir={run}", module="vitjax.evaluate")
+    with np.load(run / "predictions.npz") as file:
+        arrays = dict(file)
+    arrays["probabilities"] = arrays["probabilities"][::-1]
+    np.savez(run / "predictions.npz", **arrays | {"checkpoint": "of another run"})
+    out, _ = commands.main(run, own_run, **COMMAND)
+    assert f"evaluating {run}" in out
+    assert "difference +0.0000" in out
+    out, _ = commands.main(run, own_run, **COMMAND)
+    assert "evaluating" not in out
 
 
 def test_one_run_is_not_enough(digits_run):

@@ -110,7 +110,7 @@ def test_images_of_another_shape_are_refused(digits_run):
     [
         (lambda run: (run / "config.json").unlink(), r"there is no file .*config\.json"),
         (lambda run: (run / "config.json").write_text("{"), r"config\.json is damaged"),
-        (lambda run: (run / "checkpoints").rename(run / "gone"), "has no checkpoint yet"),
+        (lambda run: (run / "checkpoints").rename(run / "gone"), "has lost its checkpoints"),
         (
             lambda run: edit(run / "dataset.json", class_names=["a", "b"]),
             r"dataset\.json does not fit the checkpoint .*: class_names was",

@@ -243,6 +243,14 @@ def test_a_finished_run_that_lacks_a_file_is_refused(name, finished, tmp_path):
         run(small(), workdir)
 
 
+def test_a_finished_run_whose_checkpoints_are_lost_is_refused(finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "run")
+    shutil.rmtree(workdir / "checkpoints")
+    (workdir / "checkpoints").mkdir()
+    with pytest.raises(UserError, match=r"has eval\.json, and its checkpoints are lost"):
+        run(small(), workdir)
+
+
 def test_an_evaluation_of_another_run_is_refused(finished, tmp_path):
     workdir = shutil.copytree(finished[0], tmp_path / "run")
     content = json.loads((workdir / "eval.json").read_text())

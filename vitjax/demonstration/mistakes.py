@@ -10,6 +10,7 @@ from vitjax.errors import UserError
 from vitjax.inference.evaluation_data import DataPlace, own_data
 from vitjax.inference.predictor import Predictor
 from vitjax.reporting.predictions import Predictions
+from vitjax.runs.run_folder import RunFolder
 
 
 class Mistake(NamedTuple):
@@ -53,6 +54,12 @@ def find_mistakes(predictor: Predictor, say: Callable[[str], None]) -> Mistakes 
         images = own_data(predictor, DataPlace(), lambda line: None).splits["test"].images
     except UserError as error:
         say(f"no mistakes are shown: {error}")
+        return None
+    if predictions.checkpoint != RunFolder(path.parent).evaluated_checkpoint():
+        say(
+            f"no mistakes are shown: {path} is of other weights; make it anew by python -m "
+            f"vitjax.evaluate --workdir={path.parent}"
+        )
         return None
     if len(images) != len(predictions.labels):
         say(f"no mistakes are shown: {path} is not of the images in the run's test split")

@@ -35,7 +35,7 @@ def compare_sides(
     same examples.
     """
     names = [[str(run) for run in each] for each in sides]
-    runs = {name: predictions(name, say) for each in names for name in each}
+    runs = {name: predictions(name, say=say) for each in names for name in each}
     check_same(list(runs), list(runs.values()))
     some = next(iter(runs.values()))
     groupings = [by_class(some)]

@@ -22,6 +22,7 @@ from vitjax.inference.predictor import Predictor, load_predictor
 from vitjax.reporting.accuracy import accuracy_numbers
 from vitjax.reporting.calibration import calibration_numbers, fit_temperature, probabilities_of
 from vitjax.reporting.predictions import Predictions
+from vitjax.runs import manifest
 from vitjax.runs.run_folder import RunFolder
 from vitjax.training import setup
 
@@ -62,6 +63,7 @@ def evaluate(
         chosen.labels,
         chosen.ids,
         predictor.class_names,
+        manifest.digest(folder.checkpoints / str(predictor.step)),
     )
     head: dict[str, Any] = {
         "split": split,
@@ -113,12 +115,17 @@ def _compare(before: float, now: float, say: Say) -> None:
         )
 
 
-def predictions(workdir: str | Path, say: Say = print) -> Predictions:
-    """Returns what a run says of its test split, evaluating it where that was not done yet."""
-    path = Path(workdir) / "predictions.npz"
-    if not path.exists():
-        say(f"evaluating {workdir}")
-        evaluate(workdir, say=say)
+def predictions(
+    workdir: str | Path, place: DataPlace | None = None, say: Say = print
+) -> Predictions:
+    """Returns what a run says of its test split, evaluating it where its weights did not say it."""
+    folder, path = RunFolder(Path(workdir)), Path(workdir) / "predictions.npz"
+    if path.exists():
+        found = Predictions.read(path)
+        if found.checkpoint and found.checkpoint == folder.evaluated_checkpoint():
+            return found
+    say(f"evaluating {workdir}")
+    evaluate(workdir, place=place, say=say)
     return Predictions.read(path)
 
 

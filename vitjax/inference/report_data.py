@@ -12,7 +12,7 @@ from vitjax.config import default, flatten, to_json
 from vitjax.data.images import Images
 from vitjax.errors import UserError
 from vitjax.inference.corruptions import CORRUPTIONS, examples
-from vitjax.inference.evaluation import evaluate
+from vitjax.inference.evaluation import evaluate, predictions
 from vitjax.inference.evaluation_data import DataPlace, Say, own_data
 from vitjax.inference.predictor import load_predictor
 from vitjax.reporting.model_card import model_card
@@ -25,15 +25,14 @@ from vitjax.runs.run_folder import RunFolder
 def report_data(workdir: Path, place: DataPlace, say: Say) -> ReportData:
     """Reads a run, wherever `place` says that its images lie now, evaluated if it was not yet."""
     folder, predictor = RunFolder(workdir), load_predictor(workdir)
-    evaluation = _evaluation(folder, place, say)
-    predictions = Predictions.read(workdir / "predictions.npz")
-    if list(evaluation["per_class"]) != list(predictions.class_names):
+    evaluation, said = _evaluated(folder, place, say)
+    if list(evaluation["per_class"]) != list(said.class_names):
         raise UserError(
             f"{workdir / 'predictions.npz'} and eval.json have other classes; run "
             f"python -m vitjax.evaluate --workdir={workdir} again"
         )
     split = own_data(predictor, place, say).splits["test"]
-    if not np.array_equal(split.labels, predictions.labels):
+    if not np.array_equal(split.labels, said.labels):
         raise UserError(
             f"{workdir / 'predictions.npz'} is not of the images in the run's test split; run "
             f"python -m vitjax.evaluate --workdir={workdir} again"
@@ -44,7 +43,7 @@ def report_data(workdir: Path, place: DataPlace, say: Say) -> ReportData:
         dataset=folder.dataset(),
         lines=folder.metrics(),
         evaluation=evaluation,
-        predictions=predictions,
+        predictions=said,
         images=split.images,
         model=predictor.model,
         variables=predictor.variables,
@@ -75,13 +74,13 @@ def card(workdir: Path) -> str:
     return model_card(run, dataset, folder.evaluation(), re.sub(r"[^\w.-]", "-", name))
 
 
-def _evaluation(folder: RunFolder, place: DataPlace, say: Say) -> dict[str, Any]:
-    """Returns eval.json; evaluates the run where only training has written it so far."""
-    evaluation = folder.evaluation() or {}
-    if "confusion_matrix" in evaluation and (folder.path / "predictions.npz").exists():
-        return evaluation
-    say(f"evaluating {folder.path}")
-    return evaluate(folder.path, place=place, say=say)
+def _evaluated(folder: RunFolder, place: DataPlace, say: Say) -> tuple[dict[str, Any], Predictions]:
+    """Returns eval.json and predictions.npz; evaluates the run where that was not done yet."""
+    if "confusion_matrix" not in (folder.evaluation() or {}):
+        say(f"evaluating {folder.path}")
+        evaluate(folder.path, place=place, say=say)
+    said = predictions(folder.path, place, say)
+    return folder.evaluation() or {}, said
 
 
 def changes(config: ConfigDict) -> list[tuple[str, str, str]]:

@@ -3,7 +3,7 @@
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,14 +21,15 @@ class Predictions(NamedTuple):
     labels: np.ndarray  # int [N]
     ids: np.ndarray  # str [N], what to call each image
     class_names: tuple[str, ...]  # [K]
+    checkpoint: str = ""  # tells whose weights said so; runs/manifest.digest
 
     @classmethod
     def read(cls, path: Path) -> "Predictions":
         """Reads predictions.npz; raises UserError if it is absent or damaged."""
         try:
             with np.load(path) as file:
-                probabilities, labels, ids, class_names = (file[name] for name in cls._fields)
-            found = cls(probabilities, labels, ids.astype(str), tuple(map(str, class_names)))
+                arrays = {name: file[name] for name in cls._fields if name in file}
+            found = cls(**{**arrays, **_texts(arrays)})
             if not found._is_whole():
                 raise ValueError("arrays that do not fit one another")
         except OSError as error:
@@ -82,6 +83,15 @@ class Predictions(NamedTuple):
         verdict = "recognised" if truth == predicted else f"taken for {predicted}"
         probability = self.probabilities[index].max()
         return f"{truth}, {verdict} with {probability:.1%} ({self.ids[index]})"
+
+
+def _texts(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Returns those of the arrays in predictions.npz that hold texts, as Predictions has them."""
+    return {
+        "ids": arrays["ids"].astype(str),
+        "class_names": tuple(map(str, arrays["class_names"])),
+        "checkpoint": str(arrays.get("checkpoint", "")),
+    }
 
 
 def most_confident_mistakes(predictions: Predictions, limit: int) -> np.ndarray:

@@ -21,6 +21,9 @@ from vitjax.machine import processes
 from vitjax.runs import manifest
 from vitjax.text import one_line
 
+# What the run's files say of the state at a step, by file.
+MadeWith = Callable[[int], Mapping[str, Any]]
+
 _UNFINISHED = ".orbax-checkpoint-tmp"  # what Orbax calls a folder that it writes
 _KEEP_NEWEST = 2  # so that one is whole if a kill or a damage hits the other
 
@@ -46,13 +49,13 @@ class Checkpoints:
         folder: Path,
         on_status: Callable[[str], None] = print,
         *,
-        made_with: Callable[[int], Mapping[str, Any]] = lambda step: {},
+        made_with: MadeWith = lambda step: {},
         alone: bool = False,
     ):
         """Opens a folder; `alone`: for this process only, which asks no other to write along.
 
-        `made_with` tells what the run's files say of the state at a step: its manifest keeps it,
-        and a state is not restored where they say otherwise.
+        The manifest of a step keeps what `made_with` tells, and a state is not restored where that
+        is otherwise by then.
         """
         self._alone = alone
         self._decides = alone or processes.is_first()  # verifies, sets aside and seals steps

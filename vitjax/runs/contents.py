@@ -281,6 +281,9 @@ def misfit_in_done(content: Mapping[str, Any]) -> str:
     for name, outcome in content["outcomes"].items():
         if lacking := _lacking(outcome, wanted):
             return f"outcomes.{name}.{lacking} is missing"
+        if outcome["segment"] > content["segments"]:
+            told = f"outcomes.{name}.segment is {outcome['segment']}"
+            return f"{told}, and segments {content['segments']}"
         if misfit := misfit_in_line(outcome):
             return f"outcomes.{name}: {misfit}"
     return ""

@@ -40,15 +40,25 @@ class RunFolder(RunFiles):
 
     def made_with(self, step: int) -> dict[str, Any]:
         """Returns what the files say of the state at `step`, to be kept in its manifest."""
-        lines = [json.dumps(line) for line in self.metrics() if line["step"] <= step]
         return {
             "config.json": self.begun()["config"],
             "dataset.json": self.dataset(),
-            "metrics.jsonl": {
-                "epochs": len(lines),
-                "sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
-            },
+            "metrics.jsonl": self.digest_of_metrics(step),
         }
+
+    def digest_of_metrics(self, step: int) -> dict[str, Any]:
+        """Returns what tells the lines of metrics.jsonl up to a step from any others."""
+        lines = [json.dumps(line) for line in self.metrics() if line["step"] <= step]
+        sha256 = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return {"epochs": len(lines), "sha256": sha256}
+
+    def evaluated_checkpoint(self) -> str:
+        """Returns what tells the checkpoint that was evaluated from any other; "": there is none.
+
+        That of a run which is not finished was not evaluated.
+        """
+        evaluation = self.evaluation()
+        return manifest.digest(self.checkpoints / str(evaluation["step"])) if evaluation else ""
 
     def check_fits(self, step: int) -> None:
         """Raises UserError unless the checkpoint of `step` was made with the folder's files."""

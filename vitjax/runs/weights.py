@@ -10,6 +10,9 @@ from vitjax.runs.manifest import saved_steps
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.saved_config import read_config
 
+_LOST = "has lost its checkpoints; put them back, or train it again in another --workdir"
+_NOT_TRAINED = "has no checkpoint yet; train it with python -m vitjax.main"
+
 
 def is_run(path: Path) -> bool:
     """Whether a folder is that of a run."""
@@ -42,7 +45,8 @@ def _find_step(folder: RunFolder, step: str | int) -> int:
     """Returns the number of the "best", the "last" or a given step that has a checkpoint."""
     steps = saved_steps(folder.checkpoints)
     if not steps:
-        raise UserError(f"{folder.path} has no checkpoint yet; train it with python -m vitjax.main")
+        lost = folder.evaluation() is not None
+        raise UserError(f"{folder.path} {_LOST if lost else _NOT_TRAINED}")
     if step == "last":
         return steps[-1]
     number = _best_step(folder, steps) if step == "best" else step

@@ -20,6 +20,7 @@ from vitjax.runs.logs import check_installed
 from vitjax.runs.provenance import provenance
 from vitjax.sweeps import segment
 from vitjax.sweeps.group import Group, memory_for_members, split_for_memory
+from vitjax.sweeps.outcomes import checked
 from vitjax.sweeps.plan import Member, groups, members
 from vitjax.sweeps.ranking import as_csv, over_seeds
 from vitjax.sweeps.segment import Context, Part, named
@@ -233,7 +234,10 @@ class _Sweep:
             for member in part.members:
                 head: dict[str, Any] = {"name": member.name, "overrides": dict(member.overrides)}
                 head["published"] = published(member.config)
-                ended.append(head | outcomes[member.name])
+                run = self.context.folder.run(member.name)
+                with named(member):
+                    outcome = checked(part.folder.done_file, outcomes, member, run)
+                ended.append(head | outcome)
         select_by = self._members[0].config.select_by
         ranked = sorted(ended, key=lambda entry: _place(entry, select_by), reverse=True)
         folder = self.context.folder

@@ -62,13 +62,10 @@ class Group:
         missing = self.size - len(column)
         return np.concatenate([column, np.repeat(column[-1:], missing, axis=0)])
 
-    def made_with(self, step: int) -> dict[str, Any]:
-        """Returns what plan.json says of the members' states, whatever their step."""
-        del step
-        return {
-            "the config in plan.json": to_json(self.config),
-            "the grid in plan.json": {each.name: dict(each.overrides) for each in self.members},
-        }
+    def planned(self) -> dict[str, Any]:
+        """Returns what plan.json says of the members."""
+        grid = {each.name: dict(each.overrides) for each in self.members}
+        return {"config": to_json(self.config), "grid": grid}
 
     def own_places(self) -> list[int]:
         """Returns the members whose folders this process writes: those on its devices."""

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from vitjax.errors import UserError
-from vitjax.runs.checkpoints import Checkpoints
+from vitjax.machine import processes
+from vitjax.runs.checkpoints import Checkpoints, MadeWith
 from vitjax.sweeps.group import Group
 from vitjax.sweeps.member_programs import own_parts
 from vitjax.training.diagnose import first_bad_layer
@@ -36,11 +37,18 @@ class MemberParallel:
     Compiled programs have the group's size, which fills up the devices.
     """
 
-    def __init__(self, group: Group, checkpoints: Path, begin: Callable[[], Progress], say: Say):
+    def __init__(
+        self,
+        group: Group,
+        checkpoints: Path,
+        made_with: MadeWith,
+        begin: Callable[[], Progress],
+        say: Say,
+    ):
         """Goes on from `checkpoints`; `begin` serves where nothing is saved."""
         self._group, self._programs, self._begin = group, group.programs, begin
         self._say = say
-        self._checkpoints = Checkpoints(checkpoints, say, made_with=group.made_with)
+        self._checkpoints = Checkpoints(checkpoints, say, made_with=made_with)
         self._states: Any = None
         self._best: Any = None
         self._validate: Any = None
@@ -137,6 +145,7 @@ class MemberParallel:
             everywhere = replicated(self._programs.mesh)
             number = jax.device_put(np.int32(step), everywhere)
             progress = Progress(number, self._states, self._best, self._put(active))
+            processes.wait_for_all("lines")  # of which the first tells in the manifest
             self._checkpoints.save(step, progress)
 
     def wait(self) -> None:
@@ -198,9 +207,11 @@ def _with_weights(group: Group, states: Any, say: Say) -> Any:
     return jax.device_put(stacked, group.programs.sharding)
 
 
-def survivors(group: Group, before: Group, checkpoints: Path, say: Say) -> Progress:
+def survivors(
+    group: Group, before: Group, checkpoints: Path, made_with: MadeWith, say: Say
+) -> Progress:
     """Returns what a smaller group goes on with, of the one before, saved in `checkpoints`."""
-    saved_before = Checkpoints(checkpoints, say, made_with=before.made_with)
+    saved_before = Checkpoints(checkpoints, say, made_with=made_with)
     try:
         saved = _restored(before, saved_before)
     finally:

@@ -169,8 +169,13 @@ def opened(context: Context, part: Part, number: int, group: Group) -> Iterator[
         for place, (member, folder) in enumerate(zip(group.members, folders, strict=True)):
             records.append(_record(context, folder, member, place in own))
             closing.callback(records[-1].close)
-        begin = functools.partial(_begin, context, part, group, number)
-        engine = MemberParallel(group, part.folder.checkpoints(number), begin, context.say)
+        engine = MemberParallel(
+            group,
+            part.folder.checkpoints(number),
+            functools.partial(_made_with, context.folder, group),
+            functools.partial(_begin, context, part, group, number),
+            context.say,
+        )
         closing.callback(engine.close)
         training = Training(
             engine,
@@ -199,7 +204,17 @@ def _begin(context: Context, part: Part, group: Group, number: int) -> Progress:
     if number == 0:
         return fresh(group, context.say)
     before = context.group(part.members_of(number - 1))
-    return survivors(group, before, part.folder.checkpoints(number - 1), context.say)
+    made_with = functools.partial(_made_with, context.folder, before)
+    return survivors(group, before, part.folder.checkpoints(number - 1), made_with, context.say)
+
+
+def _made_with(folder: SweepFolder, group: Group, step: int) -> dict[str, Any]:
+    """Returns what the files of the sweep say of the members' states at a step."""
+    lines = {
+        f"runs/{member.name}/metrics.jsonl": folder.run(member.name).digest_of_metrics(step)
+        for member in group.members
+    }
+    return {"plan.json": group.planned()} | lines
 
 
 @contextlib.contextmanager

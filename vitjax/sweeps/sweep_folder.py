@@ -110,6 +110,7 @@ class PartFolder:
         self._sweep = sweep
         self._name = f"groups/{group}/{part}"
         self.path = sweep.path / self._name
+        self.done_file = self.path / "done.json"
 
     def checkpoints(self, segment: int) -> Path:
         """Where the checkpoints of a segment lie."""
@@ -117,10 +118,9 @@ class PartFolder:
 
     def done(self) -> tuple[int, dict[str, dict[str, Any]]]:
         """Returns how many segments are done, and the outcomes of members that have ended."""
-        file = self.path / "done.json"
-        if not file.exists():
+        if not self.done_file.exists():
             return 0, {}
-        found = schema.read(file, contents.DoneFile, contents.misfit_in_done)
+        found = schema.read(self.done_file, contents.DoneFile, contents.misfit_in_done)
         return found["segments"], found["outcomes"]
 
     def write_done(self, segments: int, outcomes: Mapping[str, Mapping[str, Any]]) -> None:

@@ -16,7 +16,6 @@ from vitjax import models
 from vitjax.data.augment import resize
 from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
-from vitjax.runs import manifest
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.saved_config import read_config
 from vitjax.runs.weights import read_variables
@@ -63,7 +62,7 @@ def make_distillation(
     if not options.workdir:
         return None
     run = find_teacher(options.workdir)
-    known, checkpoint = run.dataset(), _checkpoint(run)
+    known, checkpoint = run.dataset(), run.evaluated_checkpoint()
     variables = _variables(run.path.resolve(), checkpoint)
     _check(options.workdir, known, dataset, variables)
     teacher = _logits(read_config(run), known, variables, mean, std, dtype)
@@ -96,13 +95,6 @@ def find_teacher(workdir: str) -> RunFolder:
         f"config.distill.workdir={workdir} is not the folder of a finished run; train it to its "
         "end, or choose another"
     )
-
-
-def _checkpoint(run: RunFolder) -> str:
-    """Returns the digest of the checkpoint that a finished run was evaluated at."""
-    evaluation = run.evaluation()
-    assert evaluation is not None
-    return manifest.digest(run.checkpoints / str(evaluation["step"]))
 
 
 @functools.lru_cache(maxsize=1)  # the members of a sweep have one teacher

@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vitjax.config import default, to_json
-from vitjax.errors import Diverged
+from vitjax.errors import Diverged, UserError
 from vitjax.machine import processes
 from vitjax.machine.signals import SignalWatch
 from vitjax.pretrained.load import Inputs, load_weights
@@ -85,6 +85,11 @@ def _stage(folder: RunFolder, config: ConfigDict) -> str:
                 folder.check_fits(steps[-1])
             begun = "begun" if steps else "new"
             stage = begun if folder.evaluation() is None else "finished"
+            if stage == "finished" and not steps:
+                raise UserError(
+                    f"{folder.path} has eval.json, and its checkpoints are lost; put them back, or "
+                    "use another --workdir"
+                )
     return processes.of_first(stage)
 
 

@@ -1,0 +1,130 @@
+"""The files of a sweep are one whole: what does not fit the others is said, nothing is guessed."""
+
+import json
+import shutil
+
+import pytest
+from small_runs import quiet, small
+
+from vitjax.errors import UserError
+from vitjax.sweeps.grid import train_grid
+
+RATES = {"learning_rate=0.01": 1e-2, "learning_rate=0.003": 3e-3, "learning_rate=0.001": 1e-3}
+GRID = [{"optim.learning_rate": rate} for rate in RATES.values()]
+HALVE = [1]
+
+
+def sweep(workdir, say=quiet):
+    return train_grid(small(**{"data.max_examples": 60}), GRID, workdir, halve=HALVE, say=say)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """The folder of a sweep that was killed after the first of two segments."""
+    folder = tmp_path_factory.mktemp("stopped") / "sweep"
+
+    def kill(line):
+        if line.startswith("halving"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(folder, say=kill)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(stopped, tmp_path_factory):
+    """The folder of a sweep that has ended."""
+    folder = shutil.copytree(stopped, tmp_path_factory.mktemp("finished") / "sweep")
+    sweep(folder)
+    return folder
+
+
+def metrics(folder, name):
+    return folder / "runs" / name / "metrics.jsonl"
+
+
+def swap(one, other):
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+def edit(file, change):
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def one(done, status):
+    return next(each for each in done["outcomes"].values() if each["status"] == status)
+
+
+def test_metrics_of_two_members_that_are_swapped(stopped, tmp_path):
+    folder = shutil.copytree(stopped, tmp_path / "sweep")
+    swap(*(metrics(folder, name) for name in list(RATES)[:2]))
+    with pytest.raises(UserError, match=r"runs/\S+/metrics\.jsonl does not fit the checkpoint"):
+        sweep(folder)
+
+
+def test_a_number_of_a_member_that_is_changed(stopped, tmp_path):
+    folder = shutil.copytree(stopped, tmp_path / "sweep")
+    file = metrics(folder, "learning_rate=0.003")
+    edit(file, lambda line: line.update(valid_loss=0.5))
+    file.write_text(file.read_text() + "\n")
+    with pytest.raises(UserError, match=r"rate=0\.003/metrics\.jsonl does not fit the checkpoint"):
+        sweep(folder)
+
+
+def test_another_plan(stopped, tmp_path):
+    folder = shutil.copytree(stopped, tmp_path / "sweep")
+    (manifest,) = folder.glob("groups/0/0/0/*/manifest.json")
+    edit(manifest, lambda told: told["made_with"]["plan.json"]["config"].update(num_epochs=7))
+    with pytest.raises(
+        UserError,
+        match=r"^plan\.json does not fit the checkpoint .* config\.num_epochs was 7, is 3",
+    ):
+        sweep(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda done: done["outcomes"].popitem(), r"done\.json lacks how learning_rate=\S+ ended"),
+        (
+            lambda done: next(iter(done["outcomes"].values())).update(segment=5),
+            r"outcomes\.learning_rate=\S+\.segment is 5, and segments 2",
+        ),
+        (
+            lambda done: one(done, "finished").update(accuracy=0.123),
+            r"accuracy is 0\.123, and \S+eval\.json has it 0\.",
+        ),
+        (
+            lambda done: one(done, "dropped").update(valid_loss=9.5),
+            r"valid_loss is 9\.5, and \S+metrics\.jsonl has it",
+        ),
+        (
+            lambda done: one(done, "finished").update(status="diverged"),
+            r"split is test, and \S+metrics\.jsonl lacks it",
+        ),
+    ],
+)
+def test_how_a_member_ended_is_as_its_folder_says(change, problem, finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "sweep", symlinks=True)
+    edit(folder / "groups/0/0/done.json", change)
+    with pytest.raises(UserError, match=problem):
+        sweep(folder)
+
+
+def test_folders_of_two_members_that_are_swapped(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "sweep", symlinks=True)
+    swap(*(folder / "runs" / name for name in list(RATES)[:2]))
+    with pytest.raises(UserError, match=r"member \S+: .* holds a run with another config"):
+        sweep(folder)
+
+
+def test_what_is_whole_gives_the_same_again(finished):
+    first = (finished / "sweep.json").read_bytes()
+    sweep(finished)
+    assert (finished / "sweep.json").read_bytes() == first
