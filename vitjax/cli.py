@@ -15,7 +15,7 @@ from absl import flags, logging
 from vitjax import config_paths
 from vitjax.command_help import Option, help_page
 from vitjax.errors import Interrupted, UserError
-from vitjax.machine import signals, supervise, terminal
+from vitjax.machine import environment, signals, supervise, terminal
 from vitjax.text import brief, printable
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from vitjax.machine.processes import Group
 
+_NO_DEVICE = re.compile("Unable to initialize backend|[Uu]nknown backend")
 _NO_MEMORY = re.compile("RESOURCE_EXHAUSTED|[Oo]ut of memory|bad_alloc|Cannot allocate memory")
 _USE_LESS = (
     "lower config.data.batch_size, raise config.optim.accumulation_steps, take a smaller model, or "
@@ -164,6 +165,7 @@ class Command:
             signals.listen()
             if not _wants_tracebacks():
                 terminal.keep_libraries_quiet()
+            os.environ["MPLBACKEND"] = "agg"  # pictures are written, not shown
         self.argv = list(sys.argv[1:] if argv is None else argv)
         names = {word.lstrip("-").partition("=")[0] for word in self.argv}
         if argv is None and names & {*self._group_options}:
@@ -200,6 +202,10 @@ class Command:
             if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
                 self._say_mistake(error, f"out of memory ({_first_line(error)}); {_USE_LESS}")
                 return 1
+            if _NO_DEVICE.search(str(error)) and "JAX_PLATFORMS" in os.environ:
+                chosen = f"JAX_PLATFORMS={os.environ['JAX_PLATFORMS']!r}"
+                self._say_mistake(error, f"{_first_line(error)}; change {chosen}, or leave it out")
+                return 1
             self._say(error, f"{traceback.format_exc()}{_report_it()}")
             return _FAULT
 
@@ -208,6 +214,7 @@ class Command:
         if any(word == "-h" or word.lstrip("-") in helps for word in self.argv):
             print(help_page(self._doc, self.options))
             return 0
+        environment.check()
         self._parse()
         return main()
 
@@ -255,7 +262,7 @@ class Command:
 
 
 def _wants_tracebacks() -> bool:
-    return bool(os.environ.get("VITJAX_TRACEBACK"))
+    return environment.is_on("VITJAX_TRACEBACK")
 
 
 def _take(argv: Sequence[str], name: str) -> tuple[str | None, list[str]]:

@@ -18,7 +18,9 @@ def use_compile_cache() -> None:
         with contextlib.suppress(RuntimeError):  # no home: nothing is kept
             base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
             folder = Path(base) / "vitjax" / "xla" / _machine()
-            jax.config.update("jax_compilation_cache_dir", str(folder))
+            with contextlib.suppress(OSError):  # it cannot be written: JAX would warn of each
+                folder.mkdir(parents=True, exist_ok=True)
+                jax.config.update("jax_compilation_cache_dir", str(folder))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         # JAX leaves out what compiles within a second, such as a small network's evaluation.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

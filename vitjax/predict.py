@@ -10,7 +10,6 @@ looks on the first image.
 """
 
 import itertools
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 from vitjax import cli
 from vitjax.compile_cache import use_compile_cache
 from vitjax.errors import UserError
-from vitjax.text import one_line, printable
+from vitjax.text import json_line, one_line, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,7 +122,7 @@ def _complain(path: str, error: Exception) -> int:
 def _text(path: str, found: list["Prediction"], as_json: bool) -> str:
     if as_json:
         classes = [{"class": name, "probability": value} for name, value in found]
-        return json.dumps({"image": path, "predictions": classes}, ensure_ascii=False)
+        return json_line({"image": path, "predictions": classes})
     return f"{path}  " + "  ".join(f"{name} {value:.1%}" for name, value in found)
 
 

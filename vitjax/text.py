@@ -1,7 +1,10 @@
 """Text for terminals."""
 
+import json
 import re
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 # What acts on a terminal: control characters but the newline, and those that turn the direction.
 _ACTING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -28,6 +31,16 @@ def printable(text: str) -> str:
 def harmless(text: str) -> str:
     """The text, of any lines, with JSON's escapes for characters that would act on a terminal."""
     return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def json_line(value: Any) -> str:
+    """JSON on one line for standard output, with escapes where its encoding lacks a character."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return json.dumps(value)
+    return text
 
 
 def brief(text: str, length: int) -> str:

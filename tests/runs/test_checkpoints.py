@@ -80,6 +80,25 @@ def test_a_step_has_its_manifest_before_it_has_its_name(tmp_path, monkeypatch):
     assert told["made_with"] == {"a file": {"step": 7}}
 
 
+def test_a_step_of_another_run_is_not_restored(tmp_path):
+    def saved(name, seed):
+        folder = tmp_path / name
+        checkpoints = Checkpoints(folder, made_with=lambda step: {"config.json": {"seed": seed}})
+        for step in (1, 2):
+            checkpoints.save(step, state(step))
+        checkpoints.close()
+        return folder
+
+    own, other = saved("own", 0), saved("other", 1)
+    shutil.rmtree(own / "1")
+    shutil.copytree(other / "1", own / "1")
+    checkpoints = Checkpoints(own, made_with=lambda step: {"config.json": {"seed": 0}})
+    assert int(checkpoints.restore(state(0))["step"]) == 2
+    with pytest.raises(UserError, match=r"config\.json does not fit .*/1: seed was 1, is 0"):
+        checkpoints.restore_step(1, state(0))
+    checkpoints.close()
+
+
 def test_a_step_without_manifest_counts_as_not_written(saved):
     (saved / "2" / "manifest.json").unlink()
     step, said = restored(saved)

@@ -9,6 +9,7 @@ words that it was given instead.
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -25,8 +26,11 @@ _FATAL = b"Terminating process because the JAX distributed service"
 
 
 def is_child() -> bool:
-    """Whether `run` has started this process."""
-    return _CHILD in os.environ
+    """Whether `run` has started this process, and watches it through a pipe."""
+    try:
+        return _CHILD in os.environ and stat.S_ISFIFO(os.fstat(0).st_mode)
+    except OSError:  # standard input is closed
+        return False
 
 
 def run() -> int:

@@ -10,13 +10,13 @@ that do so; with --run it works through them for the time of --budget, goes on w
 off, and records each. The exit code is 1 where a count disagrees after corrections.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vitjax import cli
 from vitjax.errors import UserError
+from vitjax.text import json_line
 
 if TYPE_CHECKING:
     from vitjax.published.ledger import Row
@@ -92,7 +92,7 @@ def _show(rows: Sequence["Row"], form: str, sweeps: Sequence[dict[str, Any]]) ->
     if form == "results":
         print(ledger_tables.results(entries))
     elif form == "json":
-        print("\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries))
+        print("\n".join(json_line(entry) for entry in entries))
     elif form == "markdown":
         print(ledger_tables.markdown(entries, sweeps))
     else:

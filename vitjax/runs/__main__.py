@@ -10,7 +10,6 @@ reason is told. Accuracies are those of the best epoch on validation. Checkpoint
 """
 
 import datetime
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from vitjax import cli
 from vitjax.errors import UserError
-from vitjax.text import printable, table
+from vitjax.text import json_line, printable, table
 
 if TYPE_CHECKING:
     from vitjax.runs.listing import Entry
@@ -49,7 +48,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 def _json(entry: "Entry") -> str:
     changed = datetime.datetime.fromtimestamp(entry.changed, datetime.UTC)
     own = {"path": str(entry.path), "changed": changed.isoformat(timespec="seconds")}
-    return json.dumps(entry._asdict() | own, ensure_ascii=False)
+    return json_line(entry._asdict() | own)
 
 
 def _table(found: Sequence["Entry"]) -> str:

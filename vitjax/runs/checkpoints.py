@@ -125,14 +125,8 @@ class Checkpoints:
         UserError if it cannot be read or the run's files do not fit it, or if steps exist and none
         is whole.
         """
-        steps = self.steps()
-        if steps:
-            with self._agreed():
-                if self._decides:
-                    newest = self._folder / str(steps[-1])
-                    manifest.check(newest, self._made_with(steps[-1]))
-            with self._agreed():
-                return self.restore_step(steps[-1], like(steps[-1]) if callable(like) else like)
+        if steps := self.steps():
+            return self.restore_step(steps[-1], like)
         if (self._folder / "damaged").exists():
             raise UserError(
                 f"no checkpoint in {self._folder} can be read; they lie in its folder 'damaged'. "
@@ -141,15 +135,19 @@ class Checkpoints:
         return None
 
     def restore_step(self, step: int, like: Any) -> Any:
-        """Returns the state of `step`, shaped and placed like `like`; UserError if damaged."""
-        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        try:
-            return self._manager.restore(step, args=ocp.args.StandardRestore(target))
-        except Exception as error:  # Orbax raises bare Exceptions for damaged files
-            reason = str(error).strip().split("\n")[0][:200]
-            raise UserError(
-                f"checkpoint {self._folder / str(step)} cannot be read: {reason}"
-            ) from error
+        """Returns the state of `step`, as `restore` does."""
+        folder = self._folder / str(step)
+        with self._agreed():
+            if self._decides:
+                manifest.check(folder, self._made_with(step))
+        with self._agreed():
+            like = like(step) if callable(like) else like
+            target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+            try:
+                return self._manager.restore(step, args=ocp.args.StandardRestore(target))
+            except Exception as error:  # Orbax raises bare Exceptions for damaged files
+                reason = str(error).strip().split("\n")[0][:200]
+                raise UserError(f"checkpoint {folder} cannot be read: {reason}") from error
 
     def shape(self, step: int, name: str) -> tuple[int, ...]:
         """Returns the shape of an array that stands at the top of the state of `step`."""
