@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from vitjax.machine.processes import Group
 
-_NO_DEVICE = re.compile("Unable to initialize backend|[Uu]nknown backend")
 _NO_MEMORY = re.compile("RESOURCE_EXHAUSTED|[Oo]ut of memory|bad_alloc|Cannot allocate memory")
 _USE_LESS = (
     "lower config.data.batch_size, raise config.optim.accumulation_steps, take a smaller model, or "
@@ -202,9 +201,10 @@ class Command:
             if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
                 self._say_mistake(error, f"out of memory ({_first_line(error)}); {_USE_LESS}")
                 return 1
-            if _NO_DEVICE.search(str(error)) and "JAX_PLATFORMS" in os.environ:
+            if _names_no_device(error):
                 chosen = f"JAX_PLATFORMS={os.environ['JAX_PLATFORMS']!r}"
-                self._say_mistake(error, f"{_first_line(error)}; change {chosen}, or leave it out")
+                line = f"JAX finds no such devices ({_first_line(error)}); change {chosen}"
+                self._say_mistake(error, line)
                 return 1
             self._say(error, f"{traceback.format_exc()}{_report_it()}")
             return _FAULT
@@ -277,6 +277,13 @@ def _take(argv: Sequence[str], name: str) -> tuple[str | None, list[str]]:
         if not value:
             raise UserError(f"--{name} needs a value: --{name}=VALUE")
     return value, rest
+
+
+def _names_no_device(error: BaseException) -> bool:
+    """Whether JAX has failed to begin on the platforms that the environment names."""
+    frames = traceback.extract_tb(error.__traceback__)
+    began = bool(frames) and Path(frames[-1].filename).name == "xla_bridge.py"
+    return began and "JAX_PLATFORMS" in os.environ
 
 
 def _first_line(error: BaseException) -> str:

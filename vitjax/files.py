@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import errno
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,13 @@ def local_folder(workdir: str | Path) -> Path:
     if "\0" in str(workdir):
         raise UserError(f"--workdir={workdir} holds a null character; choose another")
     return Path(workdir)
+
+
+def read(path: Path) -> bytes:
+    """Returns what a file holds; raises OSError, also for a pipe or a device, that may not end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is no file")
+    return path.read_bytes()
 
 
 def write(path: Path, content: str | bytes) -> None:

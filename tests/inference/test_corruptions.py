@@ -226,6 +226,7 @@ def test_the_report_shows_them_where_they_were_measured(measured, own_run):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
+        ({"checkpoint": "of another run"}, "is of other weights; run python -m vitjax.evaluate"),
         ({"step": 1}, "is of step 1, eval.json of step"),
         ({"mean_accuracy": 1.5}, "mean_accuracy is 1.5, expected at least 0 and at most 1"),
         ({"corruptions": {}}, "corruptions are not all of as many strengths"),

@@ -65,9 +65,9 @@ def restored(folder):
 def test_a_step_has_its_manifest_before_it_has_its_name(tmp_path, monkeypatch):
     seal, seen = runs_checkpoints.manifest.seal, []
 
-    def sealing(folder, made_with):
+    def sealing(folder, step, made_with):
         seen.append((folder.name, (folder.parent / "7").exists()))
-        seal(folder, made_with)
+        seal(folder, step, made_with)
 
     monkeypatch.setattr(runs_checkpoints.manifest, "seal", sealing)
     checkpoints = Checkpoints(tmp_path, made_with=lambda step: {"a file": {"step": step}})
@@ -97,6 +97,36 @@ def test_a_step_of_another_run_is_not_restored(tmp_path):
     with pytest.raises(UserError, match=r"config\.json does not fit .*/1: seed was 1, is 0"):
         checkpoints.restore_step(1, state(0))
     checkpoints.close()
+
+
+def test_a_copy_of_a_step_is_set_aside_and_hinders_no_later_one(saved):
+    shutil.copytree(saved / "2", saved / "200")
+    step, said = restored(saved)
+    assert step == 2
+    assert "200 is a copy of step 2, and is set aside" in said[0]
+    checkpoints = Checkpoints(saved)
+    checkpoints.save(3, state(3))
+    checkpoints.close()
+    assert checkpoints.steps() == [2, 3]
+
+
+def test_a_step_before_the_newest_cannot_be_saved(saved):
+    checkpoints = Checkpoints(saved)
+    with pytest.raises(UserError, match=r"cannot write .*step 0 is not after 2, which is there"):
+        checkpoints.save(0, state(0))
+    checkpoints.close()
+
+
+@pytest.mark.parametrize("where", ["damaged", "unfinished"])
+def test_a_file_where_steps_are_set_aside_is_named(where, saved):
+    (saved / where).write_text("")
+    manifest = saved / "2" / "manifest.json"
+    if where == "damaged":
+        manifest.write_text("")
+    else:
+        manifest.unlink()
+    with pytest.raises(UserError, match=rf"cannot set .*/2 aside in .*{where}: .*; move one"):
+        Checkpoints(saved)
 
 
 def test_a_step_without_manifest_counts_as_not_written(saved):

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import json
+import os
 
 import jax.numpy as jnp
 import numpy as np
@@ -254,3 +255,18 @@ def test_a_file_system_without_locks_keeps_nobody_out(number, free, tmp_path, mo
     monkeypatch.setattr(fcntl, "flock", refuse)
     with (tmp_path / "lock").open("w") as file:
         assert lock.taken(file) is free
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+@pytest.mark.parametrize("name", ["config.json", "dataset.json", "metrics.jsonl", "eval.json"])
+def test_a_pipe_is_no_file(name, tmp_path):
+    os.mkfifo(tmp_path / name)
+    folder = RunFolder(tmp_path)
+    readers = {
+        "config.json": folder.begun,
+        "dataset.json": folder.dataset,
+        "metrics.jsonl": folder.metrics,
+        "eval.json": folder.evaluation,
+    }
+    with pytest.raises(UserError, match=rf"cannot read .*{name}: it is no file"):
+        readers[name]()

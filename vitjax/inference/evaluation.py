@@ -84,7 +84,7 @@ def evaluate(
     folder.write(f"eval{ending}.json", found)
     if not corruptions:
         return found
-    corrupted = _corrupted(predictor, chosen, head, say)
+    corrupted = _corrupted(predictor, chosen, head, said.checkpoint, say)
     folder.write(f"corruptions{ending}.json", corrupted)
     return found | {"corruptions": corrupted}
 
@@ -98,12 +98,13 @@ def _numbers(said: Predictions, logits: np.ndarray, temperature: float | None) -
 
 
 def _corrupted(
-    predictor: Predictor, split: Split, head: Mapping[str, Any], say: Say
+    predictor: Predictor, split: Split, head: Mapping[str, Any], checkpoint: str, say: Say
 ) -> dict[str, Any]:
-    """Returns what corruptions.json holds; `head` is that of eval.json."""
+    """Returns what corruptions.json holds; `head` is that of eval.json, both of a checkpoint."""
     say(f"corrupting {len(split):,} images in {len(CORRUPTIONS)} ways, each at five strengths")
     names = ("split", "data_name", "step", "num_examples", "accuracy")
-    return {name: head[name] for name in names} | corruption_numbers(predictor, split)
+    told = {name: head[name] for name in names} | {"checkpoint": checkpoint}
+    return told | corruption_numbers(predictor, split)
 
 
 def _compare(before: float, now: float, say: Say) -> None:

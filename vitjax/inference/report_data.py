@@ -57,6 +57,11 @@ def _robustness(folder: RunFolder, images: Images) -> Robustness | None:
     found = folder.corruptions()
     if found is None:
         return None
+    if found.get("checkpoint") != folder.evaluated_checkpoint():
+        raise UserError(
+            f"{folder.path / 'corruptions.json'} is of other weights; run python -m "
+            f"vitjax.evaluate --corruptions --workdir={folder.path} again"
+        )
     strengths = {name: of["strengths"] for name, of in found["corruptions"].items()}
     if strengths != {name: [*of.strengths] for name, of in CORRUPTIONS.items()}:
         raise UserError(

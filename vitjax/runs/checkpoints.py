@@ -116,7 +116,8 @@ class Checkpoints:
         if self._decides:
             self._in_flight = step, dict(self._made_with(step))
         with self._writing():
-            self._manager.save(step, args=ocp.args.StandardSave(state))
+            if not self._manager.save(step, args=ocp.args.StandardSave(state)):
+                raise ValueError(f"step {step} is not after {self.steps()[-1]}, which is there")
 
     def restore(self, like: Any) -> Any | None:
         """Returns the newest whole state, shaped and placed like `like`; None without any.
@@ -180,7 +181,8 @@ class Checkpoints:
         """Writes the manifest of the step in flight, which gets its name when that is done."""
         step, made_with = self._in_flight
         folder = self._folder / f"{step}{_UNFINISHED}"
-        manifest.seal(folder if folder.exists() else self._folder / str(step), made_with)
+        whole = folder if folder.exists() else self._folder / str(step)
+        manifest.seal(whole, step, made_with)
 
     def _verify(self) -> None:
         """Sets aside the steps that are not whole."""
@@ -188,10 +190,7 @@ class Checkpoints:
         for step in manifest.step_folders(self._folder):
             folder = self._folder / str(step)
             if step not in whole:
-                self._say(
-                    f"{folder} has no {manifest.MANIFEST}, so it is no whole checkpoint, and is "
-                    "set aside"
-                )
+                self._say(f"{folder} {manifest.why_not(folder)}, and is set aside")
                 self._set_aside(step, "unfinished")
             elif wrong := manifest.changed_file(folder):
                 self._say(f"checkpoint {folder} is damaged ({wrong} changed) and set aside")
@@ -200,8 +199,14 @@ class Checkpoints:
     def _set_aside(self, step: int, where: str) -> None:
         place = self._folder / where / str(step)
         shutil.rmtree(place, ignore_errors=True)
-        place.parent.mkdir(exist_ok=True)
-        (self._folder / str(step)).rename(place)
+        try:
+            place.parent.mkdir(exist_ok=True)
+            (self._folder / str(step)).rename(place)
+        except OSError as error:
+            raise UserError(
+                f"cannot set {self._folder / str(step)} aside in {place.parent}: {error.strerror}; "
+                "move one of them away"
+            ) from error
 
 
 def read(folder: Path, step: int, names: Sequence[str]) -> dict[str, Any]:

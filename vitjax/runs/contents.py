@@ -129,6 +129,7 @@ class CorruptionsFile(TypedDict):
     data_name: str
     step: Number
     num_examples: Number
+    checkpoint: NotRequired[str]  # the digest of its manifest
     accuracy: Share  # on the images as they are
     mean_accuracy: Share
     corruptions: dict[str, Corrupted]

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from vitjax import files
 from vitjax.config import flatten
@@ -20,6 +20,7 @@ _NOT_HASHED = (MANIFEST, "_CHECKPOINT_METADATA")
 class Manifest(TypedDict):
     """What the manifest of a checkpoint says."""
 
+    step: NotRequired[int]  # absent in older folders
     files: dict[str, str]  # path -> sha256
     made_with: dict[str, dict[str, Any]]  # file of the run -> what it said; {} in older folders
 
@@ -27,9 +28,19 @@ class Manifest(TypedDict):
 def saved_steps(checkpoints: Path) -> list[int]:
     """Returns the steps that have a checkpoint in a folder, oldest first.
 
-    A step without a manifest was not written to its end, or is none of ours.
+    A step without a manifest was not written to its end, or is none of ours; one whose manifest is
+    of another step is a copy.
     """
-    return [step for step in step_folders(checkpoints) if _file(checkpoints / str(step)).exists()]
+    return [step for step in step_folders(checkpoints) if not why_not(checkpoints / str(step))]
+
+
+def why_not(folder: Path) -> str:
+    """Returns why a step's folder is no checkpoint of that step; "" if it is one."""
+    if not _file(folder).exists():
+        return f"has no {MANIFEST}, so it is no whole checkpoint"
+    found = _read(folder)
+    step = found.get("step") if found else None  # a damaged one is told elsewhere
+    return "" if step is None or str(step) == folder.name else f"is a copy of step {step}"
 
 
 def step_folders(checkpoints: Path) -> list[int]:
@@ -40,14 +51,14 @@ def step_folders(checkpoints: Path) -> list[int]:
     return sorted(int(n) for n in names if n.isascii() and n.isdecimal() and n == str(int(n)))
 
 
-def seal(folder: Path, made_with: Mapping[str, Any]) -> None:
-    """Writes the manifest of a checkpoint whose files lie in `folder`."""
+def seal(folder: Path, step: int, made_with: Mapping[str, Any]) -> None:
+    """Writes the manifest of the checkpoint of a step, whose files lie in `folder`."""
     hashes = {
         path.relative_to(folder).as_posix(): _sha256(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in _NOT_HASHED
     }
-    content = {"files": hashes, "made_with": made_with}
+    content = {"step": step, "files": hashes, "made_with": made_with}
     files.write(_file(folder), json.dumps(content, indent=1))
 
 

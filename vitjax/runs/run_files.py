@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitjax import files
 from vitjax.errors import UserError
 from vitjax.runs import contents, schema
 
@@ -77,7 +78,7 @@ class RunFiles:
         if not self._metrics.exists():
             return []
         try:
-            texts = self._metrics.read_bytes().split(b"\n")
+            texts = files.read(self._metrics).split(b"\n")
         except OSError as error:
             raise UserError(f"cannot read {self._metrics}: {error.strerror}") from error
         if not texts[-1].endswith(b"}"):  # nothing, or what a kill left of a line

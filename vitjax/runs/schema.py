@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired
 
+from vitjax import files
 from vitjax.errors import UserError
 from vitjax.text import brief, printable
 
@@ -50,7 +51,7 @@ def read(path: Path, kind: Any, misfit: Callable[[Any], str] = lambda value: "")
     """Returns the JSON of a file; raises UserError unless it is of a kind, and has no misfit."""
     advice = "put it back, or use another --workdir"
     try:
-        return parse(path.read_bytes(), kind, misfit)
+        return parse(files.read(path), kind, misfit)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; {advice}") from error
     except ValueError as error:
