@@ -18,7 +18,8 @@ class BatchNorm(nn.Module):
 
     Training uses the batch's mean and variance, over all devices, and moves the running ones (in
     the collection `batch_stats`, float32) a tenth of the way there; the running variance is the
-    unbiased one. Images that fill up an epoch's last batch count in it. Evaluation, and training where `statistics` is "frozen", uses the running ones.
+    unbiased one. Images that fill up an epoch's last batch count. Evaluation, and training
+    where `statistics` is "frozen", uses the running ones.
     """
 
     statistics: str = "moving"  # moving | frozen
