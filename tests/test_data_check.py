@@ -130,17 +130,19 @@ def test_kinds_of_images_are_counted(tidy):
     opaque = noise()
     opaque.putalpha(255)
     save(opaque, tidy / "cat" / "opaque.png")
+    deep = Image.fromarray(np.arange(48, dtype=np.uint16).reshape(8, 6) * 1000)
+    save(deep, tidy / "cat" / "deep.png", transparency=7000)
     save(Image.new("P", (6, 8), 3), tidy / "cat" / "palette.png")
     lines, found = findings_of(tidy, "--config.data.image_size=8", "--config.data.valid_fraction=0")
     splits = found["splits"].values()
     modes = {}
     for mode, count in (pair for of in splits for pair in of["modes"].items()):
         modes[mode] = modes.get(mode, 0) + count
-    assert modes == {"RGB": 24, "L": 1, "RGBA": 2, "P": 1}
-    assert sum(of["transparent"] for of in splits) == 1
+    assert modes == {"RGB": 24, "L": 1, "RGBA": 2, "P": 1, "I;16": 1}
+    assert sum(of["transparent"] for of in splits) == 2
     assert [image["id"] for image in found["constant"]] == ["cat/palette.png"]
     (line,) = lines
-    assert line.endswith("is of one colour throughout (test:cat/palette.png)")
+    assert line.endswith("is of one colour throughout (train:cat/palette.png)")
 
 
 def test_classes_are_counted_in_each_split(tmp_path):

@@ -68,6 +68,16 @@ def test_sixteen_bits_are_scaled_not_clipped():
     assert to_array(image, None, 1, "resize").ravel().tolist() == [0, 1, 255]
 
 
+@pytest.mark.parametrize("transparent", [256, 65535, 257])
+def test_a_transparent_gray_of_sixteen_bits_becomes_white(transparent):
+    stored = io.BytesIO()
+    pixels = np.array([[0, 256, 258, 65535]], np.uint16)
+    Image.fromarray(pixels).save(stored, "PNG", transparency=transparent)
+    expected = np.where(pixels == transparent, 255, pixels >> 8)
+    with Image.open(stored) as image:
+        assert to_array(image, None, 1, "resize")[..., 0].tolist() == expected.tolist()
+
+
 def test_carves_test_by_a_seed_of_its_own(tmp_path):
     write_npz(tmp_path / "toy.npz", 200)
     sets = [

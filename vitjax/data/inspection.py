@@ -13,7 +13,7 @@ from vitjax.data import duplicates
 from vitjax.data.dataset import Dataset
 from vitjax.data.duplicates import Place, Repeats
 from vitjax.data.images import Images, StoredImages
-from vitjax.data.readers.pixels import ORIENTATION, to_array, why_unreadable
+from vitjax.data.readers.pixels import ORIENTATION, to_array, transparent, why_unreadable
 from vitjax.errors import UserError
 from vitjax.machine.host import num_cores
 
@@ -132,9 +132,9 @@ def _of_file(file: str | io.BytesIO | UserError) -> tuple:
         raise file
     with Image.open(file) as image:
         mode, orientation = image.mode, image.getexif().get(ORIENTATION, 1)
-        transparent = _is_transparent(image)
+        lets_through = image.has_transparency_data and bool(transparent(image).any())
         key, height, width, _, _, _, constant = _of_pixels(_upright(image))
-    return key, height, width, mode, orientation, transparent, constant
+    return key, height, width, mode, orientation, lets_through, constant
 
 
 def _of_pixels(pixels: np.ndarray) -> tuple:
@@ -147,9 +147,3 @@ def _of_pixels(pixels: np.ndarray) -> tuple:
 def _upright(image: "Image.Image") -> np.ndarray:
     """Returns an opened image as RGB, uint8 [H, W, 3]."""
     return to_array(image, None, 3, "resize")
-
-
-def _is_transparent(image: "Image.Image") -> bool:
-    if not image.has_transparency_data:
-        return False
-    return image.convert("RGBA").getchannel("A").histogram()[255] < image.width * image.height

@@ -43,12 +43,13 @@ def to_array(
 
     mode = "L" if channels == 1 else "RGB"
     ImageOps.exif_transpose(image, in_place=True)
-    if image.has_transparency_data:
-        image = _on_white(image.convert("RGBA"))
-    if image.mode.startswith("I;16"):  # PIL would clip 16 bits to 255 instead of scaling
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
+    if image.mode in ("I", "F"):
         raise UserError(f"has 32-bit pixels (mode {image.mode}), expected 8 bits")
+    if image.mode.startswith("I;16"):  # PIL would clip 16 bits to 255 instead of scaling
+        scaled = (np.asarray(image) >> 8).astype(np.uint8)
+        image = Image.fromarray(np.where(transparent(image), np.uint8(255), scaled))
+    elif image.has_transparency_data:
+        image = _on_white(image.convert("RGBA"))
     if image.mode != mode:
         image = image.convert(mode)
     height, width = (size, size) if isinstance(size, int) else size or image.size[::-1]
@@ -60,6 +61,13 @@ def to_array(
             image = image.resize((width, height), Image.Resampling.BILINEAR)  # antialiased
     width, height = image.size
     return np.frombuffer(image.tobytes(), np.uint8).reshape(height, width, channels)
+
+
+def transparent(image: "Image.Image") -> np.ndarray:
+    """Which pixels of an opened image are transparent, in part at least; bool [H, W]."""
+    if image.mode.startswith("I;16"):  # PIL does not make transparent what a PNG file says is
+        return np.asarray(image) == image.info.get("transparency", -1)
+    return np.asarray(image.convert("RGBA"))[..., 3] < 255
 
 
 def _on_white(image: "Image.Image") -> "Image.Image":
