@@ -49,6 +49,18 @@ def test_other_columns_and_a_byte_order_mark(root):
     assert read(file, label_column="kind").class_names == ("x, y", "z")
 
 
+def test_rows_may_leave_out_empty_cells_at_their_end_or_have_more(root):
+    file = write(root / "all.csv", "path,label,note", "0.png,cat", "1.png,dog,,", "2.png,cat,x, ,")
+    assert read(file).splits["train"].labels.tolist() == [0, 1, 0]
+
+
+def test_large_numbers_are_compared_to_the_last_digit(root):
+    numbers = ["9007199254740993", "9007199254740992", "123456789012345678902"]
+    lines = [f"{i}.png,{number}" for i, number in enumerate(numbers)]
+    file = write(root / "all.csv", "path,label", *lines)
+    assert read(file).class_names == (numbers[1], numbers[0], numbers[2])
+
+
 def test_image_root_and_absolute_paths(root, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("labels")
     file = write(elsewhere / "all.csv", "path,label", "0.png,0", f"{root / '1.png'},1")
@@ -73,6 +85,12 @@ def test_image_root_and_absolute_paths(root, tmp_path_factory):
             ["path,label", "0.png,0", "1.png,0.0"],
             "line 3 has the label '0.0', and .*line 2 '0', which is the same number",
         ),
+        (
+            ["path,label", "0.png,dog", "1.png,cat, black"],
+            "all.csv line 3 has 3 fields, but line 1 names 2 columns; put .* in double quotes",
+        ),
+        (["path,label,label", "0.png,a,b"], "line 1 has 2 columns 'label', expected one"),
+        (["path,path,label", "0.png,1.png,b"], "line 1 has 2 columns 'path', expected one"),
         (["path,label", "0.png,007", "1.png,7"], "is the same number; write it in one way"),
     ],
 )

@@ -67,14 +67,16 @@ def read_rows(file: Path, path_column: str, label_column: str) -> list[Row]:
         with open(file, newline="", encoding="utf-8-sig") as lines:  # Excel puts a mark in front
             reader = csv.DictReader(lines, skipinitialspace=True)
             columns = list(reader.fieldnames or [])
-            for column, option in ((path_column, ""), (label_column, "config.data.label_column")):
-                if column not in columns:
-                    raise UserError(
-                        f"{file} line 1 has the columns {columns}, expected {column!r} among "
-                        f"them; change {option or 'the header'}."
-                    )
+            _check_header(file, columns, path_column, "the header")
+            _check_header(file, columns, label_column, "config.data.label_column")
             for record in reader:
                 where = f"{file} line {reader.line_num}"
+                more = record.pop(None, [])
+                if any(map(str.strip, more)):
+                    raise UserError(
+                        f"{where} has {len(columns) + len(more)} fields, but line 1 names "
+                        f"{len(columns)} columns; put what holds a comma in double quotes."
+                    )
                 path, label = record[path_column], record[label_column]
                 if not path or not label or not label.strip():
                     raise UserError(
@@ -87,6 +89,19 @@ def read_rows(file: Path, path_column: str, label_column: str) -> list[Row]:
     if not rows:
         raise UserError(f"{file} has a header but no lines; change config.data.data_dir.")
     return rows
+
+
+def _check_header(file: Path, columns: list[str], column: str, option: str) -> None:
+    """Raises UserError unless a column is there once; says to change `option`."""
+    if column not in columns:
+        raise UserError(
+            f"{file} line 1 has the columns {columns}, expected {column!r} among them; "
+            f"change {option}."
+        )
+    if (count := columns.count(column)) > 1:
+        raise UserError(
+            f"{file} line 1 has {count} columns {column!r}, expected one; rename or delete others."
+        )
 
 
 def _to_listing(
@@ -125,9 +140,8 @@ def _sorted_labels(labels: Mapping[str, str]) -> tuple[str, ...]:
     """
     numbers: dict[float, str] = {}
     for label, where in labels.items():
-        try:
-            number = float(label)
-        except ValueError:
+        number = _number(label)
+        if number is None:
             continue
         if math.isnan(number):
             raise UserError(f"{where} has the label {label!r}; complete or delete the line.")
@@ -141,3 +155,13 @@ def _sorted_labels(labels: Mapping[str, str]) -> tuple[str, ...]:
         return tuple(sorted(labels, key=int))
     except ValueError:
         return tuple(sorted(labels))
+
+
+def _number(label: str) -> float | None:
+    """The number that a label is, integers to their last digit; None for what is no number."""
+    for kind in (int, float):
+        try:
+            return kind(label)
+        except ValueError:
+            continue
+    return None
