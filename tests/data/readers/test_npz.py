@@ -43,9 +43,25 @@ def test_reads_keras_keys_with_a_column_of_labels(tmp_path):
     assert dataset.splits["train"].labels.dtype == np.int32
 
 
-def test_class_names(tmp_path):
-    path = save(tmp_path, x_train=IMAGES, y_train=LABELS, class_names=["cat", "dog", "cow"])
-    assert read(path).class_names == ("cat", "dog", "cow")
+@pytest.mark.parametrize("names", [["cat", "dog", "käfer"], [b"cat", b"dog", "käfer".encode()]])
+def test_class_names(tmp_path, names):
+    path = save(tmp_path, x_train=IMAGES, y_train=LABELS, class_names=names)
+    assert read(path).class_names == ("cat", "dog", "käfer")
+
+
+def test_class_names_in_another_encoding(tmp_path):
+    names = np.array(["cat", "dog", "käfer"])
+    path = save(tmp_path, x_train=IMAGES, y_train=LABELS, class_names=np.char.encode(names, "l1"))
+    with pytest.raises(UserError, match=r"class_names entry b'k\\xe4fer', which is no UTF-8"):
+        read(path)
+
+
+def test_a_split_that_is_there_under_both_spellings(tmp_path):
+    path = save(
+        tmp_path, train_images=IMAGES, train_labels=LABELS, x_train=IMAGES[:2], y_train=LABELS[:2]
+    )
+    with pytest.raises(UserError, match="holds both train_images and x_train, expected one; write"):
+        read(path)
 
 
 @pytest.mark.parametrize(

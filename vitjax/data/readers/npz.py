@@ -37,6 +37,11 @@ def read(wanted: Wanted) -> Dataset:
                     f"{path} holds only one of {image_key} and {label_key}, expected both or "
                     "neither; write it again with np.savez."
                 )
+            if image_key in arrays and split in splits:
+                raise UserError(
+                    f"{path} holds both {choices[0][0]} and {image_key}, expected one; write it "
+                    "again with np.savez."
+                )
             if image_key in arrays:
                 splits[split] = _split(split, image_key, label_key, arrays)
     if "train" not in splits:
@@ -45,10 +50,21 @@ def read(wanted: Wanted) -> Dataset:
             "(or x_train and y_train); change config.data.data_dir."
         )
     if "class_names" in arrays:
-        names = tuple(str(name) for name in arrays["class_names"].ravel())
+        names = tuple(_text(path, name) for name in arrays["class_names"].ravel())
     else:
         names = _numbers(path, splits["train"].labels)
     return Dataset("npz", names, splits)
+
+
+def _text(path: Path, name: object) -> str:
+    """The name of a class; bytes are UTF-8."""
+    try:
+        return name.decode() if isinstance(name, bytes) else str(name)
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} has the class_names entry {error.object!r}, which is no UTF-8; "
+            "write it as a string."
+        ) from error
 
 
 def _numbers(path: Path, labels: np.ndarray) -> tuple[str, ...]:
