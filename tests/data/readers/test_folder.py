@@ -98,19 +98,32 @@ def test_what_is_transparent_becomes_white(pets):
     assert images[3, 0, 0].tolist() == [224, 204, 204]
 
 
+@pytest.mark.parametrize("name", ["0.jpg", "0.png", "0.webp", "0.tif"])
 @pytest.mark.parametrize("options", [{}, {"size": 6, "channels": 3}])
-def test_photographs_are_turned_as_their_exif_data_say(tmp_path, options):
+def test_photographs_are_turned_as_their_exif_data_say(tmp_path, options, name):
     pixels = np.zeros((6, 12, 3), np.uint8)
     pixels[:, 6:] = 255  # dark on the left, light on the right
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned by a quarter, clockwise
     (tmp_path / "cat").mkdir()
-    Image.fromarray(pixels).save(tmp_path / "cat" / "0.jpg", exif=exif, quality=95)
+    Image.fromarray(pixels).save(tmp_path / "cat" / name, exif=exif, quality=95)
     image = read(tmp_path, **options).splits["train"].images[0]
     assert image.shape == ((12, 6, 3) if not options else (6, 6, 3))
     half = len(image) // 2
     assert image[: half - 1].max() < 30
     assert image[half + 1 :].min() > 225
+
+
+def test_a_png_file_may_say_behind_its_pixels_how_it_is_turned(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "cat").mkdir()
+    path = tmp_path / "cat" / "0.png"
+    Image.new("RGB", (12, 6)).save(path, exif=exif)
+    content = path.read_bytes()
+    start, pixels, end = (content.index(kind) - 4 for kind in (b"eXIf", b"IDAT", b"IEND"))
+    path.write_bytes(content[:start] + content[pixels:end] + content[start:pixels] + content[end:])
+    assert read(tmp_path).image_shape == (12, 6, 3)
 
 
 def test_rectangles_stay(tmp_path):

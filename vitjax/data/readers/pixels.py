@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitjax.data.readers.png import has_text_behind_pixels
 from vitjax.errors import UserError
 from vitjax.text import one_line
 
@@ -23,12 +24,23 @@ def header(path: str) -> tuple[tuple[int, int], str] | None:
 
     try:
         with Image.open(path) as image:
-            # Of a PNG file, which hardly ever has them, Pillow would read all pixels for them.
-            exif = {} if image.format == "PNG" else image.getexif()
-            turned = exif.get(ORIENTATION) in _ON_ITS_SIDE
+            turned = _lies_on_its_side(image, path)
             return image.size[::-1] if turned else image.size, image.mode
     except Exception:  # damaged files raise many types; decoding will list this one
         return None
+
+
+def _lies_on_its_side(image: "Image.Image", path: str) -> bool:
+    """Whether the EXIF data of an opened file will make its height its width."""
+    from PIL import Image
+
+    if image.format == "TIFF":  # Pillow tells its size as turned
+        return False
+    if image.format == "PNG" and not has_text_behind_pixels(path):
+        exif = Image.Image.getexif(image)  # that of PNG files would read all pixels for it
+    else:
+        exif = image.getexif()
+    return exif.get(ORIENTATION) in _ON_ITS_SIDE
 
 
 def to_array(

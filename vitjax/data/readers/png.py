@@ -1,4 +1,4 @@
-"""Decodes many small PNG files of one shape at once."""
+"""PNG files by their chunks: decodes many small ones of one shape at once."""
 
 import io
 import struct
@@ -11,6 +11,7 @@ from vitjax.errors import UserError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPE = {1: 0, 3: 2}  # by number of channels
+_TEXTS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that EXIF data may be in
 
 
 def decode_stack(files: Sequence[bytes], height: int, width: int, channels: int) -> np.ndarray:
@@ -30,6 +31,20 @@ def decode_stack(files: Sequence[bytes], height: int, width: int, channels: int)
     with Image.open(io.BytesIO(tall + pixels + _chunk(b"IEND", b""))) as image:
         stack = np.frombuffer(image.tobytes(), np.uint8)
     return stack.reshape(len(files), height + 1, width, channels)[:, :height]
+
+
+def has_text_behind_pixels(path: str) -> bool:
+    """Whether a PNG file has EXIF data or text that stand behind its pixels, which are skipped."""
+    behind = False
+    with open(path, "rb", buffering=0) as file:
+        file.seek(len(_SIGNATURE))
+        while len(start := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", start)
+            behind = behind or kind == b"IDAT"
+            if behind and kind in _TEXTS:
+                return True
+            file.seek(length + 4, io.SEEK_CUR)
+    return False
 
 
 def _rows(file: bytes, height: int, width: int, channels: int) -> bytes:
