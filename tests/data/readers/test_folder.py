@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,9 +15,9 @@ def save(path, value=0, size=(6, 6), mode="RGB"):
     Image.new(mode, size, value).save(path)
 
 
-def read(root, **options):
+def read(root, on_status=lambda line: None, **options):
     return folder.read(
-        Wanted("folder", str(root), options=ReadOptions(**options), on_status=lambda line: None)
+        Wanted("folder", str(root), options=ReadOptions(**options), on_status=on_status)
     )
 
 
@@ -48,6 +50,27 @@ def test_ignores_hidden_and_other_files(pets):
     (pets / "cat" / ".hidden.png").write_text("no image")
     (pets / "cat" / "notes.txt").write_text("no image")
     assert len(read(pets).splits["train"]) == 6
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names that Windows has not")
+def test_says_what_is_left_out(pets):
+    (pets / "cat" / "gone.png").symlink_to("nowhere.png")
+    (pets / "cat" / "more").mkdir()
+    for name in ("cat/a.HEIC", "dog/b.heic", "dog/c", "dog/\x1b.d\n", "dog/Thumbs.db"):
+        (pets / name).write_bytes(b"")
+    said = []
+    assert len(read(pets, said.append).splits["train"]) == 6
+    assert said[0].startswith(
+        f"left out 6 entries of {pets}: .heic 2, .d\\n 1, folder 1, link that leads nowhere 1, "
+        "without suffix 1; what is read are files whose suffix"
+    )
+
+
+def test_says_nothing_where_nothing_is_left_out(pets):
+    (pets / "cat" / ".DS_Store").write_bytes(b"")
+    said = []
+    read(pets, said.append)
+    assert said == ["reading folder/train: 6 images"]
 
 
 @pytest.mark.parametrize("valid", ["valid", "val", "validation", "Val"])
@@ -196,7 +219,10 @@ def test_images_without_class_folders(tmp_path):
 
 def test_class_without_images(pets):
     (pets / "cow").mkdir()
-    with pytest.raises(UserError, match="cow holds no image"):
+    with pytest.raises(UserError, match="cow holds no image, expected"):
+        read(pets)
+    (pets / "cow" / "0.heic").write_bytes(b"")
+    with pytest.raises(UserError, match=r"cow holds no image \(but .heic 1\), expected"):
         read(pets)
 
 

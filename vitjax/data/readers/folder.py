@@ -1,11 +1,13 @@
 """Images in folders named after their class."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 from vitjax.data.dataset import Dataset
 from vitjax.data.readers.image_files import Files, Listing, Wanted, read_files
 from vitjax.errors import UserError
+from vitjax.text import printable
 
 _SPLIT_OF = {
     "train": "train",
@@ -14,13 +16,16 @@ _SPLIT_OF = {
     "validation": "valid",
     "test": "test",
 }
+_OF_SYSTEMS = ("thumbs.db", "desktop.ini")  # beside hidden files
+_SHOWN = 6  # kinds of what is left out
 
 
 def read(wanted: Wanted) -> Dataset:
     """Reads DIR/class/image, or DIR/train/class/image with valid and test beside train.
 
-    Classes are the sorted names of the folders in train. Hidden files and files that are no images
-    by their extension are left out. Raises UserError in one line, and OSError as the system does.
+    Classes are the sorted names of the folders in train. What is no image by its suffix is left
+    out; a line counts it, but for hidden files. Raises UserError in one line, and OSError as the
+    system does.
     """
     if wanted.data_dir is None:
         raise UserError("'folder' needs a folder of images; set config.data.data_dir.")
@@ -33,6 +38,7 @@ def read(wanted: Wanted) -> Dataset:
     split_folders = _split_folders(root)
     class_names = _class_names(split_folders["train"])
     listing: Listing = {}
+    left_out: Counter[str] = Counter()
     for split, folder in split_folders.items():
         for name in _class_names(folder):
             if name not in class_names:
@@ -40,8 +46,14 @@ def read(wanted: Wanted) -> Dataset:
                     f"{folder / name} is a class that train lacks; expected {_some(class_names)}; "
                     "remove the folder or add it to train in config.data.data_dir."
                 )
-        paths, labels = _list_split(folder, class_names, must_have_all=split == "train")
+        paths, labels, others = _list_split(folder, class_names, must_have_all=split == "train")
+        left_out += others
         listing[split] = Files(paths, labels, [os.path.relpath(path, root) for path in paths])
+    if left_out:
+        wanted.on_status(
+            f"left out {left_out.total():,} entries of {root}: {_told(left_out)}; what is read "
+            "are files whose suffix Pillow knows, such as .jpg, .png, .tif and .webp"
+        )
     return read_files("folder", tuple(class_names), listing, wanted.options, wanted.on_status)
 
 
@@ -86,22 +98,25 @@ def _class_names(folder: Path) -> list[str]:
 
 def _list_split(
     folder: Path, class_names: list[str], must_have_all: bool
-) -> tuple[list[str], list[int]]:
-    """Paths and labels of one split, by class and then by name."""
+) -> tuple[list[str], list[int], Counter[str]]:
+    """Paths and labels of one split, by class and then by name, and what is left out."""
     paths: list[str] = []
     labels: list[int] = []
+    left_out: Counter[str] = Counter()
     for label, name in enumerate(class_names):
         if not (folder / name).is_dir():
             continue
-        files = image_files(folder / name)
+        files, others = _scan(folder / name)
         if must_have_all and not files:
+            but = f" (but {_told(others)})" if others else ""
             raise UserError(
-                f"{folder / name} holds no image, expected some for this class; fill or remove "
-                "that folder, or change config.data.data_dir."
+                f"{folder / name} holds no image{but}, expected some for this class; fill or "
+                "remove that folder, or change config.data.data_dir."
             )
         paths += files
         labels += [label] * len(files)
-    return paths, labels
+        left_out += others
+    return paths, labels, left_out
 
 
 def image_files(folder: Path) -> list[str]:
@@ -109,21 +124,45 @@ def image_files(folder: Path) -> list[str]:
 
     Raises UserError where the folder cannot be read.
     """
+    return _scan(folder)[0]
+
+
+def _scan(folder: Path) -> tuple[list[str], Counter[str]]:
+    """Paths of the images in a folder, by name, and how many entries of each other kind it has."""
     from PIL import Image
 
-    extensions = {ext for ext, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    suffixes = {ext for ext, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    images: list[str] = []
+    others: Counter[str] = Counter()
     try:
-        return sorted(
-            entry.path
-            for entry in os.scandir(folder)
-            if entry.is_file()
-            and not entry.name.startswith(".")
-            and os.path.splitext(entry.name)[1].lower() in extensions
-        )
+        for entry in os.scandir(folder):
+            if entry.name.startswith(".") or entry.name.lower() in _OF_SYSTEMS:
+                continue
+            if (kind := _kind(entry)) in suffixes:
+                images.append(entry.path)
+            else:
+                others[kind] += 1
     except OSError as error:
         raise UserError(
             f"cannot read {error.filename or folder} ({error.strerror}); mend or remove it."
         ) from error
+    return sorted(images), others
+
+
+def _kind(entry: os.DirEntry) -> str:
+    """The suffix of a file, in small letters, or in words what else an entry of a folder is."""
+    if entry.is_file():
+        return os.path.splitext(entry.name)[1].lower() or "without suffix"
+    if entry.is_dir():
+        return "folder"
+    return "link that leads nowhere" if entry.is_symlink() else "no file"
+
+
+def _told(kinds: Counter[str]) -> str:
+    """How many of each kind there are, the most frequent first, for a message."""
+    order = sorted(kinds, key=lambda kind: (-kinds[kind], kind))
+    shown = printable(", ".join(f"{kind} {kinds[kind]:,}" for kind in order[:_SHOWN]))
+    return shown + (f" and {len(order) - _SHOWN:,} other kinds" if len(order) > _SHOWN else "")
 
 
 def _some(names: list[str]) -> str:
