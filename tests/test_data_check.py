@@ -155,6 +155,17 @@ def test_classes_are_counted_in_each_split(tmp_path):
     assert found["splits"]["test"]["classes"] == {"cat": 0, "dog": 5}
 
 
+def test_class_names_that_look_alike_are_told(tmp_path):
+    file, labels = tmp_path / "toy.npz", np.arange(40) % 2
+    images = rng.integers(0, 256, (40, 6, 5), dtype=np.uint8)
+    np.savez(file, x_train=images, y_train=labels, class_names=["caf\u00e9", "cafe\u0301"])
+    lines, _ = findings_of(file, name="npz")
+    assert lines == [
+        r"warning   2 of 2 classes have names that look alike ('caf\xe9' = 'cafe\u0301'); write "
+        "them in one way if they are one"
+    ]
+
+
 def test_a_list_that_is_a_copy_is_found(tidy):
     lines = ["path,label"]
     lines += [f"{path.relative_to(tidy)},{path.parent.name}" for path in tidy.glob("*/*")]

@@ -1,5 +1,7 @@
 """Images that are there twice."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from commands import main
@@ -55,6 +57,22 @@ def test_repeats_within_train_alone_are_no_matter_of_a_run():
     train = noise(10)
     train[4] = train[9]
     assert duplicates.warnings(dataset_of(train, noise(5))) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("caf\u00e9", "cafe\u0301"), r"'caf\xe9' = 'cafe\u0301'"),
+        (("cat", "cat\u200b"), r"'cat' = 'cat\u200b'"),
+        (("big cat", "big\u00a0cat"), r"'big cat' = 'big\xa0cat'"),
+        (("big cat", "big  cat"), "'big cat' = 'big  cat'"),
+    ],
+)
+def test_classes_whose_names_look_alike_are_told(names, told):
+    dataset = dataclasses.replace(dataset_of(noise(5), noise(5)), class_names=(*names, "Cat"))
+    assert duplicates.warnings(dataset) == [
+        f"2 of 3 classes have names that look alike ({told}); write them in one way if they are one"
+    ]
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 1), (5, 5, 3), (28, 28, 1), (40, 40, 3)])

@@ -1,8 +1,9 @@
-"""Which images of a data set are the same: in two splits, or under two labels."""
+"""Which images of a data set are the same, in two splits or under two labels, and which classes."""
 
 import bisect
 import hashlib
 import itertools
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -106,7 +107,7 @@ def _middle(rows: np.ndarray) -> np.ndarray:
 
 
 def warnings(dataset: Dataset) -> list[str]:
-    """Returns what is hardly meant: images of test in train, and images under two labels.
+    """Returns what is hardly meant: images of test in train or under two labels, a class twice.
 
     Compares the pixels of images in memory; others, which would have to be read, by their names.
     """
@@ -114,11 +115,36 @@ def warnings(dataset: Dataset) -> list[str]:
     if all(type(split.images) is np.ndarray for split in splits.values()):
         found = repeats(keys_at_rest({n: split.images for n, split in splits.items()}))  # type: ignore
         told = [in_both(dataset, found, "test", "train"), two_labels(dataset, found)]
-        return [text for text in told if text]
+    else:
+        told = [_listed_in_both(splits)]
+    return [text for text in (*told, look_alike(dataset.class_names)) if text]
+
+
+def _listed_in_both(splits: Mapping[str, Split]) -> str:
+    """Returns how many images of test are in train by their names; "" for none."""
     if "test" not in splits:
-        return []
+        return ""
     listed = set(splits["train"].ids.tolist()).intersection(splits["test"].ids.tolist())
-    return [f"{share(len(listed), splits['test'], 'test')} listed in train too"] if listed else []
+    return f"{share(len(listed), splits['test'], 'test')} listed in train too" if listed else ""
+
+
+def look_alike(class_names: Sequence[str]) -> str:
+    """Returns which classes differ in what does not show alone; "" for none.
+
+    That is how Unicode composes a letter, characters without width, and the kind of a space.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in class_names:
+        shown = "".join(c for c in name if unicodedata.category(c) != "Cf")
+        groups.setdefault(" ".join(unicodedata.normalize("NFC", shown).split()), []).append(name)
+    alike = [names for names in groups.values() if len(names) > 1]
+    if not alike:
+        return ""
+    return (
+        f"{sum(map(len, alike)):,} of {len(class_names):,} classes have names that look alike "
+        f"({some([' = '.join(map(ascii, names)) for names in alike])}); write them in one way if "
+        "they are one"
+    )
 
 
 def in_both(dataset: Dataset, found: Repeats, split: str, other: str) -> str:

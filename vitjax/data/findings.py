@@ -102,6 +102,7 @@ def _sizes(found: Inspection, image_size: int) -> Iterable[str]:
 def _warnings(dataset: Dataset, repeats: Repeats, constant: Sequence[Place]) -> list[str]:
     told = [duplicates.in_both(dataset, repeats, *pair) for pair in _PAIRS]
     told.append(duplicates.two_labels(dataset, repeats))
+    told.append(duplicates.look_alike(dataset.class_names))
     for split, of in dataset.splits.items():
         if again := repeats.again(split):
             copies = "a copy of an earlier one" if again == 1 else "copies of earlier ones"
