@@ -60,6 +60,18 @@ def test_bootstrap_of_equal_runs_is_zero():
     assert comparison.bootstrap_interval(np.zeros(8)) == (0, 0)
 
 
+def test_a_single_example_has_no_interval():
+    labels, ids = np.array([0], np.int32), np.array(["test/0"])
+    sides = [
+        comparison.side(name, [Predictions(np.array([odds], np.float32), labels, ids, ("a", "b"))])
+        for name, odds in (("wrong", (0.0, 1.0)), ("right", (1.0, 0.0)))
+    ]
+    found = comparison.compare_pair(*sides, [])
+    assert found.difference.accuracy == 1
+    assert found.difference.bootstrap is None
+    assert str(found).splitlines()[1] == "difference +1.0000 (of one example: no interval)"
+
+
 def test_seeds_are_averaged():
     first = comparison.side("a", [run(0), run(0, 1)])
     second = comparison.side("b", [run(), run(2)])

@@ -35,7 +35,7 @@ class Difference(NamedTuple):
     """How much better the second side is than the first, with 95 % intervals."""
 
     accuracy: float
-    bootstrap: tuple[float, float]  # over examples
+    bootstrap: tuple[float, float] | None  # over examples; None for one alone
     only_first: int | None  # examples that only the first has right; None for several runs
     only_second: int | None
     p_value: float | None  # of McNemar's exact test, two-sided
@@ -116,7 +116,7 @@ def difference(first: Side, second: Side) -> Difference:
     both = min(len(first.accuracies), len(second.accuracies)) > 1
     return Difference(
         accuracy=float(gain.mean()),
-        bootstrap=bootstrap_interval(gain),
+        bootstrap=bootstrap_interval(gain) if len(gain) > 1 else None,
         only_first=None if several else worse,
         only_second=None if several else better,
         p_value=None if several else mcnemar(worse, better),
@@ -125,7 +125,7 @@ def difference(first: Side, second: Side) -> Difference:
 
 
 def bootstrap_interval(gain: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """Returns the 95 % percentile interval of the mean of paired differences [N]."""
+    """Returns the 95 % percentile interval of the mean of paired differences [N], N > 1."""
     from scipy import stats
 
     few = 100  # resamples at a time, which bounds the memory
@@ -271,11 +271,13 @@ def side_line(side: Side) -> str:
 def comparison_text(comparison: Comparison) -> str:
     """Returns how much better the second side is, in all and in each group."""
     found = comparison.difference
-    low, high = found.bootstrap
+    interval = "of one example: no interval"
+    if found.bootstrap is not None:
+        low, high = found.bootstrap
+        interval = f"95 % bootstrap over examples: {low:+.4f} to {high:+.4f}"
     lines = [
         f"{comparison.second.name} against {comparison.first.name}",
-        f"difference {found.accuracy:+.4f} (95 % bootstrap over examples: {low:+.4f} to "
-        f"{high:+.4f})",
+        f"difference {found.accuracy:+.4f} ({interval})",
     ]
     if found.p_value is not None:
         lines.append(
