@@ -129,45 +129,6 @@ def test_long_names_leave_the_figure_its_room():
     assert figure.axes[0].get_legend().get_window_extent().x1 < figure.bbox.x1
 
 
-def test_metadata_is_found_by_id_or_by_order(tmp_path):
-    path = tmp_path / "facts.csv"
-    path.write_text("id,kind\ntest/1,x\ntest/0,y\n")
-    assert comparison.read_column(path, "kind", IDS) == ["y", "x"] + [""] * 6
-    path.write_text("galaxyID,kind\ntest/1,x\ntest/0,y\nother,z\n")
-    assert comparison.read_column(path, "kind", IDS, "galaxyID") == ["y", "x"] + [""] * 6
-    path.write_text("kind\n" + "x\n" * 8)
-    assert comparison.read_column(path, "kind", IDS) == ["x"] * 8
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("id,color\ntest/1,x\n", r"has the columns \['id', 'color'\]"),
-        ("kind\nx\n", "1 rows for 8 examples"),
-        ("id,kind\nother,x\n", "names none of the examples"),
-    ],
-)
-def test_metadata_that_does_not_fit(tmp_path, text, message):
-    (tmp_path / "facts.csv").write_text(text)
-    with pytest.raises(UserError, match=message):
-        comparison.read_column(tmp_path / "facts.csv", "kind", IDS)
-
-
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b'id,kind\n"' + b"x" * 200_000])
-def test_metadata_that_cannot_be_read(tmp_path, content):
-    path = tmp_path / "facts.csv"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(UserError, match=r"facts\.csv cannot be read as CSV: "):
-        comparison.read_column(path, "kind", IDS)
-
-
-def test_an_unknown_key_is_refused(tmp_path):
-    (tmp_path / "facts.csv").write_text("id,kind\ntest/1,x\n")
-    with pytest.raises(UserError, match=r"columns \['id', 'kind'\]; choose --key from them"):
-        comparison.read_column(tmp_path / "facts.csv", "kind", IDS, "name")
-
-
 def test_missing_numbers_have_no_group():
     places, names = comparison.binned(["1", "N/A", "2", "nan", " "])
     assert places.tolist() == [0, -1, 1, -1, -1]

@@ -1,9 +1,14 @@
 """Runs compared on the test examples that they share: is one better, by how much, and where."""
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from vitjax.data.readers.csv import check_header, whole_rows
+from vitjax.errors import UserError
 from vitjax.inference.evaluation import predictions
 from vitjax.inference.evaluation_data import Say
 from vitjax.reporting.comparison import (
@@ -13,7 +18,6 @@ from vitjax.reporting.comparison import (
     by_class,
     check_same,
     compare_pair,
-    read_column,
     side,
 )
 
@@ -40,7 +44,41 @@ def compare_sides(
     some = next(iter(runs.values()))
     groupings = [by_class(some)]
     if column:
-        texts = read_column(column.file, column.name, some.ids, column.key)
+        texts = read_column(column, some.ids)
         groupings.append(Grouping(column.name, *binned(texts)))
     first, *others = (side(",".join(each), [runs[name] for name in each]) for each in names)
     return [compare_pair(first, second, groupings) for second in others]
+
+
+def read_column(column: Column, ids: np.ndarray) -> list[str]:
+    """Returns a CSV's column for the examples `ids` [N], "" for those that it lacks.
+
+    Rows are found by the column `key`, by default `id` or else `path`, which names examples as
+    predictions.npz does; without any they must be the examples in order. Raises UserError in
+    one line.
+    """
+    path = column.file
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            columns = list(reader.fieldnames or [])
+            rows = [row for _, row in whole_rows(path, reader)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as CSV: {error}") from error
+    key = column.key or next((name for name in ("id", "path") if name in columns), "")
+    check_header(path, columns, column.name, "--column")
+    if not key:
+        if len(rows) != len(ids):
+            raise UserError(
+                f"{path} has {len(rows):,} rows for {len(ids):,} examples and neither a column id "
+                "nor path to find them by; say with --key which column names them"
+            )
+        return [row[column.name] or "" for row in rows]
+    check_header(path, columns, key, "--key")
+    by_id = {row[key]: row[column.name] or "" for row in rows}
+    found = [by_id.get(name, "") for name in ids]
+    if not any(found):
+        raise UserError(
+            f"{path} names none of the examples in its column {key}; they are called as {ids[0]}"
+        )
+    return found

@@ -1,11 +1,9 @@
 """Whether one model is better than another on the same examples, and where."""
 
-import csv
 import dataclasses
 import html
 import itertools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -163,40 +161,6 @@ def group_accuracies(first: Side, second: Side, grouping: Grouping) -> list[Exam
         if inside.any():
             accuracies = [float(x.correct[inside].mean()) for x in (first, second)]
             found.append(ExampleGroup(name, int(inside.sum()), *accuracies))
-    return found
-
-
-def read_column(path: Path, column: str, ids: np.ndarray, key: str = "") -> list[str]:
-    """Returns a CSV's column for the examples `ids` [N], "" for those that it lacks.
-
-    Rows are found by the column `key`, by default `id` or else `path`, which names examples as
-    predictions.npz does; without any they must be the examples in order. Raises UserError in
-    one line.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as CSV: {error}") from error
-    columns = list(rows[0]) if rows else []
-    if column not in columns:
-        raise UserError(f"{path} has the columns {columns}; choose --column from them")
-    if key and key not in columns:
-        raise UserError(f"{path} has the columns {columns}; choose --key from them")
-    key = key or next((name for name in ("id", "path") if name in columns), "")
-    if not key:
-        if len(rows) != len(ids):
-            raise UserError(
-                f"{path} has {len(rows):,} rows for {len(ids):,} examples and neither a column id "
-                "nor path to find them by; say with --key which column names them"
-            )
-        return [row[column] or "" for row in rows]
-    by_id = {row[key]: row[column] or "" for row in rows}
-    found = [by_id.get(name, "") for name in ids]
-    if not any(found):
-        raise UserError(
-            f"{path} names none of the examples in its column {key}; they are called as {ids[0]}"
-        )
     return found
 
 

@@ -3,7 +3,7 @@
 import csv
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,16 +67,9 @@ def read_rows(file: Path, path_column: str, label_column: str) -> list[Row]:
         with open(file, newline="", encoding="utf-8-sig") as lines:  # Excel puts a mark in front
             reader = csv.DictReader(lines, skipinitialspace=True)
             columns = list(reader.fieldnames or [])
-            _check_header(file, columns, path_column, "the header")
-            _check_header(file, columns, label_column, "config.data.label_column")
-            for record in reader:
-                where = f"{file} line {reader.line_num}"
-                more = record.pop(None, [])
-                if any(map(str.strip, more)):
-                    raise UserError(
-                        f"{where} has {len(columns) + len(more)} fields, but line 1 names "
-                        f"{len(columns)} columns; put what holds a comma in double quotes."
-                    )
+            check_header(file, columns, path_column, "the header")
+            check_header(file, columns, label_column, "config.data.label_column")
+            for where, record in whole_rows(file, reader):
                 path, label = record[path_column], record[label_column]
                 if not path or not label or not label.strip():
                     raise UserError(
@@ -91,7 +84,23 @@ def read_rows(file: Path, path_column: str, label_column: str) -> list[Row]:
     return rows
 
 
-def _check_header(file: Path, columns: list[str], column: str, option: str) -> None:
+def whole_rows(
+    file: Path, reader: "csv.DictReader[str]"
+) -> Iterator[tuple[str, dict[str, str | None]]]:
+    """Yields "FILE line N" and each row of a CSV file; UserError for one that would be cut."""
+    columns = reader.fieldnames or []
+    for record in reader:
+        where = f"{file} line {reader.line_num}"
+        more = record.pop(None, [])
+        if any(map(str.strip, more)):  # empty cells at the end mean nothing
+            raise UserError(
+                f"{where} has {len(columns) + len(more)} fields, but line 1 names "
+                f"{len(columns)} columns; put what holds a comma in double quotes."
+            )
+        yield where, record
+
+
+def check_header(file: Path, columns: list[str], column: str, option: str) -> None:
     """Raises UserError unless a column is there once; says to change `option`."""
     if column not in columns:
         raise UserError(
