@@ -36,6 +36,10 @@ BAD = {
         dict(train=make_split([0, 1], (4, 4, 2))),
         "1 or 3 channels.*config.data.channels",
     ),
+    "no pixels": (
+        dict(train=make_split([0, 1], (0, 4, 1))),
+        r"toy/train has images of shape \[0, 4, 1\], without a pixel",
+    ),
     "range": (
         dict(train=make_split([0, 1, 2, -1])),
         "2 labels outside 0..1: train/2 has 2, train/3",

@@ -100,6 +100,11 @@ def _check_arrays(where: str, split: Split) -> None:
         )
     if not len(images):
         raise UserError(f"{where} is empty; change config.data.data_dir.")
+    if 0 in images.shape:
+        raise UserError(
+            f"{where} has images of shape {list(images.shape[1:])}, without a pixel; write the "
+            "files of config.data.data_dir again."
+        )
     if images.shape[-1] not in (1, 3):
         raise UserError(
             f"{where} has images of shape {list(images.shape[1:])}, expected [H, W, C] with 1 or 3 "
