@@ -2,8 +2,8 @@
 
 python -m vitjax.main --config=configs/vit_digits.py --workdir=runs/digits
 
-Measured on two CPU cores: test accuracy 0.983, 0.986, 0.986 with seeds 0, 1, 2 in about 50 seconds
-each.
+Measured on two CPU cores: test accuracy 0.9954, the mean of seeds 0, 1 and 2 (deviation 0.0016), as
+members of a sweep.
 """
 
 from ml_collections import ConfigDict
@@ -24,6 +24,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.update(name="digits", image_size=32, batch_size=32)
     config.data.augment.update(crop_padding=4, rotation_degrees=15.0)
     config.loss.label_smoothing = 0.1
-    config.optim.update(name="adamw", learning_rate=2e-3, weight_decay=0.1, ema_decay=0.99)
+    config.optim.update(name="muon", learning_rate=5e-3, weight_decay=0.1, ema_decay=0.99)
     config.schedule.update(name="cosine", warmup_epochs=5.0)
     return config

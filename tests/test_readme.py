@@ -186,7 +186,7 @@ def test_the_headline_commands_of_the_main_job_and_of_the_tests(tmp_path):
         (tmp_path / name).symlink_to(REPO / name)
     _shell(HEADLINES[0].partition("&& ")[2], tmp_path)
     (result,) = (tmp_path / "runs").glob("*/eval.json")
-    assert json.loads(result.read_text())["accuracy"] >= 0.97
+    assert json.loads(result.read_text())["accuracy"] >= 0.985
     _shell(HEADLINES[1].partition("&& ")[2] + " tests/data/test_order.py", tmp_path)
 
 
