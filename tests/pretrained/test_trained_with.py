@@ -15,6 +15,8 @@ from vitjax.pretrained.load import Inputs, load_weights
 HALF = (0.5, 0.5, 0.5)
 VIT = dict(patch_size=4, hidden_dim=16, num_layers=2, num_heads=2)
 SWIN = dict(patch_size=2, hidden_dim=8, num_heads=(2, 4), window_size=3, mlp_ratio=2)
+MIXER = dict(patch_size=4, hidden_dim=16, num_layers=2, tokens_mlp_dim=8, mlp_dim=32)
+VGG = dict(width=4, stage_sizes=(1, 2), hidden_dims=(6, 6))
 RESNET = dict(width=4, stage_sizes=(1, 2), block="bottleneck")
 HUGGING_FACE = {
     "model_type": "vit",
@@ -136,6 +138,50 @@ def test_an_activation_that_is_none_here_is_refused(tmp_path):
 )
 def test_timms_config_is_compared(changes, said, tmp_path):
     assert timm_vit(tmp_path, TIMM | changes) == said
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "options", "architecture", "like"),
+    [
+        ("torchvision_resnet", "resnet", RESNET, "resnetblur18", "resnet50"),
+        ("torchvision_resnet", "resnet", RESNET, "resnetaa50", "resnet50"),
+        ("timm_vit", "vit", VIT, "vit_base_patch16_rpn_224", "vit_base_patch16_224"),
+        ("timm_vit", "vit", VIT, "vit_base_patch16_clip_quickgelu_224", "vit_base_patch16_224"),
+        ("timm_mixer", "mixer", MIXER, "gmixer_12_224", "mixer_b16_224"),
+        (
+            "timm_swin",
+            "swin",
+            SWIN | {"stage_sizes": (2, 1)},
+            "swin_s3_tiny_224",
+            "swin_tiny_patch4_window7_224",
+        ),
+        ("timm_vgg", "vgg", VGG, "vgg16", "vgg16_bn"),
+    ],
+)
+def test_an_architecture_of_timm_that_is_none_here_is_refused(
+    case, name, options, architecture, like, tmp_path
+):
+    save(tmp_path, load(case)["tensors"], TIMM | {"architecture": architecture})
+    message = rf"says architecture='{architecture}', expected one as {like}; vitjax computes no"
+    with pytest.raises(UserError, match=message):
+        said_of(tmp_path, models.create(name, 5, **options), (12, 8, 3))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "activation"),
+    [
+        ("deit_small_patch16_224", "gelu"),
+        ("vit_base_patch16_224_miil", "gelu"),
+        ("vit_giant_patch16_gap_224", "gelu"),
+        ("vit_base_patch16_siglip_gap_512", "gelu"),
+        ("vit_so400m_patch14_siglip_gap_896", "gelu"),
+        ("vit_large_patch16_siglip_gap_512", "gelu_tanh"),
+        ("vit_so400m_patch16_siglip_gap_256", "gelu_tanh"),
+    ],
+)
+def test_an_architecture_of_timm_tells_its_activation(architecture, activation, tmp_path):
+    said = timm_vit(tmp_path, TIMM | {"architecture": architecture}, activation="relu")
+    assert said == [f"warning: trained with config.model.activation={activation!r}, here 'relu'"]
 
 
 def test_timms_epsilon_is_known(tmp_path):

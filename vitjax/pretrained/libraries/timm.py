@@ -24,12 +24,24 @@ _SHOWN = (  # arguments of a model that arrays show, or that change nothing they
 
 _RULES = {"act_layer": Rule("activation", _ACTIVATIONS), "num_heads": Rule("num_heads")}
 _MEAN = {"global_pool": Rule(values={"avg": ""})}  # the only way there is here
+_GELU = {"activation": "gelu", "norm_epsilon": 1e-6}
+_SIZE = "(?:tiny|small|base|large|huge|giant|gigantic)"
+_VITS: dict[str, Mapping[str, Any]] = {  # the first that fits is taken
+    rf"(?:vit|deit)_{_SIZE}_patch\d+_\d+(?:_miil)?(?:_in21k)?|test_vit|flexivit_{_SIZE}": _GELU,
+    r"vit_[a-z]+_patch\d+_gap_\d+": _GELU,
+    r"vit_(?:base_patch16|large_patch16|so400m_patch14)_siglip_gap_(?!512)\d+": _GELU,
+    r"vit_base_patch16_siglip_gap_512": _GELU,
+    r"vit_[a-z0-9]+_patch\d+_siglip_gap_\d+": _GELU | {"activation": "gelu_tanh"},
+}
 
 
-def _describe(defaults: Mapping[str, Any], rules: Mapping[str, Rule]) -> Describe:
-    """Returns a reader of config.json; `defaults` are options here, as the library's models begin.
+def _describe(
+    like: str, architectures: Mapping[str, Mapping[str, Any]], rules: Mapping[str, Rule]
+) -> Describe:
+    """Returns a reader of config.json, which names an architecture and arguments that differ.
 
-    It names an architecture; of that only the arguments in which a model differs are told.
+    `architectures` are regular expressions of those that are computed here, with the options that
+    their arrays do not show; other architectures may have the same arrays. `like` is one of them.
     """
 
     def describe(config: Mapping[str, Any]) -> TrainedWith | None:
@@ -37,9 +49,13 @@ def _describe(defaults: Mapping[str, Any], rules: Mapping[str, Rule]) -> Describ
         arguments, images = config.get("model_args", {}), config.get("pretrained_cfg")
         if not isinstance(images, dict) or not isinstance(arguments, dict):
             return None
+        architecture = str(config.get("architecture", like))
+        known = [options for p, options in architectures.items() if re.fullmatch(p, architecture)]
+        if not known:
+            return TrainedWith(refused=(f"architecture={architecture!r}, expected one as {like}",))
         told = translate({**config, **arguments}, rules)
         unread = arguments.keys() - rules.keys() - {*_SHOWN}
-        model = {**defaults, **told.model}
+        model = {**known[0], **told.model}
         if "norm_layer" in arguments:  # which has an epsilon of its own
             model.pop("norm_epsilon", None)
         return dataclasses.replace(
@@ -91,7 +107,8 @@ VIT = Origin(
         "head": "head/logits",
     },
     describe=_describe(
-        {"activation": "gelu", "norm_epsilon": 1e-6},
+        "vit_base_patch16_224",
+        _VITS,
         _RULES | {"global_pool": Rule("pool", {"token": "cls", "avg": "mean"})},
     ),
 )
@@ -111,7 +128,7 @@ MIXER = Origin(
         "norm": "final_norm",
         "head": "head/logits",
     },
-    describe=_describe({"activation": "gelu", "norm_epsilon": 1e-6}, _RULES | _MEAN),
+    describe=_describe("mixer_b16_224", {r"mixer_[bsl]\d+_224(?:_\w+)?": _GELU}, _RULES | _MEAN),
 )
 
 _WINDOWS = r"layers\.(\d+)\.blocks\.(\d+)\."
@@ -151,7 +168,11 @@ SWIN = Origin(
     rules=_SWIN_RULES | {r"layers\.(\d+)\.downsample\.(norm|reduction)": r"stage_\1/merging/\2"},
     ignored=_SWIN_IGNORED,
     settings={"tiling": "timm"},
-    describe=_describe({"activation": "gelu", "norm_epsilon": 1e-5}, _RULES | _MEAN),
+    describe=_describe(
+        "swin_tiny_patch4_window7_224",
+        {rf"swin_{_SIZE}_patch4_window\d+_\d+(?:_in22k)?": _GELU | {"norm_epsilon": 1e-5}},
+        _RULES | _MEAN,
+    ),
 )
 
 RESNET = Origin(
@@ -170,7 +191,11 @@ RESNET = Origin(
         }.items()
     },
     ignored=(r".*\.num_batches_tracked",),
-    describe=_describe({}, {"act_layer": Rule(values={"relu": ""}), **_MEAN}),
+    describe=_describe(
+        "resnet50",
+        {r"(?:tv_)?resnet(?:18|26|34|50|101|152|200)": {}},
+        {"act_layer": Rule(values={"relu": ""}), **_MEAN},
+    ),
 )
 
 
@@ -215,5 +240,9 @@ VGG = Origin(
     numbered=_vgg_layers,
     leaf=_vgg_leaf,
     ignored=(r".*\.num_batches_tracked",),
-    describe=_describe({}, {"act_layer": Rule(values={"relu": ""}), **_MEAN}),
+    describe=_describe(
+        "vgg16_bn",
+        {r"vgg1[1369]_bn": {}},
+        {"act_layer": Rule(values={"relu": ""}), **_MEAN},
+    ),
 )
