@@ -92,6 +92,33 @@ def test_what_hugging_faces_config_leaves_out_is_the_librarys_default(tmp_path):
     ]
 
 
+def test_a_vit_msn_of_hugging_face_is_compared_with_its_own_defaults(tmp_path):
+    config = {"model_type": "vit_msn", "hidden_act": "relu", "num_attention_heads": 2}
+    save(tmp_path, load("transformers_vit")["tensors"], config)
+    assert said_of(tmp_path, models.create("vit", 5, **VIT, mlp_dim=20), (12, 8, 3)) == [
+        "warning: trained with config.model.activation='relu', here 'gelu'",
+        "warning: trained with config.model.norm_epsilon=1e-06, here 1e-05",
+    ]
+
+
+def test_another_network_of_hugging_face_is_refused(tmp_path):
+    message = r"config\.json says model_type='yolos', expected one of vit, vit_msn; .* no other"
+    with pytest.raises(UserError, match=message):
+        hugging_face_vit(tmp_path, model_type="yolos")
+
+
+def test_a_swin_whose_norms_differ_in_their_epsilon_is_refused(tmp_path):
+    config = {"model_type": "swin", "layer_norm_eps": 1e-6}
+    save(tmp_path, load("transformers_swin")["tensors"], config)
+    model = models.create("swin", 5, **SWIN, stage_sizes=(2, 2), norm_epsilon=1e-6)
+    with pytest.raises(UserError, match=r"says layer_norm_eps=1e-06, expected 1e-05; vitjax"):
+        said_of(tmp_path, model, (11, 14, 3))
+    save(tmp_path, load("transformers_swin")["tensors"], config | {"layer_norm_eps": 1e-5})
+    assert said_of(tmp_path, model, (11, 14, 3)) == [
+        "warning: trained with config.model.norm_epsilon=1e-05, here 1e-06"
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -198,8 +225,9 @@ def test_a_pooling_that_is_none_here_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "beside", [{"config": {"model": {}}, "command": ""}, HUGGING_FACE, [1], {"architecture": 3}]
 )
-def test_a_config_of_something_else_says_nothing(beside, tmp_path):
-    assert timm_vit(tmp_path, beside) == []
+def test_a_config_of_something_else_is_said_not_to_be_read(beside, tmp_path):
+    note = f"{tmp_path / 'config.json'} is not of the library of the weights, and is not read"
+    assert timm_vit(tmp_path, beside) == [note]
 
 
 @pytest.mark.parametrize("beside", ["{", "[" * 100_000])

@@ -193,6 +193,8 @@ def test_timm_computes_what_is_exported(tmp_path):
         ("vit", "vit_pytorch", {}, r"no ViT with config\.model\.stem='conv', stem_norm=False"),
         ("vit", "transformers", {"activation": "tanh"}, r"no config\.model\.activation=tanh"),
         ("vit", "transformers", {"head_dim": 2}, r"no ViT with config\.model\.head_dim=2"),
+        ("swin", "transformers", {"norm_epsilon": 1e-6}, r"no Swin with .*\.norm_epsilon=1e-06"),
+        ("swin", "transformers", {"window_size": 5}, r"\.window_size=5 on a map of 4 tokens; ch"),
         ("swin_padded", "transformers", {}, r"trained with config\.model\.tiling='transformers'"),
         ("vit", "torch", {}, r"format='torch' is unknown; choose from stablehlo, onnx, "),
     ],

@@ -99,7 +99,7 @@ def _shapeless(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def of_config(path: Path, describe: Describe | None) -> TrainedWith:
-    """Returns what a config.json of another library tells; nothing where it is something else.
+    """Returns what a config.json of another library tells; a note where it is something else.
 
     Raises UserError where it tells of what no option here computes.
     """
@@ -110,12 +110,15 @@ def of_config(path: Path, describe: Describe | None) -> TrainedWith:
             notes=(f"warning: {path} is damaged, and not checked: {one_line(error)}",)
         )
     told = describe(config) if describe is not None and isinstance(config, dict) else None
-    if told is not None and told.refused:
+    if told is None:
+        note = f"{path} is not of the library of the weights, and is not read"
+        return TrainedWith(notes=(note,))
+    if told.refused:
         raise UserError(
             f"{path} says {'; '.join(told.refused)}; vitjax computes no other, change "
             "config.finetune.weights"
         )
-    return told or TrainedWith()
+    return told
 
 
 def differences(trained: TrainedWith, model: nn.Module, inputs: Inputs) -> list[str]:

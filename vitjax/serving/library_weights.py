@@ -39,7 +39,7 @@ del _MIXER["out_proj"]
 Same = tuple[Origin, Mapping[str, Any]]  # a library's network, and the options that it needs
 _TRANSFORMERS: dict[str, Same] = {
     "ViT": (hugging_face.VIT, {**_VIT, **_WITH_TOKEN, "stem_norm": False}),
-    "Swin": (hugging_face.SWIN, {}),
+    "Swin": (hugging_face.SWIN, {"norm_epsilon": 1e-5}),
     "ResNet": (hugging_face.RESNET, {}),
 }
 _TIMM: dict[str, Same] = {

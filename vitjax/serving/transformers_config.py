@@ -58,6 +58,12 @@ def _vit(predictor: Predictor, model: Any) -> dict[str, Any]:
 
 
 def _swin(predictor: Predictor, model: Any) -> dict[str, Any]:
+    smallest = min(min(windows.size) for windows in model.windows(*predictor.input_shape[:2]))
+    if smallest < model.window_size:  # its table of biases would not fit its windows
+        raise UserError(
+            f"transformers has no Swin with config.model.window_size={model.window_size} on a map "
+            f"of {smallest} tokens; choose --format=safetensors, timm, stablehlo or onnx"
+        )
     return _tokens(predictor, model) | {
         "embed_dim": model.hidden_dim,
         "depths": list(model.stage_sizes),

@@ -22,18 +22,27 @@ _RULES = {
 }
 
 
-def _describe(defaults: Mapping[str, Any], rules: Mapping[str, Rule]) -> Describe:
-    """Returns a reader of config.json; what that leaves out has the library's default."""
+def _describe(networks: Mapping[str, Mapping[str, Any]], rules: Mapping[str, Rule]) -> Describe:
+    """Returns a reader of config.json.
+
+    `networks` are the values of model_type that are computed here, with the library's defaults for
+    what a config.json leaves out; other networks may have the same arrays.
+    """
 
     def describe(config: Mapping[str, Any]) -> TrainedWith | None:
-        """Returns what a config.json tells; None where it is of another model."""
-        if config.get("model_type") != defaults["model_type"]:
+        """Returns what a config.json tells; None where it is none of this library's."""
+        if "model_type" not in config:
             return None
-        return translate({**defaults, **config}, rules)
+        kind = {"model_type": Rule(values=dict.fromkeys(networks))}
+        told = translate(config, kind)
+        if told.refused:
+            return told
+        return translate({**networks[config["model_type"]], **config}, rules)
 
     return describe
 
 
+_VIT_DEFAULTS = {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "num_attention_heads": 12}
 _VIT = r"(?:vit\.)?"
 _LAYER = _VIT + r"(?:encoder\.layer|layers)\.(\d+)\."
 _BLOCK = r"encoder/block_\1/"
@@ -59,12 +68,7 @@ VIT = Origin(
     },
     ignored=(_VIT + r"pooler\.dense\.(?:weight|bias)", _VIT + r"embeddings\.mask_token"),
     describe=_describe(
-        {
-            "model_type": "vit",
-            "hidden_act": "gelu",
-            "layer_norm_eps": 1e-12,
-            "num_attention_heads": 12,
-        },
+        {"vit": _VIT_DEFAULTS, "vit_msn": _VIT_DEFAULTS | {"layer_norm_eps": 1e-6}},
         _RULES | {"num_attention_heads": Rule("num_heads")},
     ),
 )
@@ -105,7 +109,9 @@ SWIN = Origin(
     ignored=(_WINDOWS + r"attention\.self\.relative_position_index", r".*embeddings\.mask_token"),
     settings={"tiling": "transformers"},
     describe=_describe(
-        {"model_type": "swin", "hidden_act": "gelu", "layer_norm_eps": 1e-5}, _RULES
+        {"swin": {"hidden_act": "gelu", "layer_norm_eps": 1e-5}},
+        # Its first norm and those of mergings have 1e-5 in any case.
+        _RULES | {"layer_norm_eps": Rule("norm_epsilon", {1e-5: 1e-5})},
     ),
 )
 
@@ -113,7 +119,7 @@ _RESNET = r"(?:resnet\.)?"
 _RESIDUAL = _RESNET + r"encoder\.stages\.(\d+)\.layers\.(\d+)\."
 
 _of_resnet = _describe(
-    {"model_type": "resnet"},
+    {"resnet": {}},
     {
         "hidden_act": Rule(values={"relu": ""}),
         "downsample_in_first_stage": Rule(values={False: ""}),
