@@ -297,3 +297,16 @@ def test_what_vit_pytorchs_files_do_not_tell_is_said(case, known, tmp_path):
     model = models.create("vit", 5, **VIT, **options)
     doubt = "the file does not tell whether the class token was read, as here, or the mean of all"
     assert said_of(save(tmp_path, tensors), model, (12, 8, 3)) == ([] if known else [doubt])
+
+
+@pytest.mark.parametrize("case", ["vit_pytorch_old", "vit_pytorch_today"])
+def test_vit_pytorchs_norms_and_activation_are_known(case, tmp_path):
+    with np.load(GOLDENS / f"{case}.npz") as file:
+        tensors = unpack(file["weights"], json.loads(str(file["shapes"])))
+    options = dict(head_dim=6, qkv_bias=False, mlp_dim=20, stem="linear", activation="relu")
+    options |= {"stem_norm": case == "vit_pytorch_today", "norm_epsilon": 1e-6}
+    said = said_of(save(tmp_path, tensors), models.create("vit", 5, **VIT, **options), (12, 8, 3))
+    assert [line for line in said if "warning" in line] == [
+        "warning: trained with config.model.activation='gelu', here 'relu'",
+        "warning: trained with config.model.norm_epsilon=1e-05, here 1e-06",
+    ]

@@ -28,6 +28,7 @@ _RULES = {
     r"transformer\.norm|mlp_head\.0": "final_norm",
     r"mlp_head(?:|\.1)": "head/logits",
 }
+_SETTINGS = {"norm": "pre", "activation": "gelu", "norm_epsilon": 1e-5}  # it has no others
 
 
 def _doubt(tensors: Mapping[str, np.ndarray]) -> str:
@@ -50,6 +51,7 @@ VIT_PYTORCH = Origin(
         r"to_patch_embedding\.3": "stem/token_norm",
         **_RULES,
     },
+    settings=_SETTINGS,
     doubt=_doubt,
 )
 
@@ -58,5 +60,6 @@ VIT_PYTORCH_BEFORE_1 = Origin(
     models=("ViT", "Linformer"),
     marks=(r"to_patch_embedding\.1\.weight",),
     rules={r"to_patch_embedding\.1": "stem/embedding", **_RULES},
+    settings=_SETTINGS,
     doubt=_doubt,
 )
