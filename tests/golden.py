@@ -38,10 +38,11 @@ def fresh(model, image_shape):
     return jax.tree.map(lambda x: np.zeros(x.shape, np.float32), variables)
 
 
-def convert(tensors, model, image_shape):
+def convert(tensors, model, image_shape, **known):
     """A file's arrays as variables of the model, by the public converters, and their notes."""
     _, converted = to_ours(tensors, type(model).__name__, "the golden file")
-    return fit(converted, fresh(model, image_shape), model, image_shape, "the golden file")
+    given = fresh(model, image_shape)
+    return fit(converted, given, model, image_shape, "the golden file", **known)
 
 
 def assert_near(got, expected, name=""):

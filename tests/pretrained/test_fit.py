@@ -48,7 +48,7 @@ def square(tensors):
 @pytest.mark.parametrize("grid", [(7, 6), (2, 3)])
 def test_positions_are_resized_as_timm_does(grid):
     golden = load("timm_positions")
-    resized = resize.position_embedding(golden["positions"], grid, num_others=1)
+    resized = resize.position_embedding(golden["positions"], (4, 4), grid, num_others=1)
     np.testing.assert_allclose(resized, golden["{}x{}".format(*grid)], atol=2e-5)
 
 
@@ -58,16 +58,47 @@ def test_another_image_size_resizes_positions():
     positions = variables["params"]["position_embedding"]
     assert positions.shape == (1, 1 + 4 * 3, 16)
     np.testing.assert_array_equal(positions[0, 0], tensors["pos_embed"][0, 0])
-    assert notes == ["resized position_embedding from (1, 5, 16) to (1, 13, 16)"]
+    assert notes == ["resized position_embedding of 1 + 2x2 tokens to 4x3"]
+
+
+def positions(num_rows):
+    """The small ViT of timm with as many positions."""
+    table = np.random.RandomState(0).randn(1, num_rows, 16).astype(np.float32)
+    return load("timm_vit")["tensors"] | {"pos_embed": table}
+
+
+def test_positions_of_a_grid_that_is_known_are_resized_to_one_of_as_many_tokens():
+    model, tensors = models.create("vit", 5, **VIT), positions(1 + 16)
+    variables, notes = convert(tensors, model, (8, 32, 3), trained_on=(16, 16))
+    expected = resize.position_embedding(tensors["pos_embed"], (4, 4), (2, 8), num_others=1)
+    np.testing.assert_array_equal(variables["params"]["position_embedding"], expected)
+    assert notes == ["resized position_embedding of 1 + 4x4 tokens to 2x8"]
+    _, notes = convert(tensors, model, (8, 32, 3), trained_on=(8, 32))
+    assert notes == []
+
+
+def test_positions_of_a_grid_that_is_not_square_are_resized_where_it_is_known():
+    model = models.create("vit", 5, **VIT)
+    _, notes = convert(positions(1 + 10), model, (16, 16, 3), trained_on=(8, 20))
+    assert notes == ["resized position_embedding of 1 + 2x5 tokens to 4x4"]
+
+
+def test_what_positions_are_taken_for_is_said():
+    tensors = positions(1 + 16)
+    variables, notes = vit(tensors, (8, 32, 3))
+    np.testing.assert_array_equal(variables["params"]["position_embedding"], tensors["pos_embed"])
+    assert notes == ["position_embedding is taken to be of 2x8 tokens, as here, not of 4x4"]
+    _, notes = vit(positions(10), (8, 20, 3))  # of 2x5 tokens without the class token, or of these
+    assert notes == ["resized position_embedding of 1 + 3x3 tokens to 2x5"]
 
 
 def test_a_length_projection_keeps_the_projected_values_of_constant_tokens():
     table = np.random.RandomState(0).randn(1 + 9, 5).astype(np.float32)
-    resized = resize.length_projection(table, (6, 6), num_others=1)
+    resized = resize.length_projection(table, (3, 3), (6, 6), num_others=1)
     assert resized.shape == (37, 5)
     np.testing.assert_array_equal(resized[0], table[0])
     np.testing.assert_allclose(resized[1:].sum(0), table[1:].sum(0), rtol=0.2, atol=0.5)
-    constant = resize.length_projection(np.ones((9, 2), np.float32), (6, 6), 0)
+    constant = resize.length_projection(np.ones((9, 2), np.float32), (3, 3), (6, 6), 0)
     np.testing.assert_allclose(constant.sum(0), 9, rtol=1e-5)
 
 
@@ -76,7 +107,7 @@ def test_linformers_projections_follow_the_image():
     variables, notes = convert(linformer(), model, (16, 16, 3))
     block = variables["params"]["encoder"]["block_1"]["mixer"]
     assert block["key_projection"].shape == block["value_projection"].shape == (17, 3)
-    assert "resized encoder/block_*/mixer/key_projection from (5, 3) to (17, 3) (2 such)" in notes
+    assert "resized encoder/block_*/mixer/key_projection of 1 + 2x2 tokens to 4x4 (2 such)" in notes
 
 
 @pytest.mark.parametrize("pool", ["cls", "mean"])
@@ -204,6 +235,11 @@ def test_either_stem_takes_the_same_weights(stem):
             {"patch_embed.proj.weight": np.zeros((64, 3, 2, 2), np.float32)},
             "linear",
             r"stem/embedding/kernel: \(2, 2, 3, 64\) in the file, \(48, 16\) in the model",
+        ),
+        (
+            {"patch_embed.proj.weight": np.zeros((16, 3, 2, 8), np.float32)},
+            "linear",
+            r"stem/embedding/kernel: \(2, 8, 3, 16\) in the file, \(48, 16\) in the model",
         ),
     ],
 )

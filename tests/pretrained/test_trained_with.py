@@ -151,7 +151,10 @@ def test_an_activation_that_is_none_here_is_refused(tmp_path):
             ],
         ),
         (
-            {"pretrained_cfg": {"mean": [0.5, 0.25, 0.5], "input_size": [3, 24, 24]}},
+            {
+                "model_args": {},
+                "pretrained_cfg": {"mean": [0.5, 0.25, 0.5], "input_size": [3, 24, 24]},
+            },
             [
                 "warning: trained with config.data.mean=(0.5, 0.25, 0.5), here (0.5, 0.5, 0.5)",
                 "trained on images of 24 pixels, here 12x12",
@@ -214,6 +217,50 @@ def test_an_architecture_of_timm_tells_its_activation(architecture, activation, 
 def test_timms_epsilon_is_known(tmp_path):
     assert timm_vit(tmp_path, TIMM, norm_epsilon=1e-5) == [
         "warning: trained with config.model.norm_epsilon=1e-06, here 1e-05"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"image_size": [8, 12]}, "8x12"),
+        ({"image_size": 24}, "24"),
+        ({"image_size": ["8", 12]}, None),
+    ],
+)
+def test_hugging_faces_config_tells_the_size_of_the_images(config, said, tmp_path):
+    expected = [] if said is None else [f"trained on images of {said} pixels, here 12x8"]
+    # Of 2x3 tokens or 6x6, neither of them the model's 3x2.
+    resized = ["resized position_embedding of 1 + 2x3 tokens to 3x2"] if said == "8x12" else []
+    assert hugging_face_vit(tmp_path, **config) == resized + expected
+
+
+@pytest.mark.parametrize("input_shape", [[16, 16, 3], [8, 32, 3], None])
+def test_exported_weights_know_the_grid_of_their_positions(input_shape, tmp_path):
+    model = models.create("vit", 5, **VIT)
+    arrays = flatten_dict(fresh(model, (8, 32, 3)), sep="/")
+    weight_files.write(tmp_path / "a.safetensors", arrays, {"input_shape": input_shape})
+    assert (
+        said_of(tmp_path, model, (8, 32, 3))
+        == {
+            16: [
+                "resized position_embedding of 1 + 4x4 tokens to 2x8",
+                "trained on images of 16 pixels, here 8x32",
+            ],
+            8: [],
+            0: ["position_embedding is taken to be of 2x8 tokens, as here, not of 4x4"],
+        }[input_shape[0] if input_shape else 0]
+    )
+
+
+def test_timms_config_tells_the_grid_of_its_positions(tmp_path):
+    tensors = load("timm_vit")["tensors"]
+    tensors["pos_embed"] = np.random.RandomState(0).randn(1, 11, 16).astype(np.float32)
+    beside = TIMM | {"model_args": {"img_size": [8, 20]}}
+    model = models.create("vit", 5, **VIT, mlp_dim=64, norm_epsilon=1e-6)
+    assert said_of(save(tmp_path, tensors, beside), model) == [
+        "resized position_embedding of 1 + 2x5 tokens to 3x3",
+        "trained on images of 8x20 pixels, here 12x12",
     ]
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -35,19 +35,25 @@ _SHAPES = {  # path: options of its shape
 
 
 def fit(
-    converted: Converted, fresh: Any, model: nn.Module, image_shape: tuple[int, int, int], what: str
+    converted: Converted,
+    fresh: Any,
+    model: nn.Module,
+    image_shape: tuple[int, int, int],
+    what: str,
+    trained_on: resize.Size | None = None,
 ) -> tuple[Any, list[str]]:
     """Returns variables for `model` on images [H, W, C], and what was changed, a line each.
 
     `fresh` are variables of the model: they give the shapes, and the head where the classes differ.
+    `trained_on` is the size of the images that the weights are of, where it is known.
     Raises UserError that shows what does not fit, of each kind; `what` names the source in it.
     """
     template = flatten_dict(fresh, sep="/")
     arrays = dict(converted.arrays)
     _check_dtypes(arrays, what)
     notes: list[str] = []
-    _restem(arrays, template)
-    _resize(arrays, template, model, image_shape, notes)
+    _restem(arrays, template, model)
+    _resize(arrays, template, model, (image_shape[:2], trained_on), notes)
     head = _swap_head(arrays, template, notes)
     _drop_empty(arrays, template, converted, notes)
     _check(arrays, template, head, converted, what)
@@ -76,7 +82,7 @@ def _check_dtypes(arrays: Arrays, what: str) -> None:
         )
 
 
-def _restem(arrays: Arrays, template: Mapping[str, Any]) -> None:
+def _restem(arrays: Arrays, template: Mapping[str, Any], model: Any) -> None:
     """Stores the patch embedding as the model does: as a convolution or as a linear layer."""
     conv, linear = "params/stem/", "params/stem/embedding/"
     for old, new in ((conv, linear), (linear, conv)):
@@ -84,6 +90,8 @@ def _restem(arrays: Arrays, template: Mapping[str, Any]) -> None:
             if old + name in arrays and new + name in template:
                 array, wanted = arrays.pop(old + name), template[new + name].shape
                 same = array.size == math.prod(wanted) and array.shape[-1:] == wanted[-1:]
+                if array.ndim == 4:  # a linear layer does not show the shape of its patches
+                    same = same and array.shape[:2] == (model.patch_size, model.patch_size)
                 arrays[new + name] = array.reshape(wanted) if same else array
 
 
@@ -91,21 +99,24 @@ def _resize(
     arrays: Arrays,
     template: Mapping[str, Any],
     model: nn.Module,
-    image_shape: tuple[int, int, int],
+    sizes: tuple[resize.Size, resize.Size | None],
     notes: list[str],
 ) -> None:
-    """Resizes what depends on the number of tokens or the window; notes it."""
+    """Resizes what depends on the number of tokens or the window; notes it.
+
+    `sizes` are those of images here, and of those that the weights are of, where it is known.
+    """
     done = {}
     for path in sorted(arrays.keys() & template.keys()):
         old, wanted = arrays[path], template[path].shape
         if old.ndim == len(wanted) - 1 and wanted[0] == 1:  # vit-pytorch's positions lack this axis
             old = arrays[path] = old[None]
-        if not _differ_in_one_axis(old.shape, wanted):
+        if not _differ_in_one_axis_at_most(old.shape, wanted):
             continue
-        found = _resized(path, old, wanted, model, image_shape)
+        found = _resized(path, old, wanted, model, sizes)
         if found is not None and found[1].shape == wanted:
             text, arrays[path] = found
-            done[text.format(_short(path))] = f" from {old.shape} to {wanted}"
+            done[text.format(_short(path))] = ""
     notes.extend(_grouped(done))
 
 
@@ -113,28 +124,60 @@ def _resized(
     path: str,
     old: np.ndarray,
     wanted: tuple[int, ...],
-    model: nn.Module,
-    image_shape: tuple[int, int, int],
+    model: Any,
+    sizes: tuple[resize.Size, resize.Size | None],
 ) -> tuple[str, np.ndarray] | None:
     """Returns what was done to an array, with {} for its path, and the array; None for nothing."""
     leaf = path.rpartition("/")[2]
-    if leaf == "relative_position_bias":
-        (stage,) = re.findall(r"stage_(\d+)/", path)
-        window = model.windows(*image_shape[:2])[int(stage)].size
-        return resize.relative_positions(old, wanted[0], window)
-    if leaf not in _BY_TOKENS:
+    if leaf in _BY_TOKENS:
+        here, known = (size and _grid(size, model) for size in sizes)
+        assert here is not None
+        return _for_tokens(_BY_TOKENS[leaf], old, max(wanted[:-1]), here, known)
+    if leaf != "relative_position_bias" or old.shape == wanted:
         return None
-    grid = image_shape[0] // model.patch_size, image_shape[1] // model.patch_size
-    num_others = max(wanted[:-1]) - math.prod(grid)
-    new = _BY_TOKENS[leaf](old, grid, num_others)
-    return None if new is None else ("resized {}", new)
+    (stage,) = re.findall(r"stage_(\d+)/", path)
+    window = model.windows(*sizes[0])[int(stage)].size
+    found = resize.relative_positions(old, wanted[0], window)
+    return found and (f"{found[0]} from {old.shape} to {wanted}", found[1])
 
 
-def _differ_in_one_axis(old: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+def _for_tokens(
+    resized: Callable[..., np.ndarray],
+    old: np.ndarray,
+    num_rows: int,
+    here: resize.Size,
+    known: resize.Size | None,
+) -> tuple[str, np.ndarray] | None:
+    """Does what `_resized` does, for an array with a row a token, `num_rows` in the model."""
+    num_others = num_rows - math.prod(here)
+    num_patches = max(old.shape[:-1]) - num_others
+    grid = resize.grid_of(num_patches, here, known)
+    if grid is None:
+        return None
+    if grid != here:
+        before = f"{num_others} + " if num_others else ""
+        text = f"resized {{}} of {before}{_by(grid)} tokens to {_by(here)}"
+        return text, resized(old, grid, here, num_others)
+    side = math.isqrt(num_patches)
+    if here in (known, (side, side)) or side**2 != num_patches:
+        return None
+    return f"{{}} is taken to be of {_by(here)} tokens, as here, not of {_by((side, side))}", old
+
+
+def _grid(size: resize.Size, model: Any) -> resize.Size:
+    """Returns the patches, down and along, of images of such a size."""
+    return size[0] // model.patch_size, size[1] // model.patch_size
+
+
+def _by(size: resize.Size) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _differ_in_one_axis_at_most(old: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     """Whether shapes are equal but for one axis, as of an array that resizing may fit."""
     if len(old) != len(wanted) or 0 in old:
         return False
-    return sum(a != b for a, b in zip(old, wanted, strict=True)) == 1
+    return sum(a != b for a, b in zip(old, wanted, strict=True)) <= 1
 
 
 def _swap_head(arrays: Arrays, template: Mapping[str, Any], notes: list[str]) -> set[str]:

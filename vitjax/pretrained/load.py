@@ -1,7 +1,7 @@
 """Weights for a model: what config.finetune.weights names, converted and fitted."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from vitjax.pretrained import locate, trained_with, weight_files
 from vitjax.pretrained.convert import Arrays, Converted
 from vitjax.pretrained.fit import fit
 from vitjax.pretrained.origins import to_ours
-from vitjax.pretrained.trained_with import Inputs, TrainedWith
+from vitjax.pretrained.trained_with import Inputs, TrainedWith, to_size
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.saved_config import read_options
 from vitjax.runs.weights import is_run, read_variables
@@ -39,7 +39,7 @@ def load_weights(
     tensors = read(found.path, allow_pickle)
     title, converted = to_ours(tensors, type(model).__name__, str(found.path))
     told = _trained_with(found, converted)
-    variables, notes = fit(converted, fresh, model, inputs.shape, str(found.path))
+    variables, notes = fit(converted, fresh, model, inputs.shape, str(found.path), told.image_size)
     notes += trained_with.differences(told, model, inputs)
     where = "" if str(found.path) == weights else f" in {found.path}"
     say(f"weights   {weights}: {len(tensors)} arrays of {title}{where}")
@@ -62,7 +62,7 @@ def _trained_with(found: locate.Found, converted: Converted) -> TrainedWith:
     if found.entry is not None:
         told = trained_with.of_entry(found.entry)
     elif origin is None:
-        told = trained_with.of_options(_own_options(found.path))
+        told = _of_our_own(found.path)
     elif found.config is not None:
         told = trained_with.of_config(found.config, origin.describe)
     else:
@@ -71,9 +71,16 @@ def _trained_with(found: locate.Found, converted: Converted) -> TrainedWith:
     return dataclasses.replace(told, model={**told.model, **settings})
 
 
-def _own_options(path: Path) -> Mapping[str, Any]:
-    """Returns the options of the model that a run, or an exported file, has the weights of."""
+def _of_our_own(path: Path) -> TrainedWith:
+    """Returns what a run of vitjax, or a file that it exported, tells of its weights."""
     if is_run(path):
-        return read_options(RunFolder(path))["model"]
-    options = weight_files.metadata(path).get("model")
-    return options if isinstance(options, dict) else {}
+        folder = RunFolder(path)
+        config = read_options(folder)
+        size = config["data"]["input_size"] or folder.dataset()["image_shape"][:2]
+        return trained_with.of_options(config["model"], to_size(size))
+    told = weight_files.metadata(path)
+    options, shape = told.get("model"), told.get("input_shape")
+    return trained_with.of_options(
+        options if isinstance(options, dict) else {},
+        to_size(shape[:2]) if isinstance(shape, list) else None,
+    )

@@ -6,50 +6,49 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+Size = tuple[int, int]  # height, width
 
-def _grid(table: np.ndarray, old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
+
+def _grid(table: np.ndarray, old: Size, new: Size) -> np.ndarray:
     """Resizes a map of rows [h * w, D] to [H * W, D], bicubically, smoothed where it shrinks."""
     grid = jnp.asarray(table, jnp.float32).reshape(*old, -1)
     resized = jax.image.resize(grid, (*new, grid.shape[-1]), "cubic", antialias=True)
     return np.asarray(resized.reshape(math.prod(new), -1))
 
 
-def _tokens(table: np.ndarray, new: tuple[int, int], num_others: int) -> np.ndarray | None:
-    """Resizes rows of tokens [N, D] to those of the grid `new`; None if N has no square grid.
+def grid_of(num_patches: int, here: Size, known: Size | None) -> Size | None:
+    """Returns the grid that a table's rows of patches are of.
 
-    The first `num_others` rows, of a class token and registers, stay.
+    The `known` one if it has as many tokens, else the model's own, else the square; None for none.
     """
-    num_patches = max(len(table) - num_others, 0)
-    side = math.isqrt(num_patches)
-    if side < 1 or side**2 != num_patches:
-        return None
-    return np.concatenate([table[:num_others], _grid(table[num_others:], (side, side), new)])
+    side = math.isqrt(max(num_patches, 0))
+    grids = [known] if known is not None else []
+    grids += [here, (side, side)]
+    return next((grid for grid in grids if 0 < math.prod(grid) == num_patches), None)
 
 
-def position_embedding(
-    table: np.ndarray, new: tuple[int, int], num_others: int
-) -> np.ndarray | None:
-    """Resizes positions [1, N, D] for tokens of the grid `new`; None for another first axis."""
-    resized = _tokens(table[0], new, num_others) if len(table) == 1 else None
-    return None if resized is None else resized[None]
+def _tokens(table: np.ndarray, old: Size, new: Size, num_others: int) -> np.ndarray:
+    """Resizes rows of tokens [N, D], but for the first `num_others`: a class token, registers."""
+    return np.concatenate([table[:num_others], _grid(table[num_others:], old, new)])
 
 
-def length_projection(
-    table: np.ndarray, new: tuple[int, int], num_others: int
-) -> np.ndarray | None:
-    """Resizes a Linformer's projection [N, k] of N tokens for those of the grid `new`.
+def position_embedding(table: np.ndarray, old: Size, new: Size, num_others: int) -> np.ndarray:
+    """Resizes positions [1, N, D] of tokens of the grid `old` for those of `new`."""
+    return _tokens(table[0], old, new, num_others)[None]
+
+
+def length_projection(table: np.ndarray, old: Size, new: Size, num_others: int) -> np.ndarray:
+    """Resizes a Linformer's projection [N, k] of tokens of the grid `old` for those of `new`.
 
     It sums over tokens: the weights of the patches shrink as the patches grow in number.
     """
-    resized = _tokens(table, new, num_others)
-    if resized is None:
-        return None
-    resized[num_others:] *= (len(table) - num_others) / (len(resized) - num_others)
+    resized = _tokens(table, old, new, num_others)
+    resized[num_others:] *= math.prod(old) / math.prod(new)
     return resized
 
 
 def relative_positions(
-    table: np.ndarray, num_rows: int, window: tuple[int, int]
+    table: np.ndarray, num_rows: int, window: Size
 ) -> tuple[str, np.ndarray] | None:
     """Makes a Swin's biases [(2 w - 1)^2, heads] fit a model's table of `num_rows`.
 

@@ -15,6 +15,7 @@ from flax import linen as nn
 from vitjax import models
 from vitjax.errors import UserError
 from vitjax.pretrained.catalog import Entry
+from vitjax.pretrained.resize import Size
 from vitjax.text import one_line
 
 
@@ -33,7 +34,7 @@ class TrainedWith:
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # options
     mean: tuple[float, ...] = ()  # (): unknown
     std: tuple[float, ...] = ()  # (): unknown
-    input_size: int = 0  # pixels; 0: unknown
+    image_size: Size | None = None  # pixels; None: unknown
     refused: tuple[str, ...] = ()  # what is computed otherwise here, whatever the options
     notes: tuple[str, ...] = ()
 
@@ -86,12 +87,20 @@ _SHAPELESS = (
 def of_entry(entry: Entry) -> TrainedWith:
     """Returns what the catalogue tells."""
     options = models.defaults(entry.model_name) | dict(entry.options)
-    return TrainedWith(_shapeless(options), entry.mean, entry.std, entry.input_size)
+    return TrainedWith(_shapeless(options), entry.mean, entry.std, to_size(entry.input_size))
 
 
-def of_options(options: Mapping[str, Any]) -> TrainedWith:
-    """Returns what the options of a model of vitjax tell."""
-    return TrainedWith(_shapeless(options))
+def of_options(options: Mapping[str, Any], image_size: Size | None) -> TrainedWith:
+    """Returns what the options of a model of vitjax tell, and the size of its images if known."""
+    return TrainedWith(_shapeless(options), image_size=image_size)
+
+
+def to_size(value: Any) -> Size | None:
+    """Returns the size that JSON gives as one side or as [height, width]; None for all else."""
+    sides = [value, value] if isinstance(value, int) else value
+    if not isinstance(sides, list) or len(sides) != 2:
+        return None
+    return (sides[0], sides[1]) if all(isinstance(n, int) and n > 0 for n in sides) else None
 
 
 def _shapeless(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,10 +145,11 @@ def differences(trained: TrainedWith, model: nn.Module, inputs: Inputs) -> list[
         )
         if expected and here != expected
     ]
-    size = trained.input_size
-    if size and inputs.shape[:2] != (size, size):
-        here = "x".join(map(str, inputs.shape[:2]))
-        notes.append(f"trained on images of {size} pixels, here {here}")
+    size = trained.image_size
+    if size is not None and inputs.shape[:2] != size:
+        here, theirs = ("x".join(map(str, each)) for each in (inputs.shape[:2], size))
+        side = str(size[0]) if size[0] == size[1] else theirs
+        notes.append(f"trained on images of {side} pixels, here {here}")
     return [*notes, *trained.notes]
 
 

@@ -4,11 +4,12 @@ A bare ViTModel has no prefix "vit."; its pooler belongs to no classifier. Versi
 otherwise in memory, which a state dict that was not written by save_pretrained shows.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from vitjax.pretrained.convert import Origin
-from vitjax.pretrained.trained_with import Describe, Rule, TrainedWith, translate
+from vitjax.pretrained.trained_with import Describe, Rule, TrainedWith, to_size, translate
 
 _ACTIVATIONS = {
     "gelu": "gelu",
@@ -37,7 +38,8 @@ def _describe(networks: Mapping[str, Mapping[str, Any]], rules: Mapping[str, Rul
         told = translate(config, kind)
         if told.refused:
             return told
-        return translate({**networks[config["model_type"]], **config}, rules)
+        told = translate({**networks[config["model_type"]], **config}, rules)
+        return dataclasses.replace(told, image_size=to_size(config.get("image_size")))
 
     return describe
 

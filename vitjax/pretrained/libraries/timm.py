@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from vitjax.pretrained.convert import Origin, torch_leaf
-from vitjax.pretrained.trained_with import Describe, Rule, TrainedWith, translate
+from vitjax.pretrained.resize import Size
+from vitjax.pretrained.trained_with import Describe, Rule, TrainedWith, to_size, translate
 
 _ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_tanh", "relu": "relu"}
 _SHOWN = (  # arguments of a model that arrays show, or that change nothing they compute
@@ -63,7 +64,7 @@ def _describe(
             model=model,
             mean=_numbers(images, "mean"),
             std=_numbers(images, "std"),
-            input_size=_side(_numbers(images, "input_size")),
+            image_size=to_size(arguments.get("img_size")) or _size(images.get("input_size")),
             notes=tuple(
                 f"config.json says {name}={arguments[name]!r}, which is not checked"
                 for name in sorted(unread)
@@ -78,10 +79,9 @@ def _numbers(images: Mapping[str, Any], name: str) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list) else ()
 
 
-def _side(shape: tuple[Any, ...]) -> int:
-    """Returns the height and width of images [C, H, W]; 0 where they differ or are unknown."""
-    square = len(shape) == 3 and isinstance(shape[1], int) and shape[1] == shape[2]
-    return shape[1] if square else 0
+def _size(shape: Any) -> Size | None:
+    """Returns the height and width of images [C, H, W]."""
+    return to_size(shape[1:]) if isinstance(shape, list) else None
 
 
 _LAYER = r"blocks\.(\d+)\."
