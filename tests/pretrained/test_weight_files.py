@@ -20,6 +20,7 @@ from vitjax.pretrained.catalog import CATALOG
 from vitjax.pretrained.load import read
 
 ENTRY = CATALOG["swin_t_in1k"]
+STORED = np.arange(4, dtype=np.float32).tobytes()
 ARRAYS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3)}
 
 
@@ -62,15 +63,27 @@ def torch_file(content, compression=zipfile.ZIP_STORED, storage=b""):
     return buffer.getvalue()
 
 
-def torch_tensor(shape, strides, name=b"a", constructor=b"_rebuild_tensor_v2"):
+def torch_tensor(shape, strides, name=b"a", constructor=b"_rebuild_tensor_v2", metadata=b""):
     """A file of one tensor of 4 stored numbers, as torch.save writes it."""
+    call = torch_call(shape, strides, constructor, metadata)
+    return torch_file(b"(dV%s\n%ss." % (name, call), storage=STORED)
+
+
+def torch_call(shape, strides, constructor=b"_rebuild_tensor_v2", metadata=b""):
+    """What a pickle builds a tensor by."""
     storage = b"(Vstorage\nctorch\nFloatStorage\nV0\nVcpu\nI4\ntQ"
     numbers = (b"(%st" % b"".join(b"I%d\n" % n for n in each) for each in (shape, strides))
-    arguments = b"".join([storage, b"I0\n", *numbers, b"I00\n"])
-    call = b"ctorch._utils\n%s\n(%stR" % (constructor, arguments)
-    return torch_file(
-        b"(dV%s\n%ss." % (name, call), storage=np.arange(4, dtype=np.float32).tobytes()
+    arguments = b"".join([storage, b"I0\n", *numbers, b"I00\n", b"(d", metadata])
+    return b"ctorch._utils\n%s\n(%stR" % (constructor, arguments)
+
+
+def torch_checkpoint(**places):
+    """A file of state dicts by their keys, each a tensor of so many of the numbers stored."""
+    dicts = b"".join(
+        b"V%s\n(dVa\n%sss" % (key.encode(), torch_call((size,), (1,)))
+        for key, size in places.items()
     )
+    return torch_file(b"(d%s." % dicts, storage=STORED)
 
 
 def npz_of_zeros():
@@ -129,6 +142,11 @@ def test_damaged_files_and_pickles_are_refused(tmp_path, name, content, message)
         (torch_file(pickle.dumps([1, 2])), "model.pth"),
         (torch_file(b"N0" * 10_000 + b"N.", zipfile.ZIP_DEFLATED), "holds more than its own size"),
         (torch_tensor((2**40,), (0,)), r"of shape \(1099511627776,\) that is larger than its"),
+        (
+            torch_tensor((4,), (1,), metadata=b"(dVneg\nI01\ns"),
+            r"whose values \(neg\) are not in it",
+        ),
+        (torch_checkpoint(teacher=2, student=2), r"holds no arrays, but teacher, student; ex"),
         (torch_tensor((3,), (2,)), r"a tensor of shape \(3,\) that lies outside its storage"),
         (
             torch_tensor((4,), (1,), constructor=b"_rebuild_tensor_v3"),
@@ -140,6 +158,32 @@ def test_an_allowed_pickle_gives_arrays_or_an_error(tmp_path, content, message):
     (tmp_path / "model.pth").write_bytes(content)
     with pytest.raises(UserError, match=message):
         weight_files.read(tmp_path / "model.pth", allow_pickle=True)
+
+
+@pytest.mark.parametrize(
+    ("places", "taken", "said"),
+    [
+        ({"state_dict": 2}, 2, []),
+        ({"net": 2}, 2, []),
+        ({"state_dict_ema": 3}, 3, []),
+        (
+            {"state_dict": 2, "state_dict_ema": 3},
+            3,
+            ["took state_dict_ema of the file, not state_dict"],
+        ),
+        (
+            {"net": 1, "model": 2, "model_ema": 3},
+            3,
+            ["took model_ema of the file, not model, net"],
+        ),
+    ],
+)
+def test_of_several_state_dicts_the_average_is_taken_and_said(places, taken, said, tmp_path):
+    (tmp_path / "model.pth").write_bytes(torch_checkpoint(**places))
+    notes = []
+    arrays = weight_files.read(tmp_path / "model.pth", allow_pickle=True, say=notes.append)
+    assert arrays["a"].shape == (taken,)
+    assert notes == said
 
 
 def test_a_tensor_of_torch_is_read_by_its_strides(tmp_path):

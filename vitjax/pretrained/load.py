@@ -36,22 +36,24 @@ def load_weights(
     trained otherwise; raises UserError that shows what does not fit.
     """
     found = locate.find(weights)
-    tensors = read(found.path, allow_pickle)
-    title, converted = to_ours(tensors, type(model).__name__, str(found.path))
+    notes: list[str] = []
+    tensors = read(found.path, allow_pickle, notes.append)
+    what = str(found.path)
+    title, converted = to_ours(tensors, type(model).__name__, what)
     told = _trained_with(found, converted)
-    variables, notes = fit(converted, fresh, model, inputs.shape, str(found.path), told.image_size)
-    notes += trained_with.differences(told, model, inputs)
-    where = "" if str(found.path) == weights else f" in {found.path}"
+    variables, changes = fit(converted, fresh, model, inputs.shape, what, told.image_size)
+    notes += changes + trained_with.differences(told, model, inputs)
+    where = "" if what == weights else f" in {what}"
     say(f"weights   {weights}: {len(tensors)} arrays of {title}{where}")
     for note in notes:
         say(f"          {note}")
     return variables
 
 
-def read(path: Path, allow_pickle: bool = False) -> Arrays:
+def read(path: Path, allow_pickle: bool = False, say: Say = weight_files.quiet) -> Arrays:
     """Returns the arrays of a file by name, or of a run's best epoch by path; or UserError."""
     if not is_run(path):
-        return weight_files.read(path, allow_pickle)
+        return weight_files.read(path, allow_pickle, say)
     _, variables = read_variables(RunFolder(path))
     return flatten_dict(variables, sep="/")
 

@@ -33,12 +33,14 @@ _DTYPES = {
     "ByteStorage": np.uint8,
     "BoolStorage": np.bool_,
 }
-_NESTED = ("state_dict", "model", "model_state_dict")  # where trainers put a model's arrays
+# Where trainers put a model's arrays; averages of them (EMA) come first.
+_NESTED = ("state_dict_ema", "model_ema", "state_dict", "model", "model_state_dict", "net")
 
 
-def read(path: Path) -> Arrays:
+def read(path: Path, say: Callable[[str], None]) -> Arrays:
     """Returns the arrays of a state dict that torch saved (since 1.6, as a zip file).
 
+    Of several, that with averaged weights is taken, and said.
     Raises UserError for what is damaged, older, or holds anything but arrays and plain values.
     """
     try:
@@ -64,7 +66,7 @@ def read(path: Path) -> Arrays:
         raise UserError(
             f"{path} is damaged ({type(error).__name__}: {text.one_line(error)})"
         ) from error
-    return _arrays(content, path)
+    return _arrays(content, path, say)
 
 
 def inflation(archive: zipfile.ZipFile) -> float:
@@ -74,11 +76,14 @@ def inflation(archive: zipfile.ZipFile) -> float:
     return sum(info.file_size for info in archive.infolist()) / max(file.seek(0, io.SEEK_END), 1)
 
 
-def _arrays(content: Any, path: Path) -> Arrays:
-    """Returns the arrays by name; the state dict may lie one level down, under usual names."""
-    for key in _NESTED:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
+def _arrays(content: Any, path: Path, say: Callable[[str], None]) -> Arrays:
+    """Returns the arrays by name; the state dict may lie two levels down, under usual names."""
+    for _ in range(2):
+        places = content if isinstance(content, Mapping) else {}
+        found = [key for key in _NESTED if isinstance(places.get(key), Mapping)]
+        if len(found) > 1:
+            say(f"took {found[0]} of the file, not {', '.join(found[1:])}")
+        content = content[found[0]] if found else content
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{path} holds a {type(content).__name__}, expected a state dict")
     arrays = {
@@ -86,6 +91,9 @@ def _arrays(content: Any, path: Path) -> Arrays:
         for name, value in content.items()
         if isinstance(name, str) and isinstance(value, np.ndarray)
     }
+    if not arrays:
+        shown = ", ".join(text.printable(str(key)[:60]) for key in [*content][:8])
+        raise UserError(f"{path} holds no arrays, but {shown}; expected a state dict")
     wrapped = all(name.startswith("module.") for name in arrays)  # by DataParallel
     return {name.removeprefix("module.") if wrapped else name: v for name, v in arrays.items()}
 
@@ -125,9 +133,22 @@ class _Reader(pickle.Unpickler):
 
 
 def _rebuild(
-    storage: np.ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
+    storage: np.ndarray,
+    offset: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    requires_grad: bool = False,
+    hooks: Any = None,
+    flags: Any = None,
 ) -> np.ndarray:
-    """Returns a tensor's values: a view of its storage with strides, in elements."""
+    """Returns a tensor's values: a view of its storage with strides, in elements.
+
+    `flags` say that its values are those negated, or conjugated.
+    """
+    del requires_grad, hooks
+    if flags:
+        how = ", ".join(flags)
+        raise _Refused(f"has a tensor of shape {shape} whose values ({how}) are not in its storage")
     last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     if 0 not in shape and (offset < 0 or last >= len(storage) or min(strides, default=0) < 0):
         raise _Refused(f"has a tensor of shape {shape} that lies outside its storage")

@@ -5,6 +5,7 @@ The only importer of safetensors.
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,22 @@ _READ = (  # what safetensors calls the kinds of numbers that NumPy, or JAX for 
 _MOST_INFLATED = 100  # times
 
 
-def read(path: Path, allow_pickle: bool = False) -> Arrays:
+def quiet(text: str) -> None:
+    """Says nothing."""
+    del text
+
+
+def read(path: Path, allow_pickle: bool = False, say: Callable[[str], None] = quiet) -> Arrays:
     """Returns a file's arrays by name; raises UserError where it is damaged or not allowed.
 
-    Characters of names that would not show are escaped.
+    Characters of names that would not show are escaped. Of several state dicts it says which it
+    took.
     """
-    arrays = _read(path, allow_pickle)
+    arrays = _read(path, allow_pickle, say)
     return {text.printable(name): array for name, array in arrays.items()}
 
 
-def _read(path: Path, allow_pickle: bool) -> Arrays:
+def _read(path: Path, allow_pickle: bool, say: Callable[[str], None]) -> Arrays:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix == ".npz":
@@ -49,7 +56,7 @@ def _read(path: Path, allow_pickle: bool) -> Arrays:
             "model's safetensors, or set --config.finetune.allow_pickle=true: then vitjax reads "
             "arrays from it and refuses everything else"
         )
-    return torch_pickle.read(path)
+    return torch_pickle.read(path, say)
 
 
 def metadata(path: Path) -> dict[str, Any]:
