@@ -146,7 +146,7 @@ def test_damaged_files_and_pickles_are_refused(tmp_path, name, content, message)
             torch_tensor((4,), (1,), metadata=b"(dVneg\nI01\ns"),
             r"whose values \(neg\) are not in it",
         ),
-        (torch_checkpoint(teacher=2, student=2), r"holds no arrays, but teacher, student; ex"),
+        (torch_checkpoint(teacher=2, student=2), r"holds no arrays, but teacher, student; sa"),
         (torch_tensor((3,), (2,)), r"a tensor of shape \(3,\) that lies outside its storage"),
         (
             torch_tensor((4,), (1,), constructor=b"_rebuild_tensor_v3"),

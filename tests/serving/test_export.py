@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from commands import main
+from PIL import Image
 
 import vitjax
 from vitjax import models
@@ -130,6 +131,38 @@ def test_a_folder_for_transformers_says_all_of_the_network(tmp_path):
     processor = json.loads((tmp_path / "model/preprocessor_config.json").read_text())
     assert processor["image_mean"] == [0.4, 0.5, 0.6]
     assert processor["size"] == {"height": 16, "width": 16}
+
+
+def cropping(input_size):
+    """A run's model whose images are cut to 12x8 pixels, not resized."""
+    predictor = untrained("resnet")
+    predictor.config.data.update(fit="center_crop", input_size=input_size)
+    return predictor
+
+
+def test_a_processor_for_transformers_cuts_where_the_run_does(tmp_path):
+    exporting.export(cropping(0), tmp_path / "model", "transformers", quiet)
+    processor = json.loads((tmp_path / "model/preprocessor_config.json").read_text())
+    assert processor["crop_size"] == {"height": 12, "width": 8}
+    assert [processor["do_resize"], processor["do_center_crop"]] == [False, True]
+
+
+def test_no_processor_is_written_where_transformers_has_none(tmp_path):
+    exporting.export(cropping(16), tmp_path / "model", "transformers", quiet)
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert names == {"model.safetensors", "config.json"}
+
+
+@pytest.mark.parametrize("size", [(20, 14), (6, 30), (8, 12)])
+def test_transformers_cuts_images_as_the_run_does(size, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    predictor = cropping(0)
+    exporting.export(predictor, tmp_path / "model", "transformers", quiet)
+    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path / "model")
+    image = np.random.RandomState(0).randint(0, 256, (*size, 3)).astype(np.uint8)
+    found = processor(Image.fromarray(image), return_tensors="np")["pixel_values"]
+    expected = predictor.preprocess(predictor.fit(image)[None])
+    np.testing.assert_allclose(np.moveaxis(found, 1, -1), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("case", ["vit", "swin", "resnet_bottleneck"])

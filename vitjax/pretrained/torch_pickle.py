@@ -93,7 +93,7 @@ def _arrays(content: Any, path: Path, say: Callable[[str], None]) -> Arrays:
     }
     if not arrays:
         shown = ", ".join(text.printable(str(key)[:60]) for key in [*content][:8])
-        raise UserError(f"{path} holds no arrays, but {shown}; expected a state dict")
+        raise UserError(f"{path} holds no arrays, but {shown}; save a state_dict() alone")
     wrapped = all(name.startswith("module.") for name in arrays)  # by DataParallel
     return {name.removeprefix("module.") if wrapped else name: v for name, v in arrays.items()}
 

@@ -84,6 +84,7 @@ def write_vit_pytorch(path: Path, predictor: Predictor) -> None:
 def write_transformers(path: Path, predictor: Predictor) -> None:
     """Makes a folder that transformers' from_pretrained takes: weights, config and preprocessor.
 
+    The last only where transformers can do what images of the run need.
     Raises UserError where transformers has no such network.
     """
     path.mkdir()
@@ -93,7 +94,8 @@ def write_transformers(path: Path, predictor: Predictor) -> None:
         "preprocessor_config.json": transformers_config.processor(predictor),
     }
     for name, value in described.items():
-        files.write(path / name, json.dumps(value, indent=2) + "\n")
+        if value is not None:
+            files.write(path / name, json.dumps(value, indent=2) + "\n")
 
 
 def read(path: Path, predictor: Predictor) -> Any:

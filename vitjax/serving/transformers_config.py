@@ -92,17 +92,34 @@ _SIZES: dict[str, Callable[[Predictor, Any], dict[str, Any]]] = {
 }
 
 
-def processor(predictor: Predictor) -> dict[str, Any]:
-    """Returns preprocessor_config.json."""
-    height, width = predictor.input_shape[:2]
-    return {
-        "image_processor_type": "ViTImageProcessor",
-        "do_resize": True,
-        "size": {"height": height, "width": width},
-        "resample": 2,  # bilinear
+def processor(predictor: Predictor) -> dict[str, Any] | None:
+    """Returns preprocessor_config.json; None where transformers cannot do what the run does."""
+    how = _fit(predictor)
+    return how and how | {
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
         "image_mean": list(predictor.mean),
         "image_std": list(predictor.std),
+    }
+
+
+def _fit(predictor: Predictor) -> dict[str, Any] | None:
+    """Says how an image of any size becomes what the model sees; None where it cannot be said."""
+    height, width = predictor.input_shape[:2]
+    size = {"height": height, "width": width}
+    if predictor.config.data.fit == "resize":
+        return {
+            "image_processor_type": "ViTImageProcessor",
+            "do_resize": True,
+            "size": size,
+            "resample": 2,  # bilinear
+        }
+    if predictor.input_shape != predictor.image_shape:
+        return None  # it cuts after it resizes, not before
+    return {
+        "image_processor_type": "BitImageProcessor",
+        "do_resize": False,
+        "do_center_crop": True,
+        "crop_size": size,
     }
