@@ -192,7 +192,7 @@ def test_an_architecture_of_timm_that_is_none_here_is_refused(
     case, name, options, architecture, like, tmp_path
 ):
     save(tmp_path, load(case)["tensors"], TIMM | {"architecture": architecture})
-    message = rf"says architecture='{architecture}', expected one as {like}; vitjax computes no"
+    message = rf"says architecture='{architecture}', expected one such as {like}; vitjax"
     with pytest.raises(UserError, match=message):
         said_of(tmp_path, models.create(name, 5, **options), (12, 8, 3))
 

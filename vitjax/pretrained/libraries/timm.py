@@ -53,7 +53,8 @@ def _describe(
         architecture = str(config.get("architecture", like))
         known = [options for p, options in architectures.items() if re.fullmatch(p, architecture)]
         if not known:
-            return TrainedWith(refused=(f"architecture={architecture!r}, expected one as {like}",))
+            other = f"architecture={architecture!r}, expected one such as {like}"
+            return TrainedWith(refused=(other,))
         told = translate({**config, **arguments}, rules)
         unread = arguments.keys() - rules.keys() - {*_SHOWN}
         model = {**known[0], **told.model}
