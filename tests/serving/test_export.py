@@ -91,6 +91,7 @@ def test_computations(form, case, tmp_path):
     np.testing.assert_allclose(found["probabilities"], expected, atol=1e-4)
 
 
+PYTORCH = dict(stem="linear", stem_norm=True, qkv_bias=False)  # as vit-pytorch's ViT has it
 WEIGHTS = [
     ("vit", "transformers", {}),
     ("vit", "transformers", {"stem": "linear", "qkv_bias": False, "activation": "gelu_tanh"}),
@@ -104,7 +105,8 @@ WEIGHTS = [
         *("vgg", "timm", {"hidden_dims": (4096, 4096), "stage_sizes": (2, 1)}),
         marks=pytest.mark.slow,
     ),
-    ("vit", "vit_pytorch", {"stem": "linear", "stem_norm": True, "qkv_bias": False}),
+    ("vit", "vit_pytorch", PYTORCH),
+    ("vit", "vit_pytorch", PYTORCH | {"num_heads": 1, "head_dim": 6}),
     ("linformer", "safetensors", {}),
     ("vit_compact", "safetensors", {}),
     ("resnet", "safetensors", {}),
@@ -199,7 +201,7 @@ def assert_computes_alike(network, file, predictor):
 
 def test_vit_pytorch_computes_what_is_exported(tmp_path):
     vit_pytorch = pytest.importorskip("vit_pytorch", exc_type=ImportError)
-    predictor = untrained("vit", stem="linear", stem_norm=True, qkv_bias=False)
+    predictor = untrained("vit", **PYTORCH)
     file = exporting.export(predictor, tmp_path / "m.safetensors", "vit_pytorch", quiet).path
     sizes = dict(dim=8, depth=2, heads=2, dim_head=4, mlp_dim=12)
     network = vit_pytorch.ViT(image_size=16, patch_size=4, num_classes=5, **sizes)
@@ -226,6 +228,13 @@ def test_timm_computes_what_is_exported(tmp_path):
         ("vit", "vit_pytorch", {}, r"no ViT with config\.model\.stem='conv', stem_norm=False"),
         ("vit", "transformers", {"activation": "tanh"}, r"no config\.model\.activation=tanh"),
         ("vit", "transformers", {"head_dim": 2}, r"no ViT with config\.model\.head_dim=2"),
+        ("vit", "timm", {"head_dim": 2}, r"timm has no ViT with config\.model\.head_dim=2; choose"),
+        (
+            "vit",
+            "vit_pytorch",
+            PYTORCH | {"num_heads": 1},
+            r"no ViT with config\.model\.num_heads=1",
+        ),
         ("swin", "transformers", {"norm_epsilon": 1e-6}, r"no Swin with .*\.norm_epsilon=1e-06"),
         ("swin", "transformers", {"window_size": 5}, r"\.window_size=5 on a map of 4 tokens; ch"),
         ("swin_padded", "transformers", {}, r"trained with config\.model\.tiling='transformers'"),

@@ -20,6 +20,16 @@ from vitjax.pretrained.theirs import to_theirs
 from vitjax.serving import transformers_config
 from vitjax.serving.classify import describe
 
+
+def _heads_divide_width(model: Any) -> bool:
+    return model.head_dim in (None, model.hidden_dim // model.num_heads)
+
+
+def _heads_are_projected(model: Any) -> bool:
+    """vit-pytorch has no layer after one head that is as wide as the tokens."""
+    return model.num_heads > 1 or model.head_dim not in (None, model.hidden_dim)
+
+
 _VIT: dict[str, Any] = {  # options that an encoder of these libraries computes no other way
     "stem": {"linear", "conv"},
     "num_registers": 0,
@@ -33,17 +43,18 @@ _VIT: dict[str, Any] = {  # options that an encoder of these libraries computes 
     "head_activate_logits": False,
 }
 _WITH_TOKEN = {"pool": "cls", "position_on_class_token": True}
+_HEADS = {"head_dim": _heads_divide_width}
 _MIXER = {**_VIT, "position_embedding": "none", "pool": "mean", "norm_after_pool": False}
 del _MIXER["out_proj"]
 
 Same = tuple[Origin, Mapping[str, Any]]  # a library's network, and the options that it needs
 _TRANSFORMERS: dict[str, Same] = {
-    "ViT": (hugging_face.VIT, {**_VIT, **_WITH_TOKEN, "stem_norm": False}),
+    "ViT": (hugging_face.VIT, {**_VIT, **_WITH_TOKEN, **_HEADS, "stem_norm": False}),
     "Swin": (hugging_face.SWIN, {"norm_epsilon": 1e-5}),
     "ResNet": (hugging_face.RESNET, {}),
 }
 _TIMM: dict[str, Same] = {
-    "ViT": (timm.VIT, {**_VIT, "pool": {"cls", "mean"}, "stem_norm": False}),
+    "ViT": (timm.VIT, {**_VIT, **_HEADS, "pool": {"cls", "mean"}, "stem_norm": False}),
     "Mixer": (timm.MIXER, {**_MIXER, "stem_norm": False}),
     "Swin": (timm.SWIN, {}),
     "ResNet": (timm.RESNET, {}),
@@ -53,7 +64,7 @@ _VIT_PYTORCH: dict[str, Same] = {
     "ViT": (
         lucidrains.VIT_PYTORCH,
         {**_VIT, **_WITH_TOKEN, "stem": "linear", "stem_norm": True, "activation": "gelu"}
-        | {"qkv_bias": False, "norm_epsilon": 1e-5},
+        | {"qkv_bias": False, "norm_epsilon": 1e-5, "num_heads": _heads_are_projected},
     )
 }
 
@@ -125,8 +136,8 @@ def _same(predictor: Predictor, library: str, table: Mapping[str, Same]) -> Orig
     origin, needed = table[name]
     others = [
         f"{option}={getattr(model, option)!r}"
-        for option, value in needed.items()
-        if not _is(getattr(model, option, value), value)
+        for option, wanted in needed.items()
+        if not _has(model, option, wanted)
     ]
     if others:
         raise UserError(
@@ -136,9 +147,12 @@ def _same(predictor: Predictor, library: str, table: Mapping[str, Same]) -> Orig
     return origin
 
 
-def _is(value: Any, wanted: Any) -> bool:
-    """Whether an option has the value that it needs, or one of a set of them."""
-    return value in wanted if isinstance(wanted, set) else value == wanted
+def _has(model: Any, option: str, wanted: Any) -> bool:
+    """Whether an option, if there is one, has the value needed, one of a set, or passes a test."""
+    if callable(wanted):
+        return wanted(model)
+    value = getattr(model, option, wanted)
+    return value is wanted or (value in wanted if isinstance(wanted, set) else value == wanted)
 
 
 def _write_theirs(

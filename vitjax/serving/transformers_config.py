@@ -42,11 +42,6 @@ def _tokens(predictor: Predictor, model: Any) -> dict[str, Any]:
 
 
 def _vit(predictor: Predictor, model: Any) -> dict[str, Any]:
-    if model.head_dim not in (None, model.hidden_dim // model.num_heads):
-        raise UserError(
-            f"transformers has no ViT with config.model.head_dim={model.head_dim}; choose "
-            "--format=safetensors, stablehlo or onnx"
-        )
     return _tokens(predictor, model) | {
         "hidden_size": model.hidden_dim,
         "num_hidden_layers": model.num_layers,
