@@ -1,12 +1,14 @@
 """What arrays do not show is compared with what lies beside them, or is known of their library."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 from golden import GOLDENS, fresh, load, unpack
 
+import vitjax
 from vitjax import models
 from vitjax.errors import UserError
 from vitjax.pretrained import weight_files
@@ -251,6 +253,14 @@ def test_exported_weights_know_the_grid_of_their_positions(input_shape, tmp_path
             0: ["position_embedding is taken to be of 2x8 tokens, as here, not of 4x4"],
         }[input_shape[0] if input_shape else 0]
     )
+
+
+def test_a_run_knows_the_grid_of_its_positions(digits_run):
+    run = vitjax.load(digits_run)
+    height, width, channels = run.predictor.input_shape
+    said = said_of(digits_run, run.model, (height // 2, width * 2, channels))
+    assert re.fullmatch(r"resized position_embedding of 1 \+ (\d+)x\1 tokens to .*", said[0])
+    assert f"trained on images of {height} pixels, here {height // 2}x{width * 2}" in said
 
 
 def test_timms_config_tells_the_grid_of_its_positions(tmp_path):
