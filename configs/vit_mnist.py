@@ -8,8 +8,7 @@ argument: mlp128, mlp256, mlp512) nor the learning rate; it flips digits, which 
 to --config.data.augment.horizontal_flip. The arguments recipe (10 epochs) and recipe40 train the
 same network otherwise (vitjax/docs/recipes.md).
 
-Measured on two CPU cores with seed 0: 0.957 on test after one epoch, in 75 seconds; 0.9915 with
-recipe.
+Measured on two CPU cores with seed 0: 0.9761 on test, 0.9783 with mlp128, 0.9922 with recipe.
 """
 
 from ml_collections import ConfigDict
@@ -37,8 +36,8 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def _recipe(config: ConfigDict, num_epochs: int) -> None:
-    """Sets AdamW with a cosine schedule and averaged weights, and shifts of two pixels."""
+    """Sets Muon with a cosine schedule and averaged weights, and shifts of two pixels."""
     config.num_epochs = num_epochs
     config.data.augment.crop_padding = 2
-    config.optim.update(name="adamw", learning_rate=1.5e-3, weight_decay=0.05, ema_decay=0.999)
+    config.optim.update(name="muon", learning_rate=5e-3, weight_decay=0.05, ema_decay=0.999)
     config.schedule.update(name="cosine", warmup_epochs=1.0)
