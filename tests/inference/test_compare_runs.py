@@ -28,6 +28,7 @@ def test_metadata_is_found_by_id_or_by_order(tmp_path):
         ("id,kind,id\ntest/1,x,y\n", "has 2 columns 'id', expected one"),
         ("kind\nx\n", "1 rows for 8 examples"),
         ("id,kind\nother,x\n", "names none of the examples"),
+        ("id,kind\ntest/1,x\ntest/1,x\ntest/1,y\n", "has two values of kind for 'test/1' in its"),
     ],
 )
 def test_metadata_that_does_not_fit(tmp_path, text, message):

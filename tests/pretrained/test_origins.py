@@ -14,6 +14,7 @@ from golden import GOLDENS, assert_all_near, assert_near, convert, fresh, load
 from vitjax import models
 from vitjax.errors import UserError
 from vitjax.pretrained import weight_files
+from vitjax.pretrained.load import Inputs, load_weights
 
 VIT = dict(patch_size=4, hidden_dim=16, num_layers=2, num_heads=2, mlp_dim=64, norm_epsilon=1e-6)
 SWIN = dict(patch_size=2, hidden_dim=8, num_heads=(2, 4), window_size=3, mlp_ratio=2)
@@ -104,7 +105,7 @@ class GoogleMlp(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        y = nn.gelu(nn.Dense(self.width, name="Dense_0")(x), approximate=False)
+        y = nn.gelu(nn.Dense(self.width, name="Dense_0")(x))
         return nn.Dense(x.shape[-1], name="Dense_1")(y)
 
 
@@ -190,12 +191,52 @@ def test_googles_files(reference, name, options, tmp_path):
     params = jax.jit(reference.init)(jax.random.key(0), images)
     np.savez(tmp_path / "weights.npz", **flatten_dict(params["params"], sep="/"))
     common = dict(patch_size=4, hidden_dim=16, num_layers=2, norm_epsilon=1e-6)
+    common["activation"] = "gelu_tanh"
     model = models.create(name, 5, **common, **options)
     variables, notes = convert(weight_files.read(tmp_path / "weights.npz"), model, (12, 8, 3))
     assert notes == []
     with jax.default_matmul_precision("float32"):
         ours, theirs = jax.jit(model.apply), jax.jit(reference.apply)
         assert_near(ours(variables, images), theirs(params, images))
+
+
+def test_googles_files_tell_the_heads_and_what_their_library_computes(tmp_path):
+    images = np.zeros((1, 12, 8, 3), np.float32)
+    params = jax.jit(GoogleViT().init)(jax.random.key(0), images)["params"]
+    params["pre_logits"] = {"kernel": np.zeros((16, 16)), "bias": np.zeros(16)}
+    path = tmp_path / "weights.npz"
+    np.savez(path, **flatten_dict(params, sep="/"))
+    model = models.create(
+        "vit", 5, patch_size=4, hidden_dim=16, num_layers=2, mlp_dim=24, num_heads=4,
+        head_hidden_dims=(16,), norm="post",
+    )  # fmt: skip
+    said = []
+    inputs = Inputs((12, 8, 3), (0.5,) * 3, (0.5,) * 3)
+    load_weights(str(path), fresh(model, (12, 8, 3)), model, inputs, said.append)
+    warned = [line.strip() for line in said if "warning" in line]
+    assert warned == [
+        f"warning: trained with config.model.{each}"
+        for each in (
+            "num_heads=2, here 4",
+            "head_activation='tanh', here 'gelu'",
+            "norm='pre', here 'post'",
+            "activation='gelu_tanh', here 'gelu'",
+            "norm_epsilon=1e-06, here 1e-05",
+        )
+    ]
+
+
+def test_timms_vgg_pools_a_large_map_otherwise():
+    golden = load("timm_vgg")
+    name, options = CASES["timm_vgg"]
+    model = models.create(name, 5, **options)
+    _, notes = convert(golden["tensors"], model, (32, 28, 3))
+    assert notes == [
+        "warning: of images of 32x28 pixels timm's VGG pools after its hidden layers, here before; "
+        "lower config.data.input_size"
+    ]
+    _, notes = convert(golden["tensors"], model, (28, 28, 3))
+    assert notes == []
 
 
 @pytest.mark.parametrize("name", ["vit", "resnet", "linformer"])

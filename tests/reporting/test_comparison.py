@@ -135,6 +135,13 @@ def test_missing_numbers_have_no_group():
     assert names == ["1", "2"]
 
 
+def test_numbers_that_differ_have_names_that_differ():
+    _, names = comparison.binned(["1000000", "1000001", "1000002"])
+    assert names == ["1000000", "1000001", "1000002"]
+    _, names = comparison.binned([f"10000{i}" for i in range(10)])
+    assert names[0] == "100000 to 100002"
+
+
 def test_names_that_make_too_many_groups_are_refused():
     texts = [f"galaxy {i}" for i in range(101)]
     with pytest.raises(UserError, match=r"101 different values .*choose a --column of numbers"):

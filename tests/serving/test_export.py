@@ -100,7 +100,7 @@ WEIGHTS = [
     ("vit", "timm", {"pool": "mean", "norm_after_pool": True, "norm_epsilon": 1e-6}),
     ("mixer", "timm", {"activation": "gelu"}),
     ("swin", "timm", {"tiling": "timm"}),
-    ("resnet", "timm", {}),
+    ("resnet", "timm", {"width": 64}),
     pytest.param(
         *("vgg", "timm", {"hidden_dims": (4096, 4096), "stage_sizes": (2, 1)}),
         marks=pytest.mark.slow,
@@ -238,6 +238,8 @@ def test_timm_computes_what_is_exported(tmp_path):
         ("swin", "transformers", {"norm_epsilon": 1e-6}, r"no Swin with .*\.norm_epsilon=1e-06"),
         ("swin", "transformers", {"window_size": 5}, r"\.window_size=5 on a map of 4 tokens; ch"),
         ("swin_padded", "transformers", {}, r"trained with config\.model\.tiling='transformers'"),
+        ("resnet", "timm", {}, r"timm has no ResNet with config\.model\.width=4; choose"),
+        ("vgg", "timm", {"stage_sizes": (1,)}, r"hidden_dims=\(6,\), stage_sizes=\(1,\); choose"),
         ("vit", "torch", {}, r"format='torch' is unknown; choose from stablehlo, onnx, "),
     ],
 )

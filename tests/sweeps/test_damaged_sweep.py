@@ -117,6 +117,13 @@ def test_how_a_member_ended_is_as_its_folder_says(change, problem, finished, tmp
         sweep(folder)
 
 
+def test_clocks_may_differ_as_those_of_several_processes_do(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "sweep", symlinks=True)
+    clocks = {"seconds": 0.125, "images_per_second": 7.0}
+    edit(folder / "groups/0/0/done.json", lambda done: one(done, "dropped").update(clocks))
+    sweep(folder)
+
+
 def test_folders_of_two_members_that_are_swapped(finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "sweep", symlinks=True)
     swap(*(folder / "runs" / name for name in list(RATES)[:2]))

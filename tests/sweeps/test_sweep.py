@@ -221,6 +221,7 @@ def test_a_value_that_is_off_is_other_code():
     ("grid", "error"),
     [
         ("seed", "expected KEY=VALUE"),
+        (" ; ", "--grid has ' ; ', expected KEY=VALUE"),
         ("seed=0;seed=1", "has seed twice"),
         ("seed=a", "--grid has seed=a, expected a value of type int"),
         ("optim.learning_rat=1", "unknown option optim.learning_rat in --grid; did you mean"),

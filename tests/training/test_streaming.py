@@ -2,10 +2,14 @@
 
 import json
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import main_in_process_of_its_own
+from commands import REPO, command, environment, main_in_process_of_its_own, wait_for_epochs
 from PIL import Image
 
 import vitjax
@@ -190,3 +194,30 @@ def test_a_wrong_word_is_refused():
     wrong.data.stream = "perhaps"
     with pytest.raises(UserError, match=r"config\.data\.stream='perhaps' should be"):
         train_and_evaluate(wrong, "unused", quiet)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of children in files")
+def test_processes_that_read_data_end_with_the_one_that_trains(tmp_path):
+    words = "--config=configs/vit_digits.py:debug", f"--workdir={tmp_path}"
+    options = "stream=always", "num_workers=2"
+    words += "--config.num_epochs=100000", *(f"--config.data.{each}" for each in options)
+    training = subprocess.Popen(command(*words), env=environment(), cwd=REPO)
+    wait_for_epochs(1, tmp_path, [training])
+    threads = Path(f"/proc/{training.pid}/task").glob("*/children")
+    children = [child for file in threads for child in file.read_text().split()]
+    assert len(children) >= 2
+    training.kill()
+    training.wait()
+    until = time.monotonic() + 60
+    while any(map(lives, children)):
+        assert time.monotonic() < until, children
+        time.sleep(0.1)
+
+
+def lives(process):
+    """Whether a process has not ended, nor waits for another one to be told so."""
+    try:
+        return " Z " not in Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False

@@ -6,6 +6,9 @@ The only importer of Grain.
 import contextlib
 import importlib.util
 import math
+import multiprocessing
+import multiprocessing.connection
+import os
 import queue
 import threading
 import time
@@ -226,7 +229,7 @@ def _read_ahead(source: _Batches, num_workers: int) -> Generator[np.ndarray]:
     if not flags.FLAGS.is_parsed():  # Grain's processes read them
         flags.FLAGS.mark_as_parsed()
     one = batches.to_iter_dataset(grain.ReadOptions(1, 2))
-    several = one.mp_prefetch(grain.MultiprocessingOptions(num_workers), _compute_on_cpu)
+    several = one.mp_prefetch(grain.MultiprocessingOptions(num_workers), _begin_reader)
     with contextlib.closing(iter(several)) as reading:
         try:
             yield from reading
@@ -238,10 +241,19 @@ def _read_ahead(source: _Batches, num_workers: int) -> Generator[np.ndarray]:
             ) from error
 
 
-def _compute_on_cpu(index: int, count: int) -> None:
-    """Keeps a process that reads data off the devices."""
+def _begin_reader(index: int, count: int) -> None:
+    """Keeps a process that reads data off the devices, and from outliving the one that trains."""
     del index, count
     jax.config.update("jax_platforms", "cpu")
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that has started it has ended, be it by a kill."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def check_installed() -> None:

@@ -75,7 +75,14 @@ def read_column(column: Column, ids: np.ndarray) -> list[str]:
             )
         return [row[column.name] or "" for row in rows]
     check_header(path, columns, key, "--key")
-    by_id = {row[key]: row[column.name] or "" for row in rows}
+    by_id: dict[str | None, str] = {}
+    for row in rows:
+        value = row[column.name] or ""
+        if by_id.setdefault(row[key], value) != value:
+            raise UserError(
+                f"{path} has two values of {column.name} for {row[key]!r} in its column {key}; "
+                "delete one"
+            )
     found = [by_id.get(name, "") for name in ids]
     if not any(found):
         raise UserError(

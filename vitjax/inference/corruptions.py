@@ -121,6 +121,7 @@ CORRUPTIONS = {
 def corrupt(name: str, images: jax.Array, numbers: jax.Array, strength: jax.Array) -> jax.Array:
     """Corrupts images uint8 [B, H, W, C], whose `numbers` [B] are those in their split; the same.
 
+    Among others, a mean that lies between two grey levels may be rounded otherwise.
     `name` is one of CORRUPTIONS, `strength` in its unit.
     """
     key = prng.key(_SEED)

@@ -66,7 +66,12 @@ def other_data(predictor: Predictor, place: DataPlace, say: Say) -> Dataset:
     height, width, channels = predictor.image_shape
     config.data.channels = channels
     config.data.image_size = height if height == width else 0
-    dataset = setup.load(config, say)
+    try:
+        dataset = setup.load(config, say)
+    except UserError as error:
+        raise UserError(
+            f"{error} The options of python -m vitjax.evaluate for that are --data and --data_dir."
+        ) from error
     if dataset.image_shape != predictor.image_shape:
         raise UserError(
             f"{dataset.name} has images of {dataset.image_shape}, the run of "

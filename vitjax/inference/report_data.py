@@ -57,7 +57,8 @@ def _robustness(folder: RunFolder, images: Images) -> Robustness | None:
     found = folder.corruptions()
     if found is None:
         return None
-    if found.get("checkpoint") != folder.evaluated_checkpoint():
+    evaluated = folder.evaluated_checkpoint()
+    if found.get("checkpoint", evaluated) != evaluated:  # older files do not tell
         raise UserError(
             f"{folder.path / 'corruptions.json'} is of other weights; run python -m "
             f"vitjax.evaluate --corruptions --workdir={folder.path} again"

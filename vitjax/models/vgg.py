@@ -102,6 +102,10 @@ class VGG(nn.Module):
         head = Head(self.num_classes, kernel_init="normal", dtype=self.dtype, name="head")
         return head(x, train=train)
 
+    def sees_whole(self, image_shape: tuple[int, int, int]) -> bool:
+        """Whether the first hidden layer sees each position of the last map of images [H, W, C]."""
+        return max(image_shape[:2]) // 2 ** len(self.stage_sizes) <= _GRID
+
     def _check_size(self, height: int, width: int) -> None:
         smallest = 2 ** len(self.stage_sizes)
         if min(height, width) < smallest:

@@ -7,6 +7,7 @@ theirs are one of ours (queries, keys and values), "@0", "@1", "@2" give their o
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -18,6 +19,9 @@ from vitjax.pretrained.trained_with import Describe
 Arrays = dict[str, np.ndarray]
 # (path of a layer here, name of its array there, array) -> collection, name here, array
 Leaf = Callable[[str, str, np.ndarray], tuple[str, str, np.ndarray]]
+Shows = Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]]  # arrays -> options that they tell
+# Arrays of a file, a model and the images [H, W, C] that it shall see -> what is not known of them.
+Doubt = Callable[[Mapping[str, np.ndarray], Any, tuple[int, int, int]], str]
 
 
 def torch_leaf(layer: str, name: str, value: np.ndarray) -> tuple[str, str, np.ndarray]:
@@ -44,7 +48,8 @@ class Origin:
     ignored: tuple[str, ...] = ()  # names of what no computation here needs
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of all: option -> value
     describe: Describe | None = None  # reads the library's config.json
-    doubt: Callable[[Mapping[str, np.ndarray]], str] = lambda tensors: ""  # what arrays leave open
+    shows: Shows = lambda tensors: {}
+    doubt: Doubt = lambda tensors, model, image_shape: ""
 
     def rules_for(self, names: Iterable[str]) -> dict[str, str]:
         """Returns all rules for the arrays of one network, whose names are theirs or our paths.
@@ -68,7 +73,8 @@ class Converted:
     ignored: list[str]  # names left out on purpose
     unknown: dict[str, tuple[int, ...]]  # names that no rule covers, with their shapes
     origin: Origin | None = None  # None: vitjax
-    doubt: str = ""  # what the arrays leave open
+    shown: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # options that arrays tell
+    doubt: Callable[[Any, tuple[int, int, int]], str] = lambda model, image_shape: ""
 
 
 class _Piece(NamedTuple):
@@ -104,7 +110,9 @@ def convert(tensors: Mapping[str, np.ndarray], origin: Origin) -> Converted:
             parts[path] = " + ".join(f"{p.name} {tensors[p.name].shape}" for p in pieces)
         if (joined := _joined([piece.array for piece in pieces])) is not None:
             arrays[path] = joined
-    return Converted(arrays, names, parts, ignored, unknown, origin, origin.doubt(tensors))
+    doubt = functools.partial(origin.doubt, tensors)
+    shown = origin.shows(tensors)
+    return Converted(arrays, names, parts, ignored, unknown, origin, shown, doubt)
 
 
 def _joined(arrays: list[np.ndarray]) -> np.ndarray | None:

@@ -59,8 +59,8 @@ def fit(
     _check(arrays, template, head, converted, what)
     if converted.ignored:
         notes.append(f"left out, as nothing here needs it: {_listed(_endings(converted.ignored))}")
-    if converted.doubt:
-        notes.append(converted.doubt)
+    if doubt := converted.doubt(model, image_shape):
+        notes.append(doubt)
     given = {path: np.asarray(arrays[path], np.float32) for path in template if path in arrays}
     broken = {path: "" for path, array in given.items() if not np.isfinite(array).all()}
     if broken:

@@ -70,7 +70,7 @@ def _trained_with(found: locate.Found, converted: Converted) -> TrainedWith:
     else:
         told = TrainedWith()
     settings = {} if origin is None else origin.settings
-    return dataclasses.replace(told, model={**told.model, **settings})
+    return dataclasses.replace(told, model={**told.model, **converted.shown, **settings})
 
 
 def _of_our_own(path: Path) -> TrainedWith:

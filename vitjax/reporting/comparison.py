@@ -186,11 +186,17 @@ def binned(texts: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     distinct = np.unique(numbers[there])
     if len(distinct) <= _NUM_BINS:
         places = np.where(there, np.searchsorted(distinct, numbers), -1)
-        return places, [f"{value:g}" for value in distinct]
+        return places, _told_apart(distinct, 6)
     edges = np.unique(np.quantile(numbers[there], np.linspace(0, 1, _NUM_BINS + 1)))
     places = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
-    names = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)]
+    names = [f"{low} to {high}" for low, high in itertools.pairwise(_told_apart(edges, 4))]
     return np.where(there, places, -1), names
+
+
+def _told_apart(numbers: np.ndarray, digits: int) -> list[str]:
+    """Returns different numbers as texts of so many digits, or more where two would be the same."""
+    texts = [f"{number:.{digits}g}" for number in numbers]
+    return texts if len(set(texts)) == len(texts) else _told_apart(numbers, digits + 1)
 
 
 def comparison_picture(comparisons: Sequence[Comparison]) -> Picture:

@@ -21,13 +21,21 @@ from vitjax.serving import transformers_config
 from vitjax.serving.classify import describe
 
 
-def _heads_divide_width(model: Any) -> bool:
+def _heads_divide_width(predictor: Predictor) -> bool:
+    model: Any = predictor.model
     return model.head_dim in (None, model.hidden_dim // model.num_heads)
 
 
-def _heads_are_projected(model: Any) -> bool:
+def _heads_are_projected(predictor: Predictor) -> bool:
     """vit-pytorch has no layer after one head that is as wide as the tokens."""
+    model: Any = predictor.model
     return model.num_heads > 1 or model.head_dim not in (None, model.hidden_dim)
+
+
+def _map_is_seen_whole(predictor: Predictor) -> bool:
+    """timm's VGG pools a map after its hidden layers, ours before, where it is larger than 7x7."""
+    model: Any = predictor.model
+    return model.sees_whole(predictor.input_shape)
 
 
 _VIT: dict[str, Any] = {  # options that an encoder of these libraries computes no other way
@@ -57,8 +65,8 @@ _TIMM: dict[str, Same] = {
     "ViT": (timm.VIT, {**_VIT, **_HEADS, "pool": {"cls", "mean"}, "stem_norm": False}),
     "Mixer": (timm.MIXER, {**_MIXER, "stem_norm": False}),
     "Swin": (timm.SWIN, {}),
-    "ResNet": (timm.RESNET, {}),
-    "VGG": (timm.VGG, {"hidden_dims": (4096, 4096)}),
+    "ResNet": (timm.RESNET, {"width": 64}),
+    "VGG": (timm.VGG, {"hidden_dims": (4096, 4096), "stage_sizes": _map_is_seen_whole}),
 }
 _VIT_PYTORCH: dict[str, Same] = {
     "ViT": (
@@ -137,7 +145,7 @@ def _same(predictor: Predictor, library: str, table: Mapping[str, Same]) -> Orig
     others = [
         f"{option}={getattr(model, option)!r}"
         for option, wanted in needed.items()
-        if not _has(model, option, wanted)
+        if not _has(predictor, option, wanted)
     ]
     if others:
         raise UserError(
@@ -147,11 +155,11 @@ def _same(predictor: Predictor, library: str, table: Mapping[str, Same]) -> Orig
     return origin
 
 
-def _has(model: Any, option: str, wanted: Any) -> bool:
+def _has(predictor: Predictor, option: str, wanted: Any) -> bool:
     """Whether an option, if there is one, has the value needed, one of a set, or passes a test."""
     if callable(wanted):
-        return wanted(model)
-    value = getattr(model, option, wanted)
+        return wanted(predictor)
+    value = getattr(predictor.model, option, wanted)
     return value is wanted or (value in wanted if isinstance(wanted, set) else value == wanted)
 
 

@@ -9,8 +9,8 @@ from vitjax.errors import UserError
 from vitjax.runs.run_folder import RunFolder
 from vitjax.sweeps.plan import Member
 
-# Of several processes each has its own clock.
-_NOT_COMPARED = ("status", "segment", "step", "seconds")
+_OF_THE_SWEEP = ("status", "segment", "step")
+_OF_A_CLOCK = ("seconds", "images_per_second", "data_wait")  # each of several processes has its own
 
 
 def checked(
@@ -26,7 +26,7 @@ def checked(
     folder.check_config(config, config)
     file, held = _measured(folder, outcome)
     for key, value in outcome.items():
-        if key not in _NOT_COMPARED and held.get(key) != value:
+        if key not in (*_OF_THE_SWEEP, *_OF_A_CLOCK) and held.get(key) != value:
             found = f"has it {held[key]}" if key in held else "lacks it"
             told = f"outcomes.{member.name}.{key} is {value}, and {folder.path / file} {found}"
             raise _misfit(done, f"does not fit: {told}")

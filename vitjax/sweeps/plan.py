@@ -115,6 +115,8 @@ def parse_grid(text: str, config: ConfigDict) -> list[dict[str, Any]]:
         # Commas within brackets belong to a value.
         words = re.split(r",(?![^(\[]*[)\]])", given)
         axes[key] = [_parse(key, word.strip(), config) for word in words]
+    if not axes:
+        raise UserError(f"--grid has {text!r}, expected KEY=VALUE,VALUE,...;KEY=...")
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 

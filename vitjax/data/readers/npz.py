@@ -25,8 +25,10 @@ def read(wanted: Wanted) -> Dataset:
     Images are uint8 [N, H, W] or [N, H, W, C], labels integers [N] or [N, 1]; `class_names` may
     hold a string per class. Raises UserError in one line, and OSError as the system does.
     """
-    path = Path(wanted.data_dir) if wanted.data_dir is not None else None
-    if path is None or not path.is_file():
+    if wanted.data_dir is None:
+        raise UserError("'npz' needs a file; set config.data.data_dir to one.")
+    path = Path(wanted.data_dir)
+    if not path.is_file():
         raise UserError(f"there is no .npz file {path}; set config.data.data_dir to one.")
     arrays, all_names = _arrays(path)
     splits = {}

@@ -4,6 +4,9 @@ Flax wrote them, so that kernels are [in, out] already; those of attention keep 
 """
 
 import math
+import re
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +24,19 @@ def _leaf(layer: str, name: str, value: np.ndarray) -> tuple[str, str, np.ndarra
     return "params", name, value
 
 
+def _shows(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Returns the number of heads, and how the layer before the logits ends, if there is one."""
+    shown: dict[str, Any] = {}
+    for name, value in tensors.items():
+        if re.fullmatch(_ATTENTION + "query/kernel", name) and value.ndim == 3:
+            shown["num_heads"] = value.shape[1]
+        if name == "pre_logits/kernel":
+            shown["head_activation"] = "tanh"
+    return shown
+
+
+# Flax's GELU is that by tanh unless it is told otherwise.
+_SETTINGS = {"norm": "pre", "activation": "gelu_tanh", "norm_epsilon": 1e-6}
 _LAYER = r"Transformer/encoderblock_(\d+)/"
 _BLOCK = r"encoder/block_\1/"
 _ATTENTION = _LAYER + r"MultiHeadDotProductAttention_1/"
@@ -47,6 +63,8 @@ VIT = Origin(
     },
     leaf=_leaf,
     separator="/",
+    settings=_SETTINGS,
+    shows=_shows,
 )
 
 _MIXER_LAYER = r"MixerBlock_(\d+)/"
@@ -68,4 +86,5 @@ MIXER = Origin(
     },
     leaf=_leaf,
     separator="/",
+    settings=_SETTINGS,
 )

@@ -4,6 +4,7 @@ Version 1.0 put LayerNorms around the patch embedding, which moved the numbers o
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -31,11 +32,12 @@ _RULES = {
 _SETTINGS = {"norm": "pre", "activation": "gelu", "norm_epsilon": 1e-5}  # it has no others
 
 
-def _doubt(tensors: Mapping[str, np.ndarray]) -> str:
+def _doubt(tensors: Mapping[str, np.ndarray], *model: Any) -> str:
     """What a class token [1, 1, D] leaves open: with pool="mean" there is one, too, read or not.
 
     Today's ViT has it as [1, D], or none.
     """
+    del model
     if "cls_token" in tensors and tensors["cls_token"].ndim == 2:
         return ""
     return "the file does not tell whether the class token was read, as here, or the mean of all"

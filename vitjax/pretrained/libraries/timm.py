@@ -226,6 +226,19 @@ def _vgg_leaf(layer: str, name: str, value: np.ndarray) -> tuple[str, str, np.nd
     return torch_leaf(layer, name, value)
 
 
+def _vgg_doubt(tensors: Mapping[str, np.ndarray], model: Any, image_shape: Any) -> str:
+    """Where timm and torchvision differ: timm's hidden layers see a map as it is, and pool after.
+
+    Its names are in timm's files, whose network is that of torchvision where the map is 7x7.
+    """
+    if not any(name.startswith("pre_logits.") for name in tensors) or model.sees_whole(image_shape):
+        return ""
+    return (
+        f"warning: of images of {image_shape[0]}x{image_shape[1]} pixels timm's VGG pools after "
+        "its hidden layers, here before; lower config.data.input_size"
+    )
+
+
 _VGG_NORM = re.compile(r"features\.(\d+)\.running_mean")
 _VGG_PLACE = re.compile(r"batch_stats/stage_(\d+)/conv_\d+/norm/mean")
 
@@ -240,6 +253,7 @@ VGG = Origin(
     },
     numbered=_vgg_layers,
     leaf=_vgg_leaf,
+    doubt=_vgg_doubt,
     ignored=(r".*\.num_batches_tracked",),
     describe=_describe(
         "vgg16_bn",
