@@ -29,10 +29,10 @@ import vitjax
 
 _WARM_UP = 2  # rounds in which libraries are imported and caches filled
 _COUNTS = ("files", "threads", "arrays", "programs", "objects")
-# A leak shows in many rounds only. 2.6 MiB a round grow, of which most is what tensorstore 0.1.86
+# A leak shows in many rounds only. 0.4 MiB a round grow, of which most is what tensorstore 0.1.86
 # forgets: what its to_json() returns, which Orbax calls for each array of a checkpoint.
 _ROUNDS = 30
-_MIB_A_ROUND = 3.5
+_MIB_A_ROUND = 1.5
 _M_ARENA_MAX = -8  # as in glibc's malloc.h
 OPTIONS = {
     "num_epochs": 2, "data.max_examples": 120, "data.batch_size": 32, "model.num_layers": 1,
