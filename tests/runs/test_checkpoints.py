@@ -192,6 +192,15 @@ def test_what_orbax_keeps_for_itself_may_be_lost(saved):
     assert restored(saved) == (2, [])
 
 
+@pytest.mark.parametrize("text", ["[]", '{"item_handlers": 3}', '{"init_timestamp_nsecs": "1"}'])
+def test_what_orbax_keeps_for_itself_and_cannot_read_is_named(text, saved):
+    (saved / "2" / "_CHECKPOINT_METADATA").write_text(text)
+    with pytest.raises(
+        UserError, match=r"a file _CHECKPOINT_METADATA in .* cannot be read .*delete"
+    ):
+        restored(saved)
+
+
 def test_a_state_is_not_restored_where_the_files_say_otherwise(tmp_path):
     def checkpoints(**said):
         return Checkpoints(tmp_path, made_with=lambda step: {"config.json": {"optim": said}})

@@ -19,6 +19,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 from vitjax.errors import UserError
 from vitjax.machine import processes
 from vitjax.runs import manifest
+from vitjax.runs.manifest import ORBAX_METADATA
 from vitjax.text import one_line
 
 # What the run's files say of the state at a step, by file.
@@ -68,21 +69,29 @@ class Checkpoints:
         with self._agreed():
             if self._decides:
                 self._verify()
-        self._manager = ocp.CheckpointManager(
-            self._folder,
-            options=ocp.CheckpointManagerOptions(
-                create=not alone,
-                preservation_policy=policies.AnyPreservationPolicy([self._keep]),
-                cleanup_tmp_directories=True,
-                multiprocessing_options=self._processes(),
-                # Else processes that save alone at once take one another's signals for their own.
-                async_options=ocp.options.AsyncOptions(
-                    create_directories_asynchronously=False,
-                    # Orbax calls it when all is written, and then renames the folder.
-                    post_finalization_callback=self._seal if self._decides else None,
-                ),
+        self._manager = self._open(create=not alone)
+
+    def _open(self, *, create: bool) -> ocp.CheckpointManager:
+        """Opens the folder; raises UserError for a file of Orbax that it cannot read."""
+        options = ocp.CheckpointManagerOptions(
+            create=create,
+            preservation_policy=policies.AnyPreservationPolicy([self._keep]),
+            cleanup_tmp_directories=True,
+            multiprocessing_options=self._processes(),
+            # Else processes that save alone at once take one another's signals for their own.
+            async_options=ocp.options.AsyncOptions(
+                create_directories_asynchronously=False,
+                # Orbax calls it when all is written, and then renames the folder.
+                post_finalization_callback=self._seal if self._decides else None,
             ),
         )
+        try:
+            return ocp.CheckpointManager(self._folder, options=options)
+        except ValueError as error:
+            raise UserError(
+                f"a file {ORBAX_METADATA} in {self._folder} cannot be read ({one_line(error)}); "
+                "delete it: no state is in it"
+            ) from error
 
     def _agreed(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if self._alone else processes.agreed()

@@ -14,7 +14,8 @@ from vitjax.runs.changes import differences
 
 MANIFEST = "manifest.json"
 # Orbax writes it in a thread of its own, at any time; it is no part of the state.
-_NOT_HASHED = (MANIFEST, "_CHECKPOINT_METADATA")
+ORBAX_METADATA = "_CHECKPOINT_METADATA"
+_NOT_HASHED = (MANIFEST, ORBAX_METADATA)
 
 
 class Manifest(TypedDict):
