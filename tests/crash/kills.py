@@ -115,7 +115,7 @@ def _evaluation(workdir: Path) -> dict[str, object] | None:
     file = workdir / "eval.json"
     if not file.exists():  # of a member that was dropped
         return None
-    return {k: v for k, v in json.loads(file.read_text()).items() if k != "seconds"}
+    return {k: v for k, v in json.loads(file.read_text()).items() if k not in ("seconds", "sha256")}
 
 
 def _state(case: Case, workdir: Path) -> str:

@@ -223,6 +223,14 @@ def test_the_report_shows_them_where_they_were_measured(measured, own_run):
     assert not (own_run / "report" / "corruptions.png").exists()
 
 
+def test_a_number_that_was_changed_is_noticed(measured, tmp_path):
+    workdir = shutil.copytree(measured[0], tmp_path / "run")
+    found = json.loads((workdir / "corruptions.json").read_text())
+    (workdir / "corruptions.json").write_text(json.dumps(found | {"mean_accuracy": 0.99}))
+    _, error = report(workdir, code=1)
+    assert "corruptions.json was changed since it was written" in error
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -240,6 +248,7 @@ def test_the_report_shows_them_where_they_were_measured(measured, own_run):
 def test_a_file_that_does_not_fit_is_named(measured, tmp_path, change, expected):
     workdir = shutil.copytree(measured[0], tmp_path / "run")
     found = json.loads((workdir / "corruptions.json").read_text())
+    del found["sha256"]  # as if it had been written so
     (workdir / "corruptions.json").write_text(json.dumps(found | change))
     _, error = report(workdir, code=1)
     assert "corruptions.json" in error

@@ -27,6 +27,7 @@ def finished(tmp_path_factory):
 def test_eval_json(finished):
     workdir, result = finished
     saved = json.loads((workdir / "eval.json").read_text())
+    assert len(saved.pop("sha256")) == 64
     assert saved == result
     assert saved["split"] == "test"
     assert saved["num_examples"] == 120
@@ -257,6 +258,22 @@ def test_an_evaluation_of_another_run_is_refused(finished, tmp_path):
     (workdir / "eval.json").write_text(json.dumps(content | {"num_epochs_run": 7}))
     with pytest.raises(UserError, match=r"eval\.json does not fit metrics\.jsonl \(num_epochs_run"):
         run(small(), workdir)
+
+
+def test_a_number_of_an_evaluation_that_was_changed_is_noticed(finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "run")
+    content = json.loads((workdir / "eval.json").read_text())
+    (workdir / "eval.json").write_text(json.dumps(content | {"accuracy": 0.99}))
+    with pytest.raises(UserError, match=r"eval\.json was changed since it was written"):
+        run(small(), workdir)
+
+
+def test_an_evaluation_of_an_earlier_version_is_taken(finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "run")
+    content = json.loads((workdir / "eval.json").read_text())
+    del content["sha256"]
+    (workdir / "eval.json").write_text(json.dumps(content))
+    assert run(small(), workdir) == content
 
 
 def test_the_folder_of_a_sweep_is_refused(tmp_path):

@@ -81,11 +81,11 @@ def evaluate(
     label = "-".join(filter(None, (place.label, "" if split == "test" else split)))
     ending = f"-{label}" if label else ""
     said.write(folder.path / f"predictions{ending}.npz")
-    folder.write(f"eval{ending}.json", found)
+    folder.write_measured(f"eval{ending}.json", found)
     if not corruptions:
         return found
     corrupted = _corrupted(predictor, chosen, head, said.checkpoint, say)
-    folder.write(f"corruptions{ending}.json", corrupted)
+    folder.write_measured(f"corruptions{ending}.json", corrupted)
     return found | {"corruptions": corrupted}
 
 

@@ -106,6 +106,7 @@ class EvalFile(TypedDict):
     weighted_mean: NotRequired[Scores]
     confusion_matrix: NotRequired[list[list[Count]]]
     calibration: NotRequired[Calibration]
+    sha256: NotRequired[str]  # of all the rest
 
 
 class DivergedFile(TypedDict):
@@ -133,6 +134,7 @@ class CorruptionsFile(TypedDict):
     accuracy: Share  # on the images as they are
     mean_accuracy: Share
     corruptions: dict[str, Corrupted]
+    sha256: NotRequired[str]  # of all the rest
 
 
 class PlanFile(TypedDict):

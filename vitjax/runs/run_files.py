@@ -7,6 +7,7 @@ from typing import Any
 from vitjax import files
 from vitjax.errors import UserError
 from vitjax.runs import contents, schema
+from vitjax.runs.seal import opened
 
 # A run writes its files in this order, a member of a sweep its checkpoints last but for eval.json.
 IN_ORDER = ("config.json", "dataset.json", "checkpoints", "metrics.jsonl", "eval.json")
@@ -50,7 +51,7 @@ class RunFiles:
                 f"{file} does not fit metrics.jsonl ({wrong}); put back both as they were, or use "
                 "another --workdir"
             )
-        return found
+        return opened(found, file)
 
     def corruptions(self) -> dict[str, Any] | None:
         """Returns corruptions.json (contents.CorruptionsFile) of the test split, else None."""
@@ -63,7 +64,7 @@ class RunFiles:
                 f"{file} is of step {found['step']}, eval.json of step {evaluated['step']}; run "
                 f"python -m vitjax.evaluate --corruptions --workdir={self.path} again"
             )
-        return found
+        return opened(found, file)
 
     def diverged(self) -> str:
         """Returns what diverged.json (contents.DivergedFile) says; "" without one."""

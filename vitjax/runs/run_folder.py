@@ -18,6 +18,7 @@ from vitjax.machine.lock import taken
 from vitjax.runs import manifest
 from vitjax.runs.changes import differences
 from vitjax.runs.run_files import RunFiles
+from vitjax.runs.seal import sealed
 
 _SIGHT_SECONDS = 5.0  # in which a shared file system should show what another machine wrote
 
@@ -114,6 +115,10 @@ class RunFolder(RunFiles):
     def write(self, name: str, value: Any) -> None:
         """Writes a JSON file whole or not at all."""
         files.write(self.path / name, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+    def write_measured(self, name: str, value: Mapping[str, Any]) -> None:
+        """Writes a JSON file that tells when one of its numbers was changed."""
+        self.write(name, sealed(value))
 
     @contextlib.contextmanager
     def lock(self, token: str = "") -> Iterator[None]:

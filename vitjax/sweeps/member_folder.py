@@ -50,4 +50,4 @@ def end(
     finally:
         checkpoints.close()
     if result is not None:
-        folder.write("eval.json", result)
+        folder.write_measured("eval.json", result)

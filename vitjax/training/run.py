@@ -67,7 +67,7 @@ def train_and_evaluate(
         result = _train_and_test(config, setup, programs, folder, fresh, say)
         with processes.agreed():
             if processes.is_first():
-                folder.write("eval.json", result)
+                folder.write_measured("eval.json", result)
     say(result_table(result, workdir))
     return result
 
