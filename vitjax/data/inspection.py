@@ -13,7 +13,13 @@ from vitjax.data import duplicates
 from vitjax.data.dataset import Dataset
 from vitjax.data.duplicates import Place, Repeats
 from vitjax.data.images import Images, StoredImages
-from vitjax.data.readers.pixels import ORIENTATION, to_array, transparent, why_unreadable
+from vitjax.data.readers.pixels import (
+    ORIENTATION,
+    open_image,
+    to_array,
+    transparent,
+    why_unreadable,
+)
 from vitjax.errors import UserError
 from vitjax.machine.host import num_cores
 
@@ -57,12 +63,11 @@ class Inspection:
 
     def image(self, place: Place) -> np.ndarray:
         """Reads an image that is not damaged again, uint8 [H, W, C]."""
-        from PIL import Image
 
         images = self.dataset.splits[place.split].images
         if not isinstance(images, StoredImages):
             return images[place.number]
-        with Image.open(images.files(np.array([place.number]))[0]) as image:
+        with open_image(images.files(np.array([place.number]))[0]) as image:
             return _upright(image)
 
 
@@ -126,11 +131,10 @@ def _files(images: StoredImages, index: np.ndarray) -> Sequence[str | io.BytesIO
 
 def _of_file(file: str | io.BytesIO | UserError) -> tuple:
     """Returns the FACTS of an image file; raises what opening and decoding it raises."""
-    from PIL import Image
 
     if isinstance(file, UserError):
         raise file
-    with Image.open(file) as image:
+    with open_image(file) as image:
         mode, orientation = image.mode, image.getexif().get(ORIENTATION, 1)
         lets_through = image.has_transparency_data and bool(transparent(image).any())
         key, height, width, _, _, _, constant = _of_pixels(_upright(image))

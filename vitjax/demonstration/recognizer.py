@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vitjax.data.readers.pixels import to_array, why_unreadable
+from vitjax.data.readers.pixels import open_image, to_array, why_unreadable
 from vitjax.demonstration import drawings
 from vitjax.errors import UserError
 from vitjax.inference.predictor import Predictor
@@ -46,10 +46,9 @@ class Recognizer:
         A drawn digit, and a photographed one, is placed as those of its training data; an image of
         the run's own size is taken as it is. Raises UserError for what is no image.
         """
-        from PIL import Image
 
         try:
-            with Image.open(io.BytesIO(content)) as image:
+            with open_image(io.BytesIO(content)) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UserError(
                         f"an image of {image.width} x {image.height} pixels; expected at most "

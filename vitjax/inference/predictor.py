@@ -17,7 +17,7 @@ from vitjax import models
 from vitjax.config import flatten
 from vitjax.data.augment import normalise, resize
 from vitjax.data.images import in_slices
-from vitjax.data.readers.pixels import to_array
+from vitjax.data.readers.pixels import open_image, to_array
 from vitjax.errors import UserError
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.saved_config import read_config
@@ -58,7 +58,7 @@ class Predictor:
 
         height, width, channels = self.image_shape
         if isinstance(image, str | Path):
-            with Image.open(image) as opened:
+            with open_image(image) as opened:
                 return self.fit(opened)
         if not isinstance(image, Image.Image):
             pixels = np.asarray(image)

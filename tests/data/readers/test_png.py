@@ -47,3 +47,12 @@ def test_cut(pictures, keep):
     files = [encode(pictures[0]), encode(pictures[0])[:keep]]
     with pytest.raises(Exception, match=r"no PNG file|rows|incomplete"):
         decode_stack(files, *pictures.shape[1:])
+
+
+def test_what_may_change_pixels_is_left_to_pillow(pictures):
+    exif = Image.Exif()
+    exif[0x0112] = 3  # shown upside down
+    for told in ({"exif": exif}, {"transparency": 0 if pictures.shape[-1] == 1 else (0, 0, 0)}):
+        files = [encode(pictures[0]), encode(pictures[0], **told)]
+        with pytest.raises(UserError, match="which may change its pixels"):
+            decode_stack(files, *pictures.shape[1:])

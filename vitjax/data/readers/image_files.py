@@ -13,7 +13,7 @@ import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
 from vitjax.data.images import Images, StoredImages
-from vitjax.data.readers.pixels import GRAY_MODES, header, to_array, why_unreadable
+from vitjax.data.readers.pixels import GRAY_MODES, header, open_image, to_array, why_unreadable
 from vitjax.errors import UserError
 from vitjax.machine.host import available_memory, num_cores
 
@@ -222,10 +222,9 @@ def _decode_into(
 
 def _decode(images: np.ndarray, path: str, options: ReadOptions) -> str | None:
     """Fills `images` [1, H, W, C] from a file; returns why not where that fails."""
-    from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             images[0] = to_array(image, options.size, images.shape[-1], options.fit)
     except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
         return why_unreadable(error)

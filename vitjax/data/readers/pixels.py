@@ -1,6 +1,7 @@
 """One image file: what its head tells, and its pixels as an array."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # of EXIF
+_WIDENED = {"L;2": 85, "L;4": 17}  # PIL's name of how gray is stored -> factor to 8 bits
 GRAY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")  # modes of PIL without colour
 
 
@@ -41,6 +43,25 @@ def _lies_on_its_side(image: "Image.Image", path: str) -> bool:
     else:
         exif = image.getexif()
     return exif.get(ORIENTATION) in _ON_ITS_SIDE
+
+
+def open_image(file: str | Path | IO[bytes]) -> "Image.Image":
+    """Opens an image file as PIL does, and tells its transparent colour as PIL tells pixels.
+
+    PIL leaves the colour of a PNG file as it stands there, and makes 8 bits of the pixels: of 2 or
+    4 bits, and of the 16 bits of a colour, of which it keeps the upper half.
+    """
+    from PIL import Image
+
+    image = Image.open(file)
+    colour = image.info.get("transparency")
+    if image.format == "PNG" and colour is not None:
+        stored = image.tile[0][3] if image.tile else ""
+        if stored in _WIDENED:
+            image.info["transparency"] = colour * _WIDENED[stored]
+        elif stored == "RGB;16B":
+            image.info["transparency"] = tuple(part >> 8 for part in colour)
+    return image
 
 
 def to_array(

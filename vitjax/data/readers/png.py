@@ -12,6 +12,7 @@ from vitjax.errors import UserError
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPE = {1: 0, 3: 2}  # by number of channels
 _TEXTS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that EXIF data may be in
+_NOT_PIXELS = (*_TEXTS, b"tRNS")  # a colour that is transparent, or an orientation
 
 
 def decode_stack(files: Sequence[bytes], height: int, width: int, channels: int) -> np.ndarray:
@@ -20,7 +21,8 @@ def decode_stack(files: Sequence[bytes], height: int, width: int, channels: int)
     PIL needs 0.1 ms to open a file, whatever its size. A PNG file is a deflated sequence of rows
     that refer to the row above, which is zero for the first; so the rows of all files, with a row
     of zeros after each, are one tall picture that PIL decodes in one go. Checksums of the
-    pixels are verified. Raises UserError or zlib.error if a file is damaged or of another kind.
+    pixels are verified. Raises UserError or zlib.error if a file is damaged, of another kind,
+    or tells of a transparent colour or an orientation.
     """
     from PIL import Image
 
@@ -55,6 +57,8 @@ def _rows(file: bytes, height: int, width: int, channels: int) -> bytes:
     deflated, position, kind = [], len(header), b""
     while kind != b"IEND" and position + 8 <= len(file):
         length, kind = struct.unpack_from(">I4s", file, position)
+        if kind in _NOT_PIXELS:
+            raise UserError(f"a PNG file with {kind.decode()}, which may change its pixels")
         if kind == b"IDAT":
             deflated.append(file[position + 8 : position + 8 + length])
         position += length + 12

@@ -12,7 +12,7 @@ import numpy as np
 
 from vitjax.data.images import StoredImages
 from vitjax.data.readers.image_files import ReadOptions
-from vitjax.data.readers.pixels import to_array
+from vitjax.data.readers.pixels import open_image, to_array
 from vitjax.data.readers.png import decode_stack
 from vitjax.errors import UserError
 from vitjax.machine.host import num_cores
@@ -133,11 +133,10 @@ def decode_one_by_one(
     images: np.ndarray, files: Sequence[bytes], options: ReadOptions
 ) -> Iterator[tuple[int, Exception]]:
     """Fills `images` [B, H, W, C] from files of any kind that PIL opens; yields what fails."""
-    from PIL import Image
 
     for i, file in enumerate(files):
         try:
-            with Image.open(io.BytesIO(file)) as image:
+            with open_image(io.BytesIO(file)) as image:
                 images[i] = to_array(image, options.size, images.shape[-1], options.fit)
         except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
             yield i, error
