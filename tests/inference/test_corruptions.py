@@ -231,6 +231,16 @@ def test_a_number_that_was_changed_is_noticed(measured, tmp_path):
     assert "corruptions.json was changed since it was written" in error
 
 
+@pytest.mark.slow
+def test_a_file_of_an_earlier_version_is_shown(measured, tmp_path):
+    workdir = shutil.copytree(measured[0], tmp_path / "run")
+    found = json.loads((workdir / "corruptions.json").read_text())
+    del found["sha256"], found["checkpoint"]
+    (workdir / "corruptions.json").write_text(json.dumps(found))
+    page, _ = report(workdir)
+    assert ">noise</th>" in page
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

@@ -107,3 +107,10 @@ def test_the_test_split_waits_for_the_end_of_training(own_run):
     assert "not trained to its end" in err
     assert evaluate(own_run, "valid", say=quiet)["num_examples"] > 0
     assert not (own_run / "eval.json").exists()
+
+
+def test_other_data_that_lack_a_place_say_which_option_gives_it(own_run):
+    _, error = commands.main(f"--workdir={own_run}", "--data=npz", module="vitjax.evaluate", code=1)
+    assert error.count("\n") == 1
+    assert "None" not in error
+    assert "are --data and --data_dir." in error

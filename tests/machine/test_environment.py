@@ -37,6 +37,23 @@ def test_a_platform_that_is_not_there_is_named(digits_run):
     )
 
 
+@pytest.mark.slow
+def test_a_backend_of_plots_that_is_not_there_does_not_matter(own_run):
+    main_in_process_of_its_own(
+        f"--workdir={own_run}", module="vitjax.report", MPLBACKEND="no such backend"
+    )
+    assert (own_run / "report" / "reliability.png").exists()
+
+
+@pytest.mark.slow
+def test_where_programs_cannot_be_kept_nothing_is_said(digits_run):
+    env = {"HOME": "/dev/null", "XDG_CACHE_HOME": ""}
+    _, error = main_in_process_of_its_own(
+        f"--workdir={digits_run}", "--split=valid", module="vitjax.evaluate", **env
+    )
+    assert "arning" not in error
+
+
 @pytest.mark.parametrize(("value", "shows"), [("0", False), ("1", True)])
 def test_tracebacks_are_shown_where_asked_for(value, shows):
     _, _, error = call("--workdir=none", module="vitjax.evaluate", VITJAX_TRACEBACK=value)
