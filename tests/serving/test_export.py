@@ -110,6 +110,7 @@ WEIGHTS = [
     ("linformer", "safetensors", {}),
     ("vit_compact", "safetensors", {}),
     ("resnet", "safetensors", {}),
+    ("swin", "safetensors", {}),
 ]
 
 

@@ -55,13 +55,18 @@ def translate(settings: Mapping[str, Any], rules: Mapping[str, Rule]) -> Trained
     for name, (option, values) in rules.items():
         if name not in settings:
             continue
-        value = tuple(settings[name]) if isinstance(settings[name], list) else settings[name]
+        value = _tupled(settings[name])
         ours = [value] if values is None else [values[key] for key in values if key == value]
         if not ours:
             refused.append(f"{name}={value!r}, expected {_one_of(values or ())}")
         elif option:
             options[option] = ours[0]
     return TrainedWith(options, refused=tuple(refused))
+
+
+def _tupled(value: Any) -> Any:
+    """Undoes what JSON makes of a tuple of numbers."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _one_of(values: Any) -> str:
@@ -104,7 +109,7 @@ def to_size(value: Any) -> Size | None:
 
 
 def _shapeless(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in _SHAPELESS if name in options}
+    return {name: _tupled(options[name]) for name in _SHAPELESS if name in options}
 
 
 def of_config(path: Path, describe: Describe | None) -> TrainedWith:
