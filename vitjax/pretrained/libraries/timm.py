@@ -34,6 +34,12 @@ _VITS: dict[str, Mapping[str, Any]] = {  # the first that fits is taken
     r"vit_base_patch16_siglip_gap_512": _GELU,
     r"vit_[a-z0-9]+_patch\d+_siglip_gap_\d+": _GELU | {"activation": "gelu_tanh"},
 }
+_HEADS = {  # of an architecture, or of all whose name has such a part
+    "test_vit": 2,
+    "vit_base_patch16_gap_224": 16,
+    **{"tiny": 3, "small": 6, "medium": 8, "betwixt": 10, "base": 12},
+    **dict.fromkeys(("large", "huge", "giant", "gigantic", "giantopt", "so400m"), 16),
+}
 
 
 def _describe(
@@ -85,6 +91,21 @@ def _size(shape: Any) -> Size | None:
     return to_size(shape[1:]) if isinstance(shape, list) else None
 
 
+_of_vit = _describe(
+    "vit_base_patch16_224",
+    _VITS,
+    _RULES | {"global_pool": Rule("pool", {"token": "cls", "avg": "mean"})},
+)
+
+
+def _describe_vit(config: Mapping[str, Any]) -> TrainedWith | None:
+    """Of a config.json, which tells the heads where they are not those of its architecture."""
+    architecture = str(config.get("architecture", ""))
+    names = (architecture, *architecture.split("_"))
+    heads = next((_HEADS[name] for name in names if name in _HEADS), None)
+    return _of_vit(config if heads is None else {"num_heads": heads, **config})
+
+
 _LAYER = r"blocks\.(\d+)\."
 _BLOCK = r"encoder/block_\1/"
 
@@ -107,11 +128,7 @@ VIT = Origin(
         r"pre_logits\.fc": "head/hidden_0",
         "head": "head/logits",
     },
-    describe=_describe(
-        "vit_base_patch16_224",
-        _VITS,
-        _RULES | {"global_pool": Rule("pool", {"token": "cls", "avg": "mean"})},
-    ),
+    describe=_describe_vit,
 )
 
 MIXER = Origin(
