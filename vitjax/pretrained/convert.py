@@ -19,6 +19,7 @@ from vitjax.pretrained.trained_with import Describe
 Arrays = dict[str, np.ndarray]
 # (path of a layer here, name of its array there, array) -> collection, name here, array
 Leaf = Callable[[str, str, np.ndarray], tuple[str, str, np.ndarray]]
+Read = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 Shows = Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]]  # arrays -> options that they tell
 # Arrays of a file, a model and the images [H, W, C] that it shall see -> what is not known of them.
 Doubt = Callable[[Mapping[str, np.ndarray], Any, tuple[int, int, int]], str]
@@ -48,6 +49,7 @@ class Origin:
     ignored: tuple[str, ...] = ()  # names of what no computation here needs
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of all: option -> value
     describe: Describe | None = None  # reads the library's config.json
+    read: Read = lambda tensors: tensors  # without rows that the library never reads
     shows: Shows = lambda tensors: {}
     doubt: Doubt = lambda tensors, model, image_shape: ""
 
@@ -91,7 +93,9 @@ def convert(tensors: Mapping[str, np.ndarray], origin: Origin) -> Converted:
     What several arrays make is left out where their shapes differ: `parts` alone tells of it.
     """
     found: dict[str, list[_Piece]] = {}
-    ignored, unknown = [], {}
+    read, unknown = origin.read(tensors), {}
+    ignored = [f"{name}[{len(x)}:]" for name, x in read.items() if x.shape != tensors[name].shape]
+    tensors = read
     rules = origin.rules_for(tensors)
     for name, value in tensors.items():
         if any(re.fullmatch(pattern, name) for pattern in origin.ignored):

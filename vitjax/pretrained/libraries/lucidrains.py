@@ -43,6 +43,20 @@ def _doubt(tensors: Mapping[str, np.ndarray], *model: Any) -> str:
     return "the file does not tell whether the class token was read, as here, or the mean of all"
 
 
+def _read(tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Cuts a Linformer's projections, which may have more rows (`seq_len`) than there are tokens.
+
+    It reads the first ones alone; there is a position for each token.
+    """
+    positions = tensors.get("pos_embedding")
+    if positions is None or positions.ndim < 2:
+        return tensors
+    return {
+        name: x[: positions.shape[-2]] if name.endswith((".proj_k", ".proj_v")) and x.ndim else x
+        for name, x in tensors.items()
+    }
+
+
 VIT_PYTORCH = Origin(
     title="vit-pytorch",
     models=("ViT", "Linformer"),
@@ -54,6 +68,7 @@ VIT_PYTORCH = Origin(
         **_RULES,
     },
     settings=_SETTINGS,
+    read=_read,
     doubt=_doubt,
 )
 
@@ -63,5 +78,6 @@ VIT_PYTORCH_BEFORE_1 = Origin(
     marks=(r"to_patch_embedding\.1\.weight",),
     rules={r"to_patch_embedding\.1": "stem/embedding", **_RULES},
     settings=_SETTINGS,
+    read=_read,
     doubt=_doubt,
 )
