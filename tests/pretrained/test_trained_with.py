@@ -29,7 +29,7 @@ HUGGING_FACE = {
 TIMM = {
     "architecture": "vit_tiny_patch16_224",
     "global_pool": "token",
-    "model_args": {"img_size": [12, 12], "num_classes": 5},
+    "model_args": {"img_size": [12, 12], "num_classes": 5, "num_heads": 2},
     "pretrained_cfg": {"mean": list(HALF), "std": list(HALF), "input_size": [3, 12, 12]},
 }
 
@@ -154,7 +154,7 @@ def test_an_activation_that_is_none_here_is_refused(tmp_path):
         ),
         (
             {
-                "model_args": {},
+                "model_args": {"num_heads": 2},
                 "pretrained_cfg": {"mean": [0.5, 0.25, 0.5], "input_size": [3, 24, 24]},
             },
             [
@@ -163,7 +163,7 @@ def test_an_activation_that_is_none_here_is_refused(tmp_path):
             ],
         ),
         (
-            {"model_args": {"norm_layer": "rms\x1bnorm"}},
+            {"model_args": {"norm_layer": "rms\x1bnorm", "num_heads": 2}},
             [r"config.json says norm_layer='rms\x1bnorm', which is not checked"],
         ),
     ],
@@ -216,6 +216,26 @@ def test_an_architecture_of_timm_tells_its_activation(architecture, activation, 
     assert said == [f"warning: trained with config.model.activation={activation!r}, here 'relu'"]
 
 
+@pytest.mark.parametrize(
+    ("architecture", "num_heads"),
+    [
+        ("vit_tiny_patch16_224", 3),
+        ("deit_small_patch16_224", 6),
+        ("vit_medium_patch16_gap_256", 8),
+        ("vit_betwixt_patch16_gap_256", 10),
+        ("vit_base_patch16_siglip_gap_224", 12),
+        ("vit_base_patch16_gap_224", 16),
+        ("vit_so400m_patch14_siglip_gap_224", 16),
+        ("vit_giantopt_patch16_siglip_gap_256", 16),
+    ],
+)
+def test_an_architecture_of_timm_tells_its_heads(architecture, num_heads, tmp_path):
+    config = TIMM | {"architecture": architecture, "model_args": {}}
+    assert f"warning: trained with config.model.num_heads={num_heads}, here 2" in timm_vit(
+        tmp_path, config
+    )
+
+
 def test_timms_epsilon_is_known(tmp_path):
     assert timm_vit(tmp_path, TIMM, norm_epsilon=1e-5) == [
         "warning: trained with config.model.norm_epsilon=1e-06, here 1e-05"
@@ -266,7 +286,7 @@ def test_a_run_knows_the_grid_of_its_positions(digits_run):
 def test_timms_config_tells_the_grid_of_its_positions(tmp_path):
     tensors = load("timm_vit")["tensors"]
     tensors["pos_embed"] = np.random.RandomState(0).randn(1, 11, 16).astype(np.float32)
-    beside = TIMM | {"model_args": {"img_size": [8, 20]}}
+    beside = TIMM | {"model_args": {"img_size": [8, 20], "num_heads": 2}}
     model = models.create("vit", 5, **VIT, mlp_dim=64, norm_epsilon=1e-6)
     assert said_of(save(tmp_path, tensors, beside), model) == [
         "resized position_embedding of 1 + 2x5 tokens to 3x3",

@@ -34,15 +34,29 @@ _VITS: dict[str, Mapping[str, Any]] = {  # the first that fits is taken
     r"vit_base_patch16_siglip_gap_512": _GELU,
     r"vit_[a-z0-9]+_patch\d+_siglip_gap_\d+": _GELU | {"activation": "gelu_tanh"},
 }
+_HEADS = {  # of these, by their names; the first that fits is taken
+    "test_vit": 2,
+    "vit_base_patch16_gap_224": 16,
+    ".*_tiny.*": 3,
+    ".*_small.*": 6,
+    ".*_medium.*": 8,
+    ".*_betwixt.*": 10,
+    ".*_base.*": 12,
+    ".*_(?:large|so400m|huge|giant|giantopt|gigantic).*": 16,
+}
 
 
 def _describe(
-    like: str, architectures: Mapping[str, Mapping[str, Any]], rules: Mapping[str, Rule]
+    like: str,
+    architectures: Mapping[str, Mapping[str, Any]],
+    rules: Mapping[str, Rule],
+    heads: Mapping[str, int] | None = None,
 ) -> Describe:
     """Returns a reader of config.json, which names an architecture and arguments that differ.
 
     `architectures` are regular expressions of those that are computed here, with the options that
     their arrays do not show; other architectures may have the same arrays. `like` is one of them.
+    `heads` are regular expressions, too, with the number of heads where arrays do not show it.
     """
 
     def describe(config: Mapping[str, Any]) -> TrainedWith | None:
@@ -50,7 +64,8 @@ def _describe(
         arguments, images = config.get("model_args", {}), config.get("pretrained_cfg")
         if not isinstance(images, dict) or not isinstance(arguments, dict):
             return None
-        architecture = str(config.get("architecture", like))
+        named = str(config.get("architecture", ""))
+        architecture = named or like
         known = [options for p, options in architectures.items() if re.fullmatch(p, architecture)]
         if not known:
             other = f"architecture={architecture!r}, expected one such as {like}"
@@ -58,6 +73,8 @@ def _describe(
         told = translate({**config, **arguments}, rules)
         unread = arguments.keys() - rules.keys() - {*_SHOWN}
         model = {**known[0], **told.model}
+        if number := [n for p, n in (heads or {}).items() if re.fullmatch(p, named)]:
+            model.setdefault("num_heads", number[0])
         if "norm_layer" in arguments:  # which has an epsilon of its own
             model.pop("norm_epsilon", None)
         return dataclasses.replace(
@@ -111,6 +128,7 @@ VIT = Origin(
         "vit_base_patch16_224",
         _VITS,
         _RULES | {"global_pool": Rule("pool", {"token": "cls", "avg": "mean"})},
+        _HEADS,
     ),
 )
 
