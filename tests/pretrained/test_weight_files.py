@@ -367,3 +367,11 @@ def test_a_file_with_another_sha256_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(CATALOG, "swin_t_in1k", dataclasses.replace(ENTRY, sha256="0" * 64))
     with pytest.raises(UserError, match=f"has the sha256 {right}, expected 0000"):
         locate.find("swin_t_in1k")
+
+
+@pytest.mark.parametrize("end", ["safetensors", "bin"])
+def test_weights_in_parts_are_told_to_be_joined(end, tmp_path):
+    for name in (f"model-00001-of-00002.{end}", f"model.{end}.index.json"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(UserError, match=rf"parts \(model\.{end}\.index\.json\), expected one file"):
+        locate.find(str(tmp_path))

@@ -92,6 +92,11 @@ def _in_folder(folder: Path) -> Path:
     preferred = folder / _DEFAULT_FILE
     if preferred.is_file():
         return preferred
+    if index := next(folder.glob("*.index.json"), None):
+        raise UserError(
+            f"{folder} has weights in parts ({printable(index.name)}), expected one file; save "
+            "them with a larger max_shard_size, or change config.finetune.weights"
+        )
     for suffixes in (weight_files.SAFE, weight_files.PICKLES):
         found = sorted(path for path in folder.iterdir() if path.suffix in suffixes)
         if len(found) == 1:
