@@ -25,7 +25,7 @@ from vitjax.inference.predictor import (
     most_probable,
 )
 from vitjax.reporting.comparison import Comparison
-from vitjax.reporting.page import html_table
+from vitjax.reporting.page import html_table, make_folder
 from vitjax.results import Epoch, Evaluation, History
 from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.saved_config import read_config
@@ -285,11 +285,14 @@ class Run:
         return Report(write_report(self.workdir / "report", data, num_mistakes, chosen))
 
     def card(self) -> Path:
-        """Writes report/README.md, a model card for the Hugging Face hub; returns its path."""
+        """Writes report/README.md, a model card for the Hugging Face hub; returns its path.
+
+        Raises UserError where the run is damaged or cannot be written to.
+        """
         from vitjax.inference.report_data import card
 
         path = self.workdir / "report" / "README.md"
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         files.write(path, card(self.workdir))
         return path
 

@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # What acts on a terminal: control characters but the newline, and those that turn the direction.
@@ -26,6 +26,15 @@ def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
 def printable(text: str) -> str:
     """The text with Python's escapes for characters that would not show, or act on a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def all_printable(value: Any) -> Any:
+    """JSON, or what will be, with each of its texts as `printable` makes it."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {all_printable(key): all_printable(each) for key, each in value.items()}
+    return type(value)(map(all_printable, value)) if isinstance(value, list | tuple) else value
 
 
 def harmless(text: str) -> str:

@@ -46,3 +46,18 @@ def test_before_a_run_has_ended_there_are_no_metrics(own_run):
     text = vitjax.load(own_run).card().read_text()
     assert "model-index" not in text
     assert "## Metrics" not in text
+
+
+def test_classes_whose_names_are_no_text_are_shown_escaped(own_run):
+    (own_run / "eval.json").unlink()
+    dataset = json.loads((own_run / "dataset.json").read_text())
+    dataset["class_names"][:2] = ["\udcff", "two\nlines"]
+    (own_run / "dataset.json").write_text(json.dumps(dataset))
+    text = vitjax.load(own_run).card().read_text()
+    assert r"Classes: `\udcff`, `two\nlines`, " in text
+
+
+def test_a_file_in_place_of_the_folder_is_said(own_run):
+    (own_run / "report").write_text("")
+    with pytest.raises(vitjax.UserError, match=r"report is a file; move it away"):
+        vitjax.load(own_run).card()

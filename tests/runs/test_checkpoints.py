@@ -1,9 +1,11 @@
 """Checkpoints: which count as written, what lies beside them, several written at once."""
 
+import errno
 import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
@@ -12,6 +14,7 @@ from commands import ends, environment, free_port
 from vitjax.errors import UserError
 from vitjax.runs import checkpoints as runs_checkpoints
 from vitjax.runs.checkpoints import Checkpoints
+from vitjax.runs.manifest import saved_steps
 
 SAVE_ALONE = """
 import sys
@@ -169,6 +172,31 @@ def test_a_damaged_manifest_is_a_damaged_checkpoint(text, saved):
     step, said = restored(saved)
     assert step == 1
     assert "is damaged (manifest.json changed) and set aside" in said[0]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "_METADATA"])
+def test_a_file_that_may_not_be_read_is_not_damaged(name, saved, monkeypatch):
+    def opened(path, *arguments, whole=Path.open, **options):
+        if path.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return whole(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", opened)
+    with pytest.raises(UserError, match=rf"cannot read .*{name}: Permission denied; make it"):
+        restored(saved)
+    with pytest.raises(UserError, match=rf"cannot read .*{name}: Permission denied; make it"):
+        runs_checkpoints.read(saved, 2, ["params"])
+    monkeypatch.undo()
+    assert restored(saved) == (2, [])
+
+
+def test_a_folder_of_checkpoints_that_may_not_be_read_is_said(saved, monkeypatch):
+    def refused(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(UserError, match=r"cannot read .*checkpoints: Permission denied; make it"):
+        saved_steps(saved)
 
 
 def test_a_deleted_file_is_noticed(saved):

@@ -7,6 +7,7 @@ import pytest
 from small_runs import quiet, small
 
 from vitjax.errors import UserError
+from vitjax.runs.listing import entries
 from vitjax.sweeps.grid import train_grid
 
 RATES = {"learning_rate=0.01": 1e-2, "learning_rate=0.003": 3e-3, "learning_rate=0.001": 1e-3}
@@ -129,6 +130,25 @@ def test_folders_of_two_members_that_are_swapped(finished, tmp_path):
     swap(*(folder / "runs" / name for name in list(RATES)[:2]))
     with pytest.raises(UserError, match=r"member \S+: .* holds a run with another config"):
         sweep(folder)
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "checkpoints", "metrics.jsonl"])
+def test_a_file_that_a_member_lost_is_named(name, finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "sweep", symlinks=True)
+    best = (folder / "best").resolve()
+    (best / name).rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=rf"member {best.name}: .* lacks {name}"):
+        sweep(folder)
+    (damaged,) = (each for each in entries(folder) if each.state == "damaged")
+    assert f"{best.name} has eval.json and lacks {name}" in damaged.problem
+
+
+def test_a_number_of_the_result_that_was_changed_is_noticed(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "sweep", symlinks=True)
+    edit(folder / "sweep.json", lambda result: result["members"][0].update(accuracy=0.123))
+    assert "sweep.json was changed since it was written" in entries(folder)[0].problem
+    sweep(folder)
+    assert entries(folder)[0].state == "finished"
 
 
 def test_what_is_whole_gives_the_same_again(finished):

@@ -20,6 +20,7 @@ from vitjax.reporting.predictions import Predictions
 from vitjax.reporting.report_page import ReportData
 from vitjax.reporting.robustness import Robustness
 from vitjax.runs.run_folder import RunFolder
+from vitjax.text import all_printable
 
 
 def report_data(workdir: Path, place: DataPlace, say: Say) -> ReportData:
@@ -75,9 +76,10 @@ def _robustness(folder: RunFolder, images: Images) -> Robustness | None:
 def card(workdir: Path) -> str:
     """Returns the model card of a run, with the metrics that were measured so far."""
     folder = RunFolder(workdir)
-    run, dataset = folder.begun(), folder.dataset()
+    parts = folder.begun(), folder.dataset(), folder.evaluation()
+    run, dataset, evaluation = map(all_printable, parts)  # UTF-8 has no bytes for what is no text
     name = f"{run['config']['model_name']}-{dataset['name']}"
-    return model_card(run, dataset, folder.evaluation(), re.sub(r"[^\w.-]", "-", name))
+    return model_card(run, dataset, evaluation, re.sub(r"[^\w.-]", "-", name))
 
 
 def _evaluated(folder: RunFolder, place: DataPlace, say: Say) -> tuple[dict[str, Any], Predictions]:

@@ -16,6 +16,7 @@ from vitjax.published.recipes import file_name
 from vitjax.runs import contents, schema
 from vitjax.runs.run_folder import RunFolder, option_words
 from vitjax.runs.saved_config import read_options, to_config
+from vitjax.runs.seal import opened
 
 
 def checkout_results(results: Path = RESULTS) -> Path:
@@ -89,7 +90,8 @@ def _record_sweep(folder: RunFolder, results: Path) -> list[Path]:
     """Writes the plan and the outcomes of a finished sweep, and those of rows among its members."""
     if not (folder.path / "sweep.json").exists():
         raise UserError(f"--record={folder.path} is not the folder of a finished sweep")
-    outcome = schema.read(folder.path / "sweep.json", contents.SweepFile, contents.misfit_in_sweep)
+    file = folder.path / "sweep.json"
+    outcome = opened(schema.read(file, contents.SweepFile, contents.misfit_in_sweep), file)
     plan = schema.read(folder.path / "plan.json", contents.PlanFile)
     config = to_json(to_config(plan["config"], folder.path / "plan.json"))
     provenance = {"command": _without_places(plan["command"])} | _machine(plan)

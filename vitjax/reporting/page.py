@@ -137,15 +137,23 @@ def page_text(title: str, opening: Iterable[Html], sections: Sequence[Section]) 
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
 
 
+def make_folder(folder: Path) -> None:
+    """Makes the folder of a report, unless it is there; raises UserError where that cannot be."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; move it away, the report is a folder of that name")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
 def write_page(folder: Path, text: str, sections: Sequence[Section]) -> Path:
     """Writes index.html and the pictures, each whole or not at all; removes older pictures.
 
     Returns the page's path.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file; move it away, the report is a folder of that name")
+    make_folder(folder)
     try:
-        folder.mkdir(exist_ok=True)
         for old in folder.glob("*.png"):
             old.unlink()
     except OSError as error:

@@ -28,7 +28,7 @@ from vitjax.reporting.page import (
 from vitjax.reporting.predictions import Predictions, mistakes_section
 from vitjax.reporting.robustness import Robustness, robustness_section
 from vitjax.reporting.training_curves import training_section
-from vitjax.text import printable
+from vitjax.text import all_printable, printable
 
 
 class ReportData(NamedTuple):
@@ -65,20 +65,12 @@ def _shown(data: ReportData) -> ReportData:
     names = tuple(map(printable, data.predictions.class_names))
     ids = np.array([printable(name) for name in data.predictions.ids])
     return data._replace(
-        run=_escaped(data.run),
-        changes=_escaped(data.changes),
-        dataset=_escaped(data.dataset),
-        evaluation=_escaped(data.evaluation),
+        run=all_printable(data.run),
+        changes=all_printable(data.changes),
+        dataset=all_printable(data.dataset),
+        evaluation=all_printable(data.evaluation),
         predictions=data.predictions._replace(class_names=names, ids=ids),
     )
-
-
-def _escaped(value: Any) -> Any:
-    if isinstance(value, str):
-        return printable(value)
-    if isinstance(value, Mapping):
-        return {_escaped(key): _escaped(each) for key, each in value.items()}
-    return type(value)(map(_escaped, value)) if isinstance(value, list | tuple) else value
 
 
 def sections(data: ReportData, num_mistakes: int, chosen: np.ndarray) -> list[Section]:

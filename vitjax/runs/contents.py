@@ -194,6 +194,7 @@ class SweepFile(TypedDict):
     """sweep.json."""
 
     members: list[SweepMember]
+    sha256: NotRequired[str]  # of all the rest
 
 
 EVALUATED = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")  # of the epoch

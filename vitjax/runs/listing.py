@@ -9,6 +9,7 @@ from vitjax.errors import UserError
 from vitjax.machine.lock import is_held
 from vitjax.runs import contents, schema, selection
 from vitjax.runs.run_files import IN_ORDER, RunFiles
+from vitjax.runs.seal import opened
 
 Kind = Literal["run", "sweep", "member"]
 State = Literal["running", "interrupted", "finished", "dropped", "diverged", "damaged"]
@@ -116,8 +117,8 @@ def _best_member(sweep: Path) -> Mapping[str, Any] | None:
     file = sweep / "sweep.json"
     if not file.exists():
         return None
-    members = schema.read(file, contents.SweepFile, contents.misfit_in_sweep)["members"]
-    return members[0] if members else {}
+    found = opened(schema.read(file, contents.SweepFile, contents.misfit_in_sweep), file)
+    return found["members"][0] if found["members"] else {}
 
 
 def _run(folder: Path, kind: Kind = "run", ended: contents.Status | None = None) -> Entry:
@@ -125,7 +126,8 @@ def _run(folder: Path, kind: Kind = "run", ended: contents.Status | None = None)
     files, entry = RunFiles(folder), Entry(folder, kind, _changed(folder))
     is_running = is_held(folder / ".lock")
     try:
-        files.check_none_missing(of_member=kind == "member")
+        # Members that are still in training have no checkpoints of their own.
+        files.check_none_missing(of_member=kind == "member" and ended is None)
         options = files.begun()["config"]
         entry = _described(entry, options)
         if (folder / "dataset.json").exists():

@@ -1,8 +1,9 @@
 """What tells that a checkpoint is whole: a manifest among its files, written before it appears."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -37,7 +38,9 @@ def saved_steps(checkpoints: Path) -> list[int]:
 
 def why_not(folder: Path) -> str:
     """Returns why a step's folder is no checkpoint of that step; "" if it is one."""
-    if not _file(folder).exists():
+    with _reading(_file(folder)):
+        there = _file(folder).exists()
+    if not there:
         return f"has no {MANIFEST}, so it is no whole checkpoint"
     found = _read(folder)
     step = found.get("step") if found else None  # a damaged one is told elsewhere
@@ -46,9 +49,10 @@ def why_not(folder: Path) -> str:
 
 def step_folders(checkpoints: Path) -> list[int]:
     """Returns the steps that have a folder, oldest first, be it whole or not."""
-    if not checkpoints.is_dir():
-        return []
-    names = [path.name for path in checkpoints.iterdir() if path.is_dir()]
+    with _reading(checkpoints):
+        if not checkpoints.is_dir():
+            return []
+        names = [path.name for path in checkpoints.iterdir() if path.is_dir()]
     return sorted(int(n) for n in names if n.isascii() and n.isdecimal() and n == str(int(n)))
 
 
@@ -77,33 +81,51 @@ def check(folder: Path, now: Mapping[str, Any]) -> None:
 
 def _read(folder: Path) -> Manifest | None:
     """Returns the manifest of a checkpoint; None for one that is damaged."""
+    with _reading(_file(folder)):
+        text = _file(folder).read_bytes() if _file(folder).is_file() else b""
     try:
-        content = schema.parse(_file(folder).read_bytes(), dict[str, Any])
+        content = schema.parse(text, dict[str, Any])
         if "made_with" not in content:  # as it was before it told that
             content = {"files": content, "made_with": {}}
         return None if schema.problem(content, Manifest) else content
-    except (OSError, ValueError):
+    except ValueError:
         return None
 
 
 def changed_file(folder: Path) -> str | None:
     """Returns a file of a checkpoint that is not as its manifest says; None without any.
 
-    What the manifest does not list does not matter.
+    What the manifest does not list does not matter. Raises UserError for one that cannot be read.
     """
     found = _read(folder)
     if found is None or not found["files"]:
         return MANIFEST
     for name, digest in sorted(found["files"].items()):
         path = folder / name
-        if path.name not in _NOT_HASHED and not (path.is_file() and _sha256(path) == digest):
-            return name
+        if path.name in _NOT_HASHED:
+            continue
+        with _reading(path):
+            if not (path.is_file() and _sha256(path) == digest):
+                return name
     return None
 
 
 def digest(folder: Path) -> str:
     """Returns what tells a checkpoint, and what it was made with, from any other; "" if lost."""
-    return _sha256(_file(folder)) if _file(folder).is_file() else ""
+    with _reading(_file(folder)):
+        return _sha256(_file(folder)) if _file(folder).is_file() else ""
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns the system's refusal to read into a UserError: what is unreadable may be whole."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot read {error.filename or path}: {error.strerror}; make it readable, or use "
+            "another --workdir"
+        ) from error
 
 
 def _file(folder: Path) -> Path:

@@ -242,7 +242,8 @@ class _Sweep:
         ranked = sorted(ended, key=lambda entry: _place(entry, select_by), reverse=True)
         folder = self.context.folder
         seeds = over_seeds(ranked, select_by)
-        folder.write("sweep.json", {"select_by": select_by, "members": ranked, "over_seeds": seeds})
+        told = {"select_by": select_by, "members": ranked, "over_seeds": seeds}
+        folder.write_measured("sweep.json", told)
         folder.write_text("sweep.csv", as_csv(ranked))
         if processes.is_first() and ranked[0]["status"] == "finished":
             link_best(folder.path, ranked[0]["name"])

@@ -18,12 +18,13 @@ def checked(
 ) -> dict[str, Any]:
     """Returns how a member ended, of the `outcomes` in the file `done`.
 
-    Raises UserError where its folder is another member's, or holds other results.
+    Raises UserError where its folder is another member's, lacks a file, or holds other results.
     """
     if member.name not in outcomes:
         raise _misfit(done, f"lacks how {member.name} ended")
     config, outcome = to_json(member.config), outcomes[member.name]
     folder.check_config(config, config)
+    folder.check_none_missing()
     file, held = _measured(folder, outcome)
     for key, value in outcome.items():
         if key not in (*_OF_THE_SWEEP, *_OF_A_CLOCK) and held.get(key) != value:

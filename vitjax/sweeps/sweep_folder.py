@@ -15,6 +15,7 @@ from vitjax.machine import processes
 from vitjax.runs import contents, schema
 from vitjax.runs.changes import differences
 from vitjax.runs.run_folder import RunFolder
+from vitjax.runs.seal import sealed
 from vitjax.sweeps.plan import Member
 
 
@@ -77,6 +78,10 @@ class SweepFolder:
         with processes.agreed():
             if processes.is_first():
                 self._files.write(name, value)
+
+    def write_measured(self, name: str, value: Mapping[str, Any]) -> None:
+        """As `write`, with what tells when one of its numbers was changed."""
+        self.write(name, sealed(value))
 
     def write_text(self, name: str, text: str) -> None:
         """Writes a text file from the first process; then all go on."""
