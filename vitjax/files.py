@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -38,7 +39,7 @@ def write(path: Path, content: str | bytes) -> None:
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[Any]]:
     """Opens a binary file that takes the place of `path` when the block ends without an error."""
-    partial = path.with_name(path.name + ".tmp")
+    partial = path.with_name(f".{uuid.uuid4().hex[:12]}.tmp")  # no other process writes there
     try:
         with partial.open("wb") as file:
             yield file

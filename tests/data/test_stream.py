@@ -267,6 +267,14 @@ def test_a_damaged_cache_is_made_again(folder, tmp_path):
     np.testing.assert_array_equal(dataset.splits["train"].images[:], expected.images)
 
 
+@pytest.mark.parametrize("content", [b"", b'{"images.npy": "0a', b"[]", b"\xff\xfe"])
+def test_a_cache_with_a_damaged_checksum_is_made_again(folder, tmp_path, content):
+    cached(folder, tmp_path / "cache")
+    (written,) = (tmp_path / "cache").glob("folder-test-*/sha256.json")
+    written.write_bytes(content)
+    assert "damaged, made again" in cached(folder, tmp_path / "cache")[1]
+
+
 def test_a_cache_that_was_interrupted_is_made_again(folder, tmp_path):
     cached(folder, tmp_path / "cache")
     (written,) = (tmp_path / "cache").glob("folder-test-*/sha256.json")

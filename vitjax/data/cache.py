@@ -62,7 +62,7 @@ def _is_whole(where: Path, say: Callable[[str], None]) -> bool:
     if not (file.exists() and written.exists()):
         return False
     started = time.perf_counter()
-    whole = json.loads(written.read_text()) == {"images.npy": _sha256(file)}
+    whole = written.read_bytes() == _checksum(file)
     seconds = time.perf_counter() - started
     say(f"cache     {where}: {'as written' if whole else 'damaged, made again'} ({seconds:.1f} s)")
     return whole
@@ -87,8 +87,7 @@ def _write(where: Path, images: Images, say: Callable[[str], None]) -> None:
     target.flush()
     del target  # Windows does not rename an open file
     partial.replace(where / "images.npy")
-    written = {"images.npy": _sha256(where / "images.npy")}
-    files.write(where / "sha256.json", json.dumps(written))
+    files.write(where / "sha256.json", _checksum(where / "images.npy"))
 
 
 @contextlib.contextmanager
@@ -102,6 +101,7 @@ def _alone(where: Path, say: Callable[[str], None]) -> Iterator[None]:
         yield
 
 
-def _sha256(path: Path) -> str:
+def _checksum(path: Path) -> bytes:
+    """What sha256.json holds of a file."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return json.dumps({path.name: hashlib.file_digest(file, "sha256").hexdigest()}).encode()

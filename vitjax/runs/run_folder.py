@@ -85,12 +85,16 @@ class RunFolder(RunFiles):
             )
 
     def check_dataset(self, description: Mapping[str, Any]) -> None:
-        """Raises UserError if the run began on other data; else writes dataset.json once."""
+        """Raises UserError if the run began on other data; else writes dataset.json once.
+
+        A run of before did not tell its labels, which may then be any.
+        """
         if not (self.path / "dataset.json").exists():
             self.write("dataset.json", description)
             return
         found = json.loads(json.dumps(description))  # tuples become lists
-        changes = differences(flatten(self.dataset()), flatten(found))
+        begun = {"labels": found.get("labels")} | self.dataset()
+        changes = differences(flatten(begun), flatten(found))
         if changes:
             raise UserError(
                 f"{self.path} holds a run on other data: {'; '.join(changes)[:300]}. Use another "

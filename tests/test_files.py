@@ -1,0 +1,29 @@
+"""Files that are written whole or not at all."""
+
+import pytest
+
+from vitjax import UserError, files
+
+
+def test_two_that_write_one_file_at_once_do_not_meet(tmp_path):
+    path = tmp_path / "eval.json"
+    with files.replacing(path) as first:
+        first.write(b"first, longer")
+        files.write(path, "second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first, longer"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_fails_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "eval.json"
+    files.write(path, "before")
+    with pytest.raises(TypeError), files.replacing(path) as file:
+        file.write("no bytes")
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_in_its_place_is_said(tmp_path):
+    with pytest.raises(UserError, match=r"cannot write .*: Is a directory"):
+        files.write(tmp_path, "text")
