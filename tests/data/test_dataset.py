@@ -26,6 +26,14 @@ def test_properties():
     assert (dataset.num_classes, dataset.image_shape) == (2, (5, 6, 3))
 
 
+def test_a_digest_tells_labels_and_files():
+    split = make_split([0, 0, 1])
+    assert make_split([0, 0, 1]).digest() == split.digest()
+    assert make_split([0, 1, 0]).digest() != split.digest()
+    other_files = dataclasses.replace(split, ids=np.array(["train/0", "train/1", "\udcff"], str))
+    assert other_files.digest() != split.digest()
+
+
 BAD = {
     "split 'valid' must": (dict(val=make_split([0])), "has the splits .*'val'"),
     "one class": (dict(names=("a",)), "1 class .*label_column"),

@@ -20,6 +20,7 @@ def quiet(text):
 
 def test_the_command_adds_to_eval_json_and_writes_predictions(own_run):
     before = json.loads((own_run / "eval.json").read_text())
+    del before["sha256"]  # it is of what is added, too
     out, _ = commands.main(f"--workdir={own_run}", module="vitjax.evaluate")
     after = json.loads((own_run / "eval.json").read_text())
     assert {key: after[key] for key in before} == before
@@ -114,3 +115,21 @@ def test_other_data_that_lack_a_place_say_which_option_gives_it(own_run):
     assert error.count("\n") == 1
     assert "None" not in error
     assert "are --data and --data_dir." in error
+
+
+def test_labels_that_changed_since_training_are_refused(tmp_path):
+    def write(test_labels):
+        images = np.random.RandomState(0).randint(0, 256, (40, 8, 8), np.uint8)
+        labels = np.arange(40) % 2
+        arrays = {"train_images": images, "train_labels": labels, "test_images": images[:10]}
+        np.savez(tmp_path / "set.npz", **arrays, test_labels=test_labels)
+
+    write([0, 1] * 5)
+    config = load_config("configs/vit_digits.py:debug")
+    config.data.update(name="npz", data_dir=str(tmp_path / "set.npz"), image_size=0)
+    train_and_evaluate(config, tmp_path / "run", quiet)
+    write([1, 0] * 5)
+    with pytest.raises(
+        UserError, match=r"npz is not what .*run was trained on: test has other lab"
+    ):
+        evaluate(tmp_path / "run", say=quiet)

@@ -55,6 +55,12 @@ def own_data(predictor: Predictor, place: DataPlace, say: Say) -> Dataset:
                 f"{dataset.name} is not what {predictor.workdir} was trained on: {what} {new}, "
                 f"then {old}; change --data_dir, or name other data with --data"
             )
+    for name, then in described.get("labels", {}).items():  # older runs do not tell
+        if dataset.splits[name].digest() != then:
+            raise UserError(
+                f"{dataset.name} is not what {predictor.workdir} was trained on: {name} has other "
+                "labels, or files of other names; change --data_dir, or name other data with --data"
+            )
     return dataset
 
 

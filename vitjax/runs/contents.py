@@ -26,7 +26,7 @@ class DatasetFile(TypedDict):
     std: list[Above0]
     image_shape: list[Number]  # H, W, C
     num_examples: dict[str, Count]
-    labels: NotRequired[dict[str, str]]  # a digest of each split's; absent in older folders
+    labels: NotRequired[dict[str, str]]  # a digest of each split's, and of ids; absent before
     teacher: NotRequired[str]  # the digest of its checkpoint's manifest
 
 

@@ -1,14 +1,12 @@
 """From a config to plain values (the data set, the recipe, the devices), and to a run's files."""
 
 import functools
-import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -308,14 +306,9 @@ def dataset_json(setup: Setup) -> dict[str, Any]:
         "std": recipe.std,
         "image_shape": dataset.image_shape,
         "num_examples": {name: len(split.labels) for name, split in dataset.splits.items()},
-        "labels": {name: _digest(split.labels) for name, split in dataset.splits.items()},
+        "labels": {name: split.digest() for name, split in dataset.splits.items()},
         **({} if teacher is None else {"teacher": teacher.checkpoint}),
     }
-
-
-def _digest(labels: np.ndarray) -> str:
-    """What tells labels int32 [N], in their order, from any others."""
-    return hashlib.sha256(labels.astype("<i4").tobytes()).hexdigest()[:16]
 
 
 def eval_json(
