@@ -1,5 +1,7 @@
 """Files that are written whole or not at all."""
 
+import errno
+
 import pytest
 
 from vitjax import UserError, files
@@ -27,3 +29,12 @@ def test_what_fails_leaves_the_file_as_it_was(tmp_path):
 def test_a_folder_in_its_place_is_said(tmp_path):
     with pytest.raises(UserError, match=r"cannot write .*: Is a directory"):
         files.write(tmp_path, "text")
+
+
+def test_a_folder_that_may_not_be_entered_is_said(tmp_path, monkeypatch):
+    def refused(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(files.os, "stat", refused)
+    with pytest.raises(UserError, match=r"cannot read --workdir=.*: Permission denied; make it"):
+        files.local_folder(tmp_path)

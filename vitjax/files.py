@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import re
 import uuid
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ from vitjax.errors import UserError
 
 
 def local_folder(workdir: str | Path) -> Path:
-    """Returns the path of a run's folder; raises UserError where it can be none of this machine."""
+    """Returns the path of a run's folder.
+
+    Raises UserError where it can be none of this machine, or may not be entered.
+    """
     if re.match(r"[a-z][a-z0-9+.-]+://", str(workdir)):
         raise UserError(
             f"--workdir={workdir} is no folder of this machine; give one that is, or mount the "
@@ -20,7 +24,16 @@ def local_folder(workdir: str | Path) -> Path:
         )
     if "\0" in str(workdir):
         raise UserError(f"--workdir={workdir} holds a null character; choose another")
-    return Path(workdir)
+    folder = Path(workdir)
+    try:
+        os.stat(folder / "config.json")
+    except PermissionError as error:
+        raise UserError(
+            f"cannot read --workdir={workdir}: {error.strerror}; make it readable, or use another"
+        ) from error
+    except OSError:  # who reads or writes there says what is wrong
+        pass
+    return folder
 
 
 def read(path: Path) -> bytes:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from vitjax import files
 from vitjax.data.dataset import Dataset, Split
 from vitjax.errors import UserError
 from vitjax.inference.corruptions import CORRUPTIONS, corruption_numbers
@@ -120,7 +121,8 @@ def predictions(
     workdir: str | Path, place: DataPlace | None = None, say: Say = print
 ) -> Predictions:
     """Returns what a run says of its test split, evaluating it where its weights did not say it."""
-    folder, path = RunFolder(Path(workdir)), Path(workdir) / "predictions.npz"
+    folder = RunFolder(files.local_folder(workdir))
+    path = folder.path / "predictions.npz"
     if path.exists():
         found = Predictions.read(path)
         if found.checkpoint and found.checkpoint == folder.evaluated_checkpoint():
