@@ -59,6 +59,8 @@ def open_image(file: str | Path | IO[bytes]) -> "Image.Image":
         stored = image.tile[0][3] if image.tile else ""
         if stored in _WIDENED:
             image.info["transparency"] = colour * _WIDENED[stored]
+        elif stored == "1":  # 1 in older Pillow
+            image.info["transparency"] = 255 if colour else 0
         elif stored == "RGB;16B":
             image.info["transparency"] = tuple(part >> 8 for part in colour)
     return image
@@ -82,7 +84,7 @@ def to_array(
         scaled = (np.asarray(image) >> 8).astype(np.uint8)
         image = Image.fromarray(np.where(transparent(image), np.uint8(255), scaled))
     elif image.has_transparency_data:
-        image = _on_white(image.convert("RGBA"))
+        image = _on_white(_with_alpha(image))
     if image.mode != mode:
         image = image.convert(mode)
     height, width = (size, size) if isinstance(size, int) else size or image.size[::-1]
@@ -100,7 +102,16 @@ def transparent(image: "Image.Image") -> np.ndarray:
     """Which pixels of an opened image are transparent, in part at least; bool [H, W]."""
     if image.mode.startswith("I;16"):  # PIL does not make transparent what a PNG file says is
         return np.asarray(image) == image.info.get("transparency", -1)
-    return np.asarray(image.convert("RGBA"))[..., 3] < 255
+    return np.asarray(_with_alpha(image))[..., 3] < 255
+
+
+def _with_alpha(image: "Image.Image") -> "Image.Image":
+    """The image as RGBA. Older Pillow takes no transparent colour of one bit."""
+    if image.mode == "1":
+        colour = image.info.get("transparency")
+        image = image.convert("L")
+        image.info["transparency"] = colour
+    return image.convert("RGBA")
 
 
 def _on_white(image: "Image.Image") -> "Image.Image":
