@@ -252,28 +252,32 @@ def test_a_finished_run_whose_checkpoints_are_lost_is_refused(finished, tmp_path
         run(small(), workdir)
 
 
-def test_an_evaluation_of_another_run_is_refused(finished, tmp_path):
+def with_evaluation(finished, tmp_path, change):
+    """A copy of a run whose eval.json is what `change` makes of it."""
     workdir = shutil.copytree(finished[0], tmp_path / "run")
     content = json.loads((workdir / "eval.json").read_text())
-    (workdir / "eval.json").write_text(json.dumps(content | {"num_epochs_run": 7}))
-    with pytest.raises(UserError, match=r"eval\.json does not fit metrics\.jsonl \(num_epochs_run"):
-        run(small(), workdir)
+    (workdir / "eval.json").write_text(json.dumps(change(content)))
+    return workdir
 
 
-def test_a_number_of_an_evaluation_that_was_changed_is_noticed(finished, tmp_path):
-    workdir = shutil.copytree(finished[0], tmp_path / "run")
-    content = json.loads((workdir / "eval.json").read_text())
-    (workdir / "eval.json").write_text(json.dumps(content | {"accuracy": 0.99}))
-    with pytest.raises(UserError, match=r"eval\.json was changed since it was written"):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_epochs_run": 7}, r"eval\.json does not fit metrics\.jsonl \(num_epochs_run"),
+        ({"accuracy": 0.99}, r"eval\.json was changed since it was written"),
+    ],
+)
+def test_a_number_of_an_evaluation_that_was_changed_is_noticed(finished, tmp_path, change, message):
+    workdir = with_evaluation(finished, tmp_path, lambda content: content | change)
+    with pytest.raises(UserError, match=message):
         run(small(), workdir)
 
 
 def test_an_evaluation_of_an_earlier_version_is_taken(finished, tmp_path):
-    workdir = shutil.copytree(finished[0], tmp_path / "run")
-    content = json.loads((workdir / "eval.json").read_text())
-    del content["sha256"]
-    (workdir / "eval.json").write_text(json.dumps(content))
-    assert run(small(), workdir) == content
+    def without(content):
+        return {key: value for key, value in content.items() if key != "sha256"}
+
+    assert run(small(), with_evaluation(finished, tmp_path, without)) == finished[1]
 
 
 def test_the_folder_of_a_sweep_is_refused(tmp_path):
