@@ -86,6 +86,12 @@ def test_a_last_line_may_lack_its_end(tmp_path):
     assert RunFolder(tmp_path).metrics() == [epoch_line(1), epoch_line(2)]
 
 
+def test_a_loss_may_be_as_large_as_float32_has(tmp_path):
+    line = epoch_line(1) | {"train_loss": float(np.finfo(np.float32).max)}
+    RunFolder(tmp_path).append_metrics(line)
+    assert RunFolder(tmp_path).metrics() == [line]
+
+
 @pytest.mark.parametrize(
     ("epochs", "place", "wrong"),
     [

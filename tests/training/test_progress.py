@@ -38,14 +38,14 @@ def test_a_bar_is_shown_in_a_notebook_and_not_in_a_file(shell, shown, monkeypatc
 
 
 @pytest.mark.parametrize("step_seconds", [1e-4, 0.02, 3.0])
-def test_a_call_runs_half_a_second_of_steps_at_most(step_seconds):
-    """However fast a step is: the bar moves twice a second, and a signal is heeded."""
+def test_a_call_runs_two_seconds_of_steps_at_most(step_seconds):
+    """However fast a step is: the bar moves, and a signal is heeded."""
     pace = Pace(0)
     assert pace.steps == 1
     for _ in range(6):
         pace.took(pace.steps, pace.steps * step_seconds)
-        assert pace.steps == 1 or pace.steps * step_seconds <= 0.5
-    assert pace.steps == max(1, int(0.5 / step_seconds))
+        assert pace.steps == 1 or pace.steps * step_seconds <= 2.0
+    assert pace.steps == max(1, int(2.0 / step_seconds))
 
 
 def test_a_call_runs_as_many_steps_as_the_config_says():

@@ -21,7 +21,8 @@ _WORDS = {
     list: "a list",
     dict: "an object",
 }
-_LARGEST = 2.0**62  # far above all that is counted or measured
+_LARGEST_COUNT = 2**62  # far above all that is counted
+_LARGEST = 2.0**128  # above all that float32 measures
 
 
 class Limit(NamedTuple):
@@ -115,7 +116,8 @@ def _problem_of_fields(value: Any, kind: Any, name: str) -> str:
 def _is(value: Any, kind: type) -> bool:
     if isinstance(value, bool) or kind is bool:
         return isinstance(value, bool) and kind is bool
-    if isinstance(value, int | float) and not -_LARGEST <= value <= _LARGEST:  # nor NaN
+    largest = _LARGEST_COUNT if kind is int else _LARGEST
+    if isinstance(value, int | float) and not -largest <= value <= largest:  # nor NaN
         return False
     return isinstance(value, int | float) if kind is float else isinstance(value, kind)
 

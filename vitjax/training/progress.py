@@ -14,11 +14,13 @@ from vitjax.runs.selection import score
 Say = Callable[[str], None]
 
 _QUIET_SECONDS = 3.0  # after which is said what goes on
-_CALL_SECONDS = 0.5  # of a compiled call, where the config leaves its length open
+# Of a compiled call, where the config leaves its length open. XLA takes new memory for each call,
+# which costs a CPU as much as half a step does; a signal waits for the end of a call.
+_CALL_SECONDS = 2.0
 
 
 class Pace:
-    """How many steps the next compiled call runs: `steps_per_call`, or half a second's worth."""
+    """How many steps the next compiled call runs: `steps_per_call`, or two seconds' worth."""
 
     def __init__(self, steps_per_call: int):
         self._given = steps_per_call

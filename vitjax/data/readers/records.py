@@ -39,7 +39,7 @@ class RecordImages(StoredImages):
     def __init__(
         self,
         source: Source,
-        count: int,
+        chosen: np.ndarray,
         image_shape: Sequence[int],
         *,
         parse: Parse,
@@ -47,9 +47,12 @@ class RecordImages(StoredImages):
         where: str,
         paths: Sequence[str],
     ):
-        """The first `count` records of `source`, whose files are `paths`; `where` is for errors."""
-        super().__init__((count, *image_shape))
-        self._source, self._parse, self._options = source, parse, options
+        """The `chosen` of the records of `source`, whose files are `paths`.
+
+        `where` is for errors.
+        """
+        super().__init__((len(chosen), *image_shape))
+        self._source, self._chosen, self._parse, self._options = source, chosen, parse, options
         self._where, self._paths = where, list(paths)
 
     def read(self, index: np.ndarray) -> np.ndarray:
@@ -62,10 +65,11 @@ class RecordImages(StoredImages):
         return list(map(io.BytesIO, self._parsed(index)[0]))
 
     def fingerprint(self) -> str:
-        """Of the paths, sizes and times of the files that hold the records."""
+        """Of the paths, sizes and times of the files that hold the records, and of those chosen."""
         stats = [(path, os.stat(path)) for path in self._paths]
         text = str([(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats])
-        return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+        chosen = self._chosen.astype("<i8").tobytes()
+        return hashlib.sha256(text.encode("utf-8", "replace") + chosen).hexdigest()
 
     def labels_and_ids(self) -> tuple[np.ndarray, list[str]]:
         """Returns all labels, int32 [N], and ids, "" where there is none, without the images."""
@@ -101,15 +105,18 @@ class RecordImages(StoredImages):
         except (ValueError, OSError, zlib.error):  # JPEG, another size, or damaged
             images = np.empty((len(index), *self.shape[1:]), np.uint8)
             for i, error in decode_one_by_one(images, files, self._options):
-                raise self._damaged(ids[i] or index[i], error) from error
+                called = ids[i] or self._chosen[index[i]]
+                if isinstance(error, UserError):
+                    raise UserError(f"example {called} of {self._where} {error}") from error
+                raise self._damaged(called, error) from error
             return images
 
     def _parsed(self, index: np.ndarray) -> tuple[list[bytes], list[int], list[str]]:
         """Returns the files, labels and ids at `index`."""
         parsed = []
         try:
-            records = self._source.__getitems__(index.tolist())
-        except (OSError, RuntimeError) as error:
+            records = self._source.__getitems__(self._chosen[index].tolist())
+        except (OSError, RuntimeError, ValueError) as error:  # the last is pyarrow's
             raise UserError(
                 f"cannot read {self._where} ({one_line(error)}); remove its folder to prepare the "
                 "set again, or change config.data.data_dir."
@@ -118,7 +125,7 @@ class RecordImages(StoredImages):
             try:
                 parsed.append(self._parse(record))
             except Exception as error:  # protobuf and numpy each have their own
-                raise self._damaged(i, error) from error
+                raise self._damaged(self._chosen[i], error) from error
         files, labels = [file for file, _, _ in parsed], [label for _, label, _ in parsed]
         return files, labels, [id for _, _, id in parsed]
 
@@ -137,6 +144,13 @@ def decode_one_by_one(
     for i, file in enumerate(files):
         try:
             with open_image(io.BytesIO(file)) as image:
-                images[i] = to_array(image, options.size, images.shape[-1], options.fit)
+                pixels = to_array(image, options.size, images.shape[-1], options.fit)
+            if pixels.shape != images.shape[1:]:  # an EXIF orientation, which TFDS does not follow
+                height, width = pixels.shape[:2]
+                raise UserError(
+                    f"has {width}x{height} pixels as its EXIF data turn it, and the set says "
+                    f"{images.shape[2]}x{images.shape[1]}; set config.data.image_size"
+                )
+            images[i] = pixels
         except Exception as error:  # damaged files raise many types (OSError, SyntaxError, ...)
             yield i, error

@@ -23,7 +23,7 @@ import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
 from vitjax.data.readers.downloads import manual_dir, missing_archives, unreachable
-from vitjax.data.readers.image_files import ReadOptions, Wanted, check_memory
+from vitjax.data.readers.image_files import ReadOptions, Wanted, check_memory, thin
 from vitjax.data.readers.records import RecordImages, Source
 from vitjax.data.readers.tfrecord import TfRecords
 from vitjax.errors import UserError
@@ -31,7 +31,8 @@ from vitjax.text import one_line
 
 WITHOUT_TENSORFLOW = ("mnist", "fashion_mnist", "cifar10", "cifar100", "galaxy_zoo2")
 
-_SPLITS = {"train": "train", "valid": "validation", "test": "test"}  # ours: TFDS's
+# What sets call our splits; the first that is there is taken.
+_SPLITS = {"train": ("train",), "valid": ("validation", "valid", "val", "dev"), "test": ("test",)}
 _CHANGE_NAME = "change config.data.name."
 
 
@@ -60,7 +61,8 @@ def read(wanted: Wanted, other_names: Sequence[str] = ()) -> Dataset:
     info = builder.info
     if note := (info.metadata or {}).get("note"):
         on_status(f"{name}: {note}")
-    present = {ours: theirs for ours, theirs in _SPLITS.items() if theirs in info.splits}
+    names = {ours: [n for n in theirs if n in info.splits] for ours, theirs in _SPLITS.items()}
+    present = {ours: theirs[0] for ours, theirs in names.items() if theirs}
     if "train" not in present:
         raise UserError(
             f"{name} in {builder.data_dir} has the splits {sorted(info.splits)}, expected 'train'; "
@@ -68,17 +70,18 @@ def read(wanted: Wanted, other_names: Sequence[str] = ()) -> Dataset:
         )
     shape = _shape(name, info.features[keys.image], options)
     stored = {ours: info.splits[theirs].num_examples for ours, theirs in present.items()}
-    # Stored in random order, so that the first ones are as good as any.
-    counts = {ours: min(count, options.max_examples or count) for ours, count in stored.items()}
-    decodes = options.decodes(sum(counts.values()), shape)
+    chosen = {ours: thin(count, options) for ours, count in stored.items()}
+    num_images = sum(map(len, chosen.values()))
+    decodes = options.decodes(num_images, shape)
     if decodes:
-        check_memory(name, sum(counts.values()), *shape)
+        check_memory(name, num_images, *shape)
     splits = {}
     for ours, theirs in present.items():
-        on_status(f"reading {name}/{ours}: {counts[ours]:,} {'images' if decodes else 'labels'}")
+        num_images = len(chosen[ours])
+        on_status(f"reading {name}/{ours}: {num_images:,} {'images' if decodes else 'labels'}")
         encoded = RecordImages(
             _records(builder, theirs, stored[ours]),
-            counts[ours],
+            chosen[ours],
             shape,
             parse=functools.partial(_parse, keys),
             options=options,
@@ -87,9 +90,9 @@ def read(wanted: Wanted, other_names: Sequence[str] = ()) -> Dataset:
         )
         images, labels, ids = encoded.decoded() if decodes else (encoded, *encoded.labels_and_ids())
         if not keys.id:
-            ids = [f"{ours}/{i}" for i in range(counts[ours])]
+            ids = [f"{ours}/{i}" for i in chosen[ours]]
         splits[ours] = Split(images, labels, np.array(ids, str))
-    return Dataset(name, tuple(info.features[keys.label].names), splits)
+    return Dataset(name, _class_names(builder, keys.label), splits)
 
 
 def _builder(
@@ -122,6 +125,11 @@ def _builder(
             "folder in config.data.data_dir to prepare the set again."
         ) from error
     # Community sets are left out: TFDS fetches their index from the network.
+    if data_dir and (folder := Path(data_dir, name)).is_dir():
+        raise UserError(
+            f"{folder} holds no set that is prepared whole (its newest version has no "
+            f"features.json); remove that version, or {_CHANGE_NAME}"
+        )
     known = [*other_names, *tfds.list_builders(with_community_datasets=False)]
     near = difflib.get_close_matches(name.lower(), known, n=5, cutoff=0.6)
     if near:
@@ -155,11 +163,26 @@ def _keys(name: str, info: Any, label_column: str) -> _Keys:
                     "change config.data.label_column."
                 )
             chosen = label_key if label_column == "label" else label_column
-            return _Keys(image_key, chosen, "galaxyID" if "galaxyID" in features else None)
+            has_id = isinstance(features.get("galaxyID"), tfds.features.Text)
+            return _Keys(image_key, chosen, "galaxyID" if has_id else None)
     found = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in features.items())
     raise UserError(
         f"{name} has the features {found}, expected an 8-bit Image and a ClassLabel; {_CHANGE_NAME}"
     )
+
+
+def _class_names(builder: Any, label: str) -> tuple[str, ...]:
+    """The names of the classes: numbers where the set has none, as TFDS does where it lost them."""
+    feature = builder.info.features[label]
+    file = Path(feature.get_names_filepath(builder.data_dir, label))
+    if file.exists():
+        stored = file.read_bytes().decode(errors="replace").split("\n")
+        if [name.strip() for name in stored if name.strip()] != feature.names:
+            raise UserError(
+                f"{file} is damaged, so that TFDS does not read the names of classes; remove its "
+                "folder to prepare the set again, or change config.data.data_dir."
+            )
+    return tuple(feature.names)
 
 
 def _shape(name: str, feature: Any, options: ReadOptions) -> tuple[int, int, int]:
@@ -197,7 +220,7 @@ def _records(builder: Any, split: str, count: int) -> Source:
             raw = tfds.decode.DeserializeMethod.RAW_BYTES
             source = builder.as_data_source(split, deserialize_method=raw)
         found = len(source)
-    except (OSError, RuntimeError, ImportError) as error:
+    except (OSError, RuntimeError, ImportError, ValueError) as error:  # the last is pyarrow's
         raise UserError(
             f"cannot read split {split} in {builder.data_dir} ({one_line(error)}); remove that "
             "folder to prepare the set again, or change config.data.data_dir."
