@@ -30,6 +30,7 @@ from small_runs import quiet, small
 from vitjax.errors import UserError
 from vitjax.sweeps.grid import train_grid
 from vitjax.sweeps.group import Group
+from vitjax.sweeps.member_parallel import MemberParallel
 from vitjax.sweeps.plan import groups, members, parse_grid
 from vitjax.sweeps.ranking import as_csv, over_seeds, table
 from vitjax.training import setup
@@ -156,6 +157,24 @@ def test_diverged_member_is_frozen_and_the_others_are_as_without_it(tmp_path):
     name = "learning_rate=0.01"
     assert results(tmp_path / "both/runs" / name) == results(tmp_path / "fine/runs" / name)
     assert (tmp_path / "both/best").resolve().name == name
+
+
+def test_a_member_whose_loss_on_test_is_infinite_has_diverged(tmp_path, monkeypatch):
+    measured = MemberParallel.test
+
+    def infinite(self):
+        metrics = measured(self)
+        return metrics.replace(loss=np.where(np.arange(2) == 1, np.inf, metrics.loss))
+
+    monkeypatch.setattr(MemberParallel, "test", infinite)
+    grid = [{"seed": 0}, {"seed": 1}]
+    ranked = by_name(sweep(small(num_epochs=1), grid, tmp_path))
+    assert {name: end["status"] for name, end in ranked.items()} == {
+        "seed=0": "finished",
+        "seed=1": "diverged",
+    }
+    assert not (tmp_path / "runs/seed=1/eval.json").exists()
+    assert by_name(sweep(small(num_epochs=1), grid, tmp_path)) == ranked  # as it was
 
 
 @pytest.mark.slow

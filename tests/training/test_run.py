@@ -9,7 +9,8 @@ import pytest
 from commands import lines, newest_params, results
 from small_runs import quiet, small
 
-from vitjax.errors import UserError
+from vitjax.errors import Diverged, UserError
+from vitjax.training.batch_parallel import BatchParallel
 from vitjax.training.run import train_and_evaluate
 
 
@@ -156,6 +157,25 @@ def test_nan_stops_and_names_step_and_layer(skip, tmp_path):
     config.optim.skip_nonfinite = skip
     with pytest.raises(FloatingPointError, match=r"at step \d+ \(epoch 1\), in .*learning_rate"):
         run(config, tmp_path)
+    assert not (tmp_path / "eval.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "where"),
+    [("train_metrics", "the training loss of epoch 1"), ("test", "the loss on test after step 4")],
+)
+def test_a_loss_that_is_infinite_though_no_step_was(method, where, tmp_path, monkeypatch):
+    """The sum of an epoch's losses can be too large for float32, or only those on test."""
+    measured = getattr(BatchParallel, method)
+
+    def infinite(self, *args):
+        metrics = measured(self, *args)
+        return metrics.replace(loss=np.full_like(metrics.loss, np.inf))
+
+    monkeypatch.setattr(BatchParallel, method, infinite)
+    with pytest.raises(Diverged, match=f"infinity at {where}; lower"):
+        run(small(num_epochs=1), tmp_path)
+    assert json.loads((tmp_path / "diverged.json").read_text()) == {"where": where}
     assert not (tmp_path / "eval.json").exists()
 
 

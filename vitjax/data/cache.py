@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import importlib.metadata
 import json
 import shutil
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+import vitjax
 from vitjax import files
 from vitjax.data.dataset import Dataset
 from vitjax.data.images import Images, StoredImages, in_slices
@@ -24,7 +26,7 @@ _POLL_SECONDS = 1
 def cached(dataset: Dataset, folder: Path, options: object, say: Callable[[str], None]) -> Dataset:
     """Returns a data set whose stored images are decoded in a file below `folder`, made if absent.
 
-    The file's name depends on the stored images and on `options`, by which they are decoded. Its
+    Its name depends on the stored images, and on `options` and versions that decode them. Its
     sha256 is compared before it is used; one that is damaged is made again. A split that is in
     memory stays so. Raises UserError where the folder cannot be written.
     """
@@ -32,7 +34,8 @@ def cached(dataset: Dataset, folder: Path, options: object, say: Callable[[str],
     for name, split in dataset.splits.items():
         images = split.images
         if isinstance(images, StoredImages):
-            text = f"{images.fingerprint()} {images.shape} {options}"
+            decoders = f"{vitjax.__version__} {importlib.metadata.version('pillow')}"
+            text = f"{images.fingerprint()} {images.shape} {options} {decoders}"
             key = hashlib.sha256(text.encode()).hexdigest()[:16]
             where = folder / f"{dataset.name.replace('/', '-')}-{name}-{key}"
             images = _mapped(where, images, say)

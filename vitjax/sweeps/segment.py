@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -82,21 +83,29 @@ class Segment(NamedTuple):
         for place, result in zip(places, results, strict=True):
             measured = result or self.records[place].best
             outcomes[self.group.members[place].name] = {
-                "status": otherwise if result is None else "finished",
+                "status": self._status(place, result, otherwise),
                 "segment": self.number,
                 "step": int(steps[place]),
                 **{key: value for key, value in measured.items() if key != "step"},
             }
         self.part.folder.write_done(segments, outcomes)
 
+    def _status(self, place: int, result: dict[str, Any] | None, otherwise: str) -> str:
+        if result is not None:
+            return "finished"
+        return "diverged" if self.training.is_finished(place) else otherwise
+
     def _results(self, places: Sequence[int]) -> list[dict[str, Any] | None]:
-        """Returns what eval.json holds of each member, None of one that has not finished."""
+        """Returns what eval.json holds of each member.
+
+        None of one that has not finished, or whose loss on test is not finite.
+        """
         finished = [self.training.is_finished(place) for place in places]
         if not any(finished):
             return [None] * len(places)
         metrics = self.engine.test()
         return [
-            self._result(place, metrics) if done else None
+            self._result(place, metrics) if done and np.isfinite(metrics.loss[place]) else None
             for place, done in zip(places, finished, strict=True)
         ]
 

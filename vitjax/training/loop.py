@@ -184,11 +184,15 @@ class Training:
     def _end_epoch(self, epoch: int, started: float, pace: Mapping[str, float]) -> None:
         """Validates; writes each active member's line; keeps the states that are the best."""
         engine = self._engine
-        train, valid = engine.train_metrics(), engine.validate()
+        train, sums, valid = engine.train_metrics(), engine.step_sums(), engine.validate()
+        # Sums over an epoch can be too large where those of each step are not.
+        measures = {"training loss": train.loss, "gradient norm": sums.grad_norm}
         if valid is not None:
-            for place in map(int, np.flatnonzero(self.active & ~np.isfinite(valid.loss))):
-                self._fail(place, f"the validation loss of epoch {epoch + 1}")
-        rates, sums = engine.learning_rates(self.step - 1), engine.step_sums()
+            measures["validation loss"] = valid.loss
+        for name, values in measures.items():
+            for place in map(int, np.flatnonzero(self.active & ~np.isfinite(values))):
+                self._fail(place, f"the {name} of epoch {epoch + 1}")
+        rates = engine.learning_rates(self.step - 1)
         # A member's share: those of all members add up to what passed on the clock.
         share = 1 / max(self.active.sum(), 1)
         measured = {

@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -159,20 +159,23 @@ def _train_and_test(
         checkpoints.best_step = record.best.get("step")
         training.train(config.num_epochs, SignalWatch(say))
         if training.failures:
-            with processes.agreed():
-                if processes.is_first():
-                    folder.write("diverged.json", {"where": training.failures[0]})
-            raise Diverged(_advice(training.failures[0], checkpoints))
+            _end_diverged(folder, training.failures[0], checkpoints)
         best = record.best or record.lines[-1]
         metrics = engine.test(best["step"])
+        if not np.isfinite(metrics.loss):
+            _end_diverged(folder, f"the loss on test after step {best['step']}", checkpoints)
         measured = {f"test_{name}": value for name, value in metrics.compute().items()}
         record.log(record.lines[-1]["step"], measured)
     return eval_json(metrics, best, record.lines, setup, config)
 
 
-def _advice(where: str, checkpoints: Checkpoints) -> str:
+def _end_diverged(folder: RunFolder, where: str, checkpoints: Checkpoints) -> NoReturn:
+    """Writes down that numbers stopped being finite, and raises Diverged with advice."""
+    with processes.agreed():
+        if processes.is_first():
+            folder.write("diverged.json", {"where": where})
     kept = checkpoints.steps()
-    return (
+    raise Diverged(
         f"NaN or infinity at {where}; lower config.optim.learning_rate or set "
         "config.optim.clip_norm or skip_nonfinite, with another --workdir. "
         + (f"The checkpoint of step {kept[-1]} is kept" if kept else "Nothing was saved yet")

@@ -129,6 +129,11 @@ def test_cut_parquet(prepare, share):
         load(folder)
 
 
+def test_a_folder_with_brackets_in_its_name(tmp_path):
+    with pytest.raises(UserError, match=r"config\.data\.data_dir=.*\[1\]/mine has brackets"):
+        load(tmp_path / "data[1]/mine/mine/1.0.0")
+
+
 @pytest.mark.parametrize("is_newer", [False, True])
 def test_a_version_that_was_not_prepared_whole(prepare, is_newer):
     folder = prepare()

@@ -80,7 +80,7 @@ class Augmentation:
     horizontal_flip: bool = _option(False, _BOOL)  # with probability 1/2
     vertical_flip: bool = _option(False, _BOOL)  # with probability 1/2
     rotation_degrees: float = _option(0.0, _ANGLE)  # largest angle either way; 0 = off
-    # Or "gather", slow but on CPUs: exactly torchvision's pixels.
+    # Or "gather", slow but on CPUs: torchvision's pixels, but for those on an edge of float32.
     rotation_method: str = _option("shears", _METHOD)
     # Smallest and largest share of the area; () = off.
     resized_crop_scale: tuple[float, ...] = _option((), _SCALE)

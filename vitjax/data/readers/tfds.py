@@ -105,6 +105,12 @@ def _builder(
     """TFDS's object for `name`; a UserError with the nearest names if there is none."""
     import tensorflow_datasets as tfds
 
+    if data_dir and "[" in data_dir:
+        raise UserError(
+            f"config.data.data_dir={data_dir} has brackets, which TFDS takes for a pattern; "
+            "rename it."
+        )
+
     try:
         if name == "galaxy_zoo2":
             from vitjax.data.readers.galaxy_zoo2.builder import GalaxyZoo2
