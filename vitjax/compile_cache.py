@@ -1,10 +1,17 @@
 """Compiled programs are kept, so that a second start is quick."""
 
 import contextlib
+import functools
 import os
 import platform
+import re
+import warnings
 import zlib
 from pathlib import Path
+from typing import Any
+
+_FOLDER = "jax_compilation_cache_dir"
+_UNREADABLE = re.compile("Error reading persistent compilation cache entry for '([^']+)'")
 
 
 def use_compile_cache() -> None:
@@ -20,10 +27,33 @@ def use_compile_cache() -> None:
             folder = Path(base) / "vitjax" / "xla" / _machine()
             with contextlib.suppress(OSError):  # it cannot be written: JAX would warn of each
                 folder.mkdir(parents=True, exist_ok=True)
-                jax.config.update("jax_compilation_cache_dir", str(folder))
+                jax.config.update(_FOLDER, str(folder))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         # JAX leaves out what compiles within a second, such as a small network's evaluation.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    _replace_unreadable()
+
+
+@functools.cache  # once, however many commands a process runs
+def _replace_unreadable() -> None:
+    """Has programs that cannot be read deleted, as JAX would warn of each at every start.
+
+    A kill, or a full disk, leaves them: JAX writes in place, and never over what is there.
+    """
+    import jax
+
+    show = warnings.showwarning
+
+    def forget(message: Any, *where: Any, **options: Any) -> None:
+        """Deletes what a warning is about instead of showing it."""
+        found, folder = _UNREADABLE.match(str(message)), jax.config.values[_FOLDER]
+        if not (found and folder):
+            return show(message, *where, **options)
+        for file in Path(folder).glob(f"{found[1]}-*-cache"):
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+    warnings.showwarning = forget
 
 
 def _machine() -> str:

@@ -11,6 +11,7 @@ from vitjax.config_file import load_config
 from vitjax.errors import UserError
 from vitjax.inference.evaluation import evaluate
 from vitjax.inference.evaluation_data import DataPlace
+from vitjax.inference.predictor import load_predictor
 from vitjax.training.run import train_and_evaluate
 
 
@@ -133,3 +134,18 @@ def test_labels_that_changed_since_training_are_refused(tmp_path):
         UserError, match=r"npz is not what .*run was trained on: test has other lab"
     ):
         evaluate(tmp_path / "run", say=quiet)
+
+
+def test_a_run_that_ends_while_its_weights_are_read_is_not_measured_by_them(own_run, monkeypatch):
+    ended = (own_run / "eval.json").read_bytes()
+    (own_run / "eval.json").unlink()
+
+    def slow(workdir):
+        predictor = load_predictor(workdir)
+        (own_run / "eval.json").write_bytes(ended)
+        return predictor
+
+    monkeypatch.setattr("vitjax.inference.evaluation.load_predictor", slow)
+    with pytest.raises(UserError, match="is not trained to its end"):
+        evaluate(own_run, say=quiet)
+    assert (own_run / "eval.json").read_bytes() == ended

@@ -78,16 +78,53 @@ def test_available_memory():
     assert 2**20 < available_memory() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-@pytest.mark.parametrize(("limit", "left"), [("1000000", 500000), ("max", 2**20)])
-def test_a_container_may_leave_less(limit, left, tmp_path):
-    for name, text in {
-        "proc/meminfo": "MemTotal: 4096 kB\nMemAvailable: 1024 kB\n",
-        "sys/fs/cgroup/memory.max": f"{limit}\n",
-        "sys/fs/cgroup/memory.current": "600000\n",
-        "sys/fs/cgroup/memory.stat": "anon 500000\ninactive_file 100000\n",
-    }.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+def write(root, texts):
+    for name, text in texts.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text + "\n")
+
+
+MEMINFO = {"proc/meminfo": "MemTotal: 4096 kB\nMemAvailable: 1024 kB"}
+
+
+@pytest.mark.parametrize(("limit", "left"), [("1000000", 500000), ("500000", 0), ("max", 2**20)])
+@pytest.mark.parametrize(
+    ("of_process", "group", "names"),
+    [
+        (None, "", ("max", "current", "inactive_file")),
+        ("0::/", "", ("max", "current", "inactive_file")),
+        ("0::/slurm/job_1/step_0", "slurm/job_1/", ("max", "current", "inactive_file")),
+        ("0::/../outside", "", ("max", "current", "inactive_file")),
+        (
+            "5:cpu:/other\n4:memory:/docker/1\n0::/",
+            "memory/docker/1/",
+            ("limit_in_bytes", "usage_in_bytes", "total_inactive_file"),
+        ),
+    ],
+)
+def test_a_container_may_leave_less(of_process, group, names, limit, left, tmp_path):
+    limit_name, used_name, of_files = names
+    folder = f"sys/fs/cgroup/{group}memory."
+    texts = {
+        f"{folder}{limit_name}": limit,
+        f"{folder}{used_name}": "600000",
+        f"{folder}stat": f"anon 500000\n{of_files} 100000",
+    }
+    write(tmp_path, MEMINFO | texts | ({"proc/self/cgroup": of_process} if of_process else {}))
+    assert available_memory(tmp_path) == left
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+@pytest.mark.parametrize(("kind", "left"), [("RLIMIT_AS", 200 * 1024), ("RLIMIT_DATA", 600 * 1024)])
+def test_limits_of_the_process_may_leave_less(kind, left, tmp_path, monkeypatch):
+    import resource
+
+    def getrlimit(which):
+        is_limited = which == getattr(resource, kind)
+        return (700 * 1024 if is_limited else resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+    monkeypatch.setattr(resource, "getrlimit", getrlimit)
+    write(tmp_path, MEMINFO | {"proc/self/status": "Name: x\nVmSize: 500 kB\nVmData: 100 kB"})
     assert available_memory(tmp_path) == left
 
 

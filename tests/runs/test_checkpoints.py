@@ -15,6 +15,8 @@ from vitjax.errors import UserError
 from vitjax.runs import checkpoints as runs_checkpoints
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.runs.manifest import saved_steps
+from vitjax.runs.run_folder import RunFolder
+from vitjax.runs.weights import read_variables
 
 SAVE_ALONE = """
 import sys
@@ -246,3 +248,37 @@ def test_a_state_is_not_restored_where_the_files_say_otherwise(tmp_path):
     with pytest.raises(UserError, match=message):
         other.restore(state(0))
     other.close()
+
+
+def test_a_step_that_is_not_kept_is_whole_until_it_is_gone(tmp_path, monkeypatch):
+    """A kill within its deletion leaves no step that looks damaged."""
+    said = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "_delete_pruned", lambda self: None)
+        made = Checkpoints(tmp_path, said.append)
+        for step in (1, 2, 3):
+            made.save(step, {"x": jnp.ones(3)})
+        made.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3", "pruned"]
+    (tmp_path / "pruned/1/manifest.json").unlink()
+    again = Checkpoints(tmp_path, said.append)
+    again.close()
+    assert (said, again.steps()) == ([], [2, 3])
+    assert not (tmp_path / "pruned").exists()
+
+
+def test_a_step_that_is_dropped_while_it_is_read(own_run, monkeypatch):
+    read, calls = runs_checkpoints.read, []
+
+    def slow(folder, step, names):
+        calls.append(step)
+        if len(calls) == 1:
+            (folder / str(step)).rename(folder / "gone")
+        elif len(calls) == 2:
+            (folder / "gone").rename(folder / str(calls[0]))
+        return read(folder, step, names)
+
+    monkeypatch.setattr(runs_checkpoints, "read", slow)
+    step, _ = read_variables(RunFolder(own_run), "last")
+    assert len(calls) == 2
+    assert step == calls[1]

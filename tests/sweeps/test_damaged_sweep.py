@@ -9,6 +9,7 @@ from small_runs import quiet, small
 from vitjax.errors import UserError
 from vitjax.runs.listing import entries
 from vitjax.sweeps.grid import train_grid
+from vitjax.sweeps.sweep_folder import PartFolder
 
 RATES = {"learning_rate=0.01": 1e-2, "learning_rate=0.003": 3e-3, "learning_rate=0.001": 1e-3}
 GRID = [{"optim.learning_rate": rate} for rate in RATES.values()]
@@ -31,6 +32,49 @@ def stopped(tmp_path_factory):
     with pytest.raises(KeyboardInterrupt):
         sweep(folder, say=kill)
     return folder
+
+
+def test_a_finished_sweep_says_again_who_was_dropped(finished):
+    said = []
+    sweep(finished, said.append)
+    ends = json.loads((finished / "sweep.json").read_text())["members"]
+    dropped = {end["name"] for end in ends if end["status"] == "dropped"}
+    (line,) = (line for line in said if line.startswith("halving"))
+    assert set(line.partition("dropped: ")[2].split(", ")) == dropped
+
+
+def test_members_that_no_longer_fit_together_are_refused(stopped, tmp_path):
+    folder = shutil.copytree(stopped, tmp_path / "sweep")
+    shutil.rmtree(folder / "groups/0/0/0")  # as if it were killed before the first checkpoint
+    (folder / "groups/0/0/done.json").unlink()
+    for name in RATES:
+        shutil.rmtree(folder / "runs" / name)
+    words = r"the 3 members that train together since this sweep began need .* GiB of a device"
+    with pytest.raises(UserError, match=words):
+        train_grid(
+            small(**{"data.max_examples": 60}), GRID, folder, halve=HALVE, say=quiet, max_bytes=1024
+        )
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_sweep_killed_after_any_of_its_ends_goes_on(number, tmp_path, monkeypatch):
+    """One member diverges in the first of two segments, at whose end one is dropped."""
+    config = small(**{"optim.name": "sgd", "data.max_examples": 60})
+    grid = [{"optim.learning_rate": rate} for rate in (1e-2, 1e-3, 1e30)]
+    write, calls = PartFolder.write_done, []
+
+    def kill(*args):
+        write(*args)
+        calls.append(args)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PartFolder, "write_done", kill)
+        with pytest.raises(KeyboardInterrupt):
+            train_grid(config, grid, tmp_path, halve=[1], say=quiet)
+    ranked = train_grid(config, grid, tmp_path, halve=[1], say=quiet)
+    assert [end["status"] for end in ranked] == ["finished", "dropped", "diverged"]
 
 
 @pytest.fixture(scope="module")

@@ -43,9 +43,10 @@ def evaluate(
     line.
     """
     place = place or DataPlace()
-    predictor, folder = load_predictor(workdir), RunFolder(Path(workdir))
+    folder = RunFolder(Path(workdir))
+    trained = folder.evaluation()  # before the weights: the run may end in between
+    predictor = load_predictor(workdir)
     own_test = split == "test" and not place.name
-    trained = folder.evaluation()
     if own_test and trained is None:
         raise UserError(
             f"{workdir} is not trained to its end, and the test split is for what is chosen; "

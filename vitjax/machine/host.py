@@ -1,9 +1,13 @@
 """What the machine has, wherever its system tells it."""
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+# Limit, what is taken, and which number of memory.stat are files, of both kinds of control groups.
+_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_VERSION_2 = ("memory.max", "memory.current", "inactive_file")
 _TPU_VARIABLES = ("COLAB_TPU_ADDR", "TPU_NAME", "TPU_ACCELERATOR_TYPE")
 _GOOGLE_PCI = "0x1ae0"
 _TPU_PCI = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")  # as JAX has them
@@ -17,26 +21,52 @@ def num_cores() -> int:
 
 
 def available_memory(root: Path = Path("/")) -> int | None:
-    """Returns the bytes that programs can still take; None where the system does not tell."""
+    """Returns the bytes that this process can still take; None where the system does not tell."""
     try:
-        with open(root / "proc/meminfo") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        of_machine = 1024 * int(lines["MemAvailable"].split()[0])
+        of_machine = _kibibytes(root / "proc/meminfo")["MemAvailable"]
     except (OSError, KeyError, ValueError):
         return None
-    of_group = _left_in_control_group(root)
-    return of_machine if of_group is None else min(of_machine, of_group)
+    return max(0, min([of_machine, *_left_in_control_groups(root), *_left_by_limits(root)]))
 
 
-def _left_in_control_group(root: Path) -> int | None:
-    """Returns the bytes that a container's limit leaves; None without such a limit."""
-    group = root / "sys/fs/cgroup"
-    try:
-        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        limit, used = (int(_read(group / f"memory.{name}")) for name in ("max", "current"))
-        return max(limit - used + int(statistics["inactive_file"]), 0)  # files can be dropped
-    except (OSError, KeyError, ValueError):  # "max" is no limit
-        return None
+def _kibibytes(path: Path) -> dict[str, int]:
+    """Returns the bytes by name of a file whose lines are NAME: NUMBER kB, and others."""
+    with open(path) as file:
+        lines = dict(line.split(":", 1) for line in file)
+    return {name: 1024 * int(text.split()[0]) for name, text in lines.items() if "kB" in text}
+
+
+def _left_in_control_groups(root: Path) -> Iterator[int]:
+    """Yields the bytes that each limit of a container, or of a job, leaves."""
+    mounted = root / "sys/fs/cgroup"
+    for line in _read(root / "proc/self/cgroup").splitlines() or ["0::/"]:
+        _, controllers, name = line.split(":", 2)
+        if controllers in ("", "memory"):
+            is_first = controllers == "memory"  # version 1 of control groups
+            names = _VERSION_1 if is_first else _VERSION_2
+            top = mounted / "memory" if is_first else mounted
+            own = top / name.lstrip("/")
+            for group in (own, *(parent for parent in own.parents if parent.is_relative_to(top))):
+                with contextlib.suppress(OSError, KeyError, ValueError):  # none, or "max"
+                    yield _left_in(group, *names)
+
+
+def _left_in(group: Path, limit: str, used: str, of_files: str) -> int:
+    statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    left = int((group / limit).read_text()) - int((group / used).read_text())
+    return left + int(statistics[of_files])  # files can be dropped
+
+
+def _left_by_limits(root: Path) -> Iterator[int]:
+    """Yields the bytes that the limits of this process, as ulimit sets them, leave."""
+    with contextlib.suppress(ImportError, OSError, KeyError, ValueError):  # Windows has none
+        import resource
+
+        taken = _kibibytes(root / "proc/self/status")
+        for name, of in (("RLIMIT_AS", "VmSize"), ("RLIMIT_DATA", "VmData")):
+            limit, _ = resource.getrlimit(getattr(resource, name))
+            if limit != resource.RLIM_INFINITY:
+                yield limit - taken[of]
 
 
 def unused_accelerator(

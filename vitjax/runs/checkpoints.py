@@ -26,6 +26,7 @@ from vitjax.text import one_line
 MadeWith = Callable[[int], Mapping[str, Any]]
 
 _UNFINISHED = ".orbax-checkpoint-tmp"  # what Orbax calls a folder that it writes
+_PRUNED = "pruned"  # where steps that are not kept go at once, whole, before they are deleted
 _KEEP_NEWEST = 2  # so that one is whole if a kill or a damage hits the other
 
 
@@ -69,6 +70,7 @@ class Checkpoints:
         with self._agreed():
             if self._decides:
                 self._verify()
+                self._delete_pruned()
         self._manager = self._open(create=not alone)
 
     def _open(self, *, create: bool) -> ocp.CheckpointManager:
@@ -77,6 +79,7 @@ class Checkpoints:
             create=create,
             preservation_policy=policies.AnyPreservationPolicy([self._keep]),
             cleanup_tmp_directories=True,
+            todelete_subdir=_PRUNED,
             multiprocessing_options=self._processes(),
             # Else processes that save alone at once take one another's signals for their own.
             async_options=ocp.options.AsyncOptions(
@@ -123,6 +126,7 @@ class Checkpoints:
         if best:
             self.best_step = step
         if self._decides:
+            self._delete_pruned()
             self._in_flight = step, dict(self._made_with(step))
         with self._writing():
             if not self._manager.save(step, args=ocp.args.StandardSave(state)):
@@ -185,6 +189,11 @@ class Checkpoints:
         """Waits for the last save, then frees Orbax's threads."""
         self.wait()
         self._manager.close()
+        if self._decides:
+            self._delete_pruned()
+
+    def _delete_pruned(self) -> None:
+        shutil.rmtree(self._folder / _PRUNED, ignore_errors=True)
 
     def _seal(self) -> None:
         """Writes the manifest of the step in flight, which gets its name when that is done."""

@@ -126,11 +126,12 @@ class RunFolder(RunFiles):
 
     @contextlib.contextmanager
     def lock(self, token: str = "") -> Iterator[None]:
-        """Keeps other processes of this machine out; raises UserError if one is in.
+        """Makes the folder and keeps other processes of this machine out; UserError if one is in.
 
         Who reads `token` in the lock sees the folder of the process that holds it.
         """
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             file = (self.path / ".lock").open("a")
         except OSError as error:
             raise self._unwritable(error) from error

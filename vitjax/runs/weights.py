@@ -26,12 +26,21 @@ def read_variables(folder: RunFolder, step: str | int = "best") -> tuple[int, di
     averaged where the run kept averages. Raises UserError where there is no such
     checkpoint, or the folder's files do not fit it.
     """
-    number = _find_step(folder, step)
+    while True:
+        number = _find_step(folder, step)
+        try:
+            return number, _variables(folder, number)
+        except UserError:
+            if (folder.checkpoints / str(number)).exists():
+                raise  # else training dropped it meanwhile, and has others
+
+
+def _variables(folder: RunFolder, number: int) -> dict[str, Any]:
     for each in {number, saved_steps(folder.checkpoints)[-1]}:  # which knows all epochs
         folder.check_fits(each)
     parts = checkpoints.read(folder.checkpoints, number, ("params", "ema_params", "model_state"))
     params = merge(parts["params"], parts["ema_params"])
-    return number, {"params": params, **parts["model_state"]}
+    return {"params": params, **parts["model_state"]}
 
 
 def merge(params: Any, newer: Any) -> Any:

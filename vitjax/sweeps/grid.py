@@ -26,6 +26,7 @@ from vitjax.sweeps.ranking import as_csv, over_seeds
 from vitjax.sweeps.segment import Context, Part, named
 from vitjax.sweeps.sweep_folder import PartFolder, SweepFolder, link_best
 from vitjax.training import setup
+from vitjax.training.ahead.memory import gib
 from vitjax.training.placement.sharding import member_mesh
 from vitjax.training.progress import Say
 
@@ -68,9 +69,8 @@ def train_grid(
         **provenance(sweep.context.mesh),
     }
     processes.check_same("config or grid", json.dumps(plan["config"] | plan["members"]))
-    sweep.context.folder.create(plan)
     signals = SignalWatch(say)
-    with sweep.context.folder.lock():
+    with sweep.context.folder.begun(plan):
         for number, until in enumerate([*halve, None]):
             sweep.train(number, until, signals)
             if until is not None:
@@ -167,8 +167,20 @@ class _Sweep:
             segments, _ = part.folder.done()
             left = part.members_left()
             if segments <= number and left:
-                group = self._compiled.pop(tuple(member.name for member in left), None)
+                names = tuple(member.name for member in left)
+                group = self._compiled.pop(names, None) or self.context.group(left)
+                self._check_memory(group)
                 segment.train(self.context, part, number, until, signals, group)
+
+    def _check_memory(self, group: Group) -> None:
+        """Raises UserError where members that have begun together no longer fit together."""
+        if group.predicted_bytes > self._max_bytes:
+            raise UserError(
+                f"the {len(group.members)} members that train together since this sweep began "
+                f"need {gib(group.predicted_bytes)} GiB of a device, of which "
+                f"{gib(self._max_bytes)} are to be had; end other programs, raise --memory_gib, "
+                "or use another --workdir"
+            )
 
     def _all_parts(self) -> Iterable[Part]:
         for number in range(len(self._groups)):
@@ -205,7 +217,7 @@ class _Sweep:
             _, outcomes = part.folder.done()
             for member in part.members:
                 end = outcomes.get(member.name)
-                if end is None or (end["status"] == "dropped" and end["segment"] == number):
+                if _trained_on(end, number):
                     scored[member.name] = self._score_after(member, epoch)
         ranked = sorted(scored, key=scored.__getitem__, reverse=True)
         dropped = ranked[-(-len(ranked) // 2) :]
@@ -250,6 +262,13 @@ class _Sweep:
         for part in self._all_parts():
             part.folder.drop_checkpoints()
         return ranked
+
+
+def _trained_on(end: Mapping[str, Any] | None, number: int) -> bool:
+    """Whether a member that came to this `end` had not ended by itself in segment `number`."""
+    if end is None or end["segment"] > number:
+        return True
+    return end["segment"] == number and end["status"] == "dropped"
 
 
 def _place(entry: Mapping[str, Any], select_by: str) -> tuple[float, ...]:

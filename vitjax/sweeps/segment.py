@@ -73,11 +73,12 @@ class Segment(NamedTuple):
     records: list[Record]
 
     def end(self, places: Sequence[int], otherwise: str) -> None:
-        """Completes the folders of members; `otherwise` is how those end that have not finished.
+        """Ends the segment: completes the folders of members that train no more.
 
-        Those that have finished are measured on test, at their best epochs.
+        Those that have finished are measured on test, at their best epochs; `otherwise` is how the
+        others end.
         """
-        segments, outcomes = self.part.folder.done()
+        _, outcomes = self.part.folder.done()
         steps, results = self.engine.steps_done(), self._results(places)
         self._write_folders(places, results)
         for place, result in zip(places, results, strict=True):
@@ -88,7 +89,7 @@ class Segment(NamedTuple):
                 "step": int(steps[place]),
                 **{key: value for key, value in measured.items() if key != "step"},
             }
-        self.part.folder.write_done(segments, outcomes)
+        self.part.folder.write_done(self.number + 1, outcomes)
 
     def _status(self, place: int, result: dict[str, Any] | None, otherwise: str) -> str:
         if result is not None:
@@ -133,24 +134,18 @@ def train(
     number: int,
     until: int | None,
     signals: SignalWatch,
-    group: Group | None,
+    group: Group,
 ) -> None:
-    """Trains the members of a part that are left up to epoch `until` (None: to the end).
-
-    `group` is theirs, if it is there already.
-    """
-    members = part.members_left()
-    config = members[0].config
+    """Trains a `group`, a part's members that are left, up to epoch `until`; None: to the end."""
+    members, config = group.members, group.config
     names = ", ".join(member.name for member in members)
     context.say(f"training  {len(members)} members together: {names[:200]}")
-    with opened(context, part, number, group or context.group(members)) as segment:
+    with opened(context, part, number, group) as segment:
         segment.training.train(min(until or config.num_epochs, config.num_epochs), signals)
         places = range(len(members))
         active = segment.training.active
         ended = [i for i in places if segment.training.is_finished(i) or not active[i]]
         segment.end(ended, "diverged")
-        _, outcomes = part.folder.done()
-        part.folder.write_done(number + 1, outcomes)
 
 
 def drop(context: Context, part: Part, number: int, names: Sequence[str]) -> None:
@@ -171,10 +166,10 @@ def opened(context: Context, part: Part, number: int, group: Group) -> Iterator[
         with processes.agreed():
             for place in own:
                 with named(group.members[place]):
+                    closing.enter_context(folders[place].lock())
                     member_folder.begin(
                         folders[place], group.members[place], group.setup, context.words
                     )
-                    closing.enter_context(folders[place].lock())
         for place, (member, folder) in enumerate(zip(group.members, folders, strict=True)):
             records.append(_record(context, folder, member, place in own))
             closing.callback(records[-1].close)

@@ -30,11 +30,18 @@ class SweepFolder:
         """Returns the run folder of the member `name`."""
         return RunFolder(self.path / "runs" / name)
 
-    def create(self, plan: Mapping[str, Any]) -> None:
-        """Writes plan.json once; raises UserError if the folder holds another sweep, or a run."""
-        with processes.agreed():
-            if processes.is_first():
-                self._create(plan)
+    @contextlib.contextmanager
+    def begun(self, plan: Mapping[str, Any]) -> Iterator[None]:
+        """Keeps other trainings out, and writes plan.json once.
+
+        Raises UserError if one is in, the folder holds another sweep or a run, or a process sees no
+        folder.
+        """
+        with self._files.shared_lock():
+            with processes.agreed():
+                if processes.is_first():
+                    self._create(plan)
+            yield
 
     def _create(self, plan: Mapping[str, Any]) -> None:
         if (self.path / "config.json").exists():
@@ -48,7 +55,6 @@ class SweepFolder:
                 "back, or use another --workdir"
             )
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             self._files.write("plan.json", plan)
         except OSError as error:
             raise UserError(
@@ -66,12 +72,6 @@ class SweepFolder:
                 f"{self.path} holds another sweep: {'; '.join(changes)}. Use another --workdir, or "
                 "the options it began with"
             )
-
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keeps other sweeps out; raises UserError if one is in, or a process sees no folder."""
-        with self._files.shared_lock():
-            yield
 
     def write(self, name: str, value: Any) -> None:
         """Writes a JSON file from the first process; then all go on."""

@@ -59,7 +59,7 @@ def train_and_evaluate(
     processes.check_same("data set", json.dumps(dataset_json(setup)))
     programs = Programs(setup.recipe, setup.mesh)
     fresh = _fresh_state(config, programs, say) if stage == "new" else None
-    with _begun(folder, config, setup, command):
+    with _begun(folder, stage, config, setup, command):
         for line in (*describe(config, setup), f"workdir   {workdir}"):
             say(line)
         for line in warnings(config, setup.dataset, setup.mesh.devices.flat[0].platform):
@@ -94,14 +94,21 @@ def _stage(folder: RunFolder, config: ConfigDict) -> str:
 
 
 @contextlib.contextmanager
-def _begun(folder: RunFolder, config: ConfigDict, setup: Setup, command: str) -> Iterator[None]:
-    """Makes the folder, unless a run began here, and keeps others out of it."""
-    with processes.agreed():
-        if processes.is_first():
-            folder.create(to_json(config), provenance(setup.mesh), command)
+def _begun(
+    folder: RunFolder, stage: str, config: ConfigDict, setup: Setup, command: str
+) -> Iterator[None]:
+    """Keeps others out of the folder, and begins the run there unless that is done.
+
+    Raises UserError if others have trained there since its `stage` was found.
+    """
     with folder.shared_lock():
+        if _stage(folder, config) != stage:
+            raise UserError(
+                f"another process has trained in {folder.path} meanwhile; the same command goes on"
+            )
         with processes.agreed():
             if processes.is_first():
+                folder.create(to_json(config), provenance(setup.mesh), command)
                 folder.check_dataset(dataset_json(setup))
         yield
 
