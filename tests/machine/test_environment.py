@@ -74,6 +74,18 @@ def test_a_current_folder_that_is_gone_is_said(tmp_path):
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="others may not keep to such limits")
+@pytest.mark.parametrize(("letter", "taken"), [("v", "2"), ("d", "0.9")])
+def test_a_limit_that_leaves_jax_too_little_is_said(letter, taken):
+    script = f"ulimit -{letter} 819200; exec {sys.executable} -m vitjax.main"
+    done = subprocess.run(["sh", "-c", script], env=environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"error: ulimit -{letter} leaves this process 0.781 GiB, of which JAX takes {taken} before "
+        "any array; raise it\n",
+    )
+
+
 def test_nobody_watches_a_process_without_a_pipe():
     script = "from vitjax.machine import supervise; print(supervise.is_child())"
     words = [sys.executable, "-c", script]

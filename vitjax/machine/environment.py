@@ -6,10 +6,17 @@ from vitjax.errors import UserError
 
 _SWITCH = ("1", "true", "t", "yes", "y", "on", "0", "false", "f", "no", "n", "off")  # JAX's words
 _MOST_DEVICES = 1024
+# What JAX's libraries and threads take before any array, of each limit: its letter for ulimit, GiB.
+# Where they get none, they abort.
+_TAKEN = {"RLIMIT_AS": ("v", 2.0), "RLIMIT_DATA": ("d", 0.9)}
 
 
 def check() -> None:
-    """Raises UserError for a variable's value that JAX would not take, and without a folder."""
+    """Raises UserError for a variable's value, or a limit, that JAX would not take.
+
+    Also without a folder.
+    """
+    _check_limits()
     try:
         os.getcwd()
     except FileNotFoundError as error:
@@ -29,6 +36,20 @@ def check() -> None:
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", "")
     if os.path.exists(cache) and not os.path.isdir(cache):
         raise UserError(f"JAX_COMPILATION_CACHE_DIR={cache!r} in the environment is no folder")
+
+
+def _check_limits() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return
+    for name, (letter, taken) in _TAKEN.items():
+        limit, _ = resource.getrlimit(getattr(resource, name))
+        if limit != resource.RLIM_INFINITY and limit < taken * 2**30:
+            raise UserError(
+                f"ulimit -{letter} leaves this process {limit / 2**30:.3g} GiB, of which JAX takes "
+                f"{taken:g} before any array; raise it"
+            )
 
 
 def is_on(name: str) -> bool:
