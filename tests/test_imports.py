@@ -21,7 +21,7 @@ COMMANDS = {
 ALLOWED = {  # folder or module: what of vitjax it may import besides itself and the leaves
     **{leaf: set() for leaf in sorted(LEAVES)},
     "models": set(),
-    "data": set(),
+    "data": {"vitjax"},  # its version
     "config": {"data", "models"},
     "config_file": {"config"},
     "compile_cache": set(),
