@@ -7,9 +7,10 @@ The argument is mnist (the default), fashion_mnist, svhn, cifar10 or cifar100. P
 (best or last epoch on test, 200 epochs, MNIST 100): mnist 99.5, fashion_mnist 92.3, svhn 96.2,
 cifar10 86.3, cifar100 59.6. Here validation is carved from train instead.
 
-Not measured here yet, but for its debug runs.
+mnist-recipe and cifar100-recipe train the same networks otherwise (vitjax/docs/recipes.md).
 
-cifar100-recipe trains the same network otherwise (vitjax/docs/recipes.md); it was not run yet.
+Measured on two CPU cores with seed 0: 0.9948 on test with mnist-recipe. The others were not run
+yet, but for their debug runs.
 """
 
 from ml_collections import ConfigDict
@@ -47,8 +48,8 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def _digits_recipe(config: ConfigDict) -> None:
-    """Sets AdamW with averaged weights, shifts and rotations, for 30 epochs."""
+    """Sets Muon with averaged weights, shifts and rotations, for 30 epochs."""
     config.num_epochs = 30
     config.data.augment.update(crop_padding=2, rotation_degrees=10.0)
-    config.optim.update(name="adamw", learning_rate=1.5e-3, weight_decay=0.05, ema_decay=0.999)
+    config.optim.update(name="muon", learning_rate=5e-3, weight_decay=0.05, ema_decay=0.999)
     config.schedule.update(warmup_epochs=1.0, warmup_factor=0.0, end_factor=0.0, per_epoch=False)
