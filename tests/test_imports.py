@@ -66,7 +66,11 @@ ONLY_IN = {  # library: the only files that import it
     "fastapi": {"demonstration/app.py"},
     "grain": {"data/stream.py"},
     "requests": {"data/readers/downloads.py"},
-    "tensorflow_datasets": {"data/readers/tfds.py", "data/readers/galaxy_zoo2/builder.py"},
+    "tensorflow_datasets": {
+        "data/readers/galaxy_zoo2/builder.py",
+        "data/readers/tfds.py",
+        "data/readers/tfds_preparation.py",
+    },
     "matplotlib": {"reporting/drawing.py"},
     "orbax": {"runs/checkpoints.py"},
     "huggingface_hub": {"pretrained/locate.py"},
