@@ -218,7 +218,8 @@ class _Sweep:
             for member in part.members:
                 end = outcomes.get(member.name)
                 if _trained_on(end, number):
-                    scored[member.name] = self._score_after(member, epoch)
+                    with named(member):
+                        scored[member.name] = self._score_after(member, epoch)
         ranked = sorted(scored, key=scored.__getitem__, reverse=True)
         dropped = ranked[-(-len(ranked) // 2) :]
         if dropped:
@@ -228,6 +229,7 @@ class _Sweep:
 
     def _score_after(self, member: Member, epoch: int) -> tuple[float, float]:
         folder = self.context.folder.run(member.name)
+        folder.check_none_missing(of_member=True)
         lines = folder.metrics()
         if len(lines) < epoch:
             raise UserError(
