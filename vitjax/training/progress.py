@@ -15,7 +15,7 @@ Say = Callable[[str], None]
 
 _QUIET_SECONDS = 3.0  # after which is said what goes on
 # Of a compiled call, where the config leaves its length open. XLA takes new memory for each call,
-# which costs a CPU as much as half a step does; a signal waits for the end of a call.
+# which costs a CPU a third of a step; a signal waits for the end of a call.
 _CALL_SECONDS = 2.0
 
 
