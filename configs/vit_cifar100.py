@@ -10,7 +10,7 @@ The seed trains on all 50,000 images and selects on test; here a tenth of train 
 split (--config.data.valid_fraction=0 trains on all and takes the last epoch).
 
 Measured on two CPU cores, 8p4l with seed 0: 0.158 on validation after 20 epochs, where it was
-stopped, as the ReLU on the logits had cost half of the classes; 0.263 after 9 epochs without it
+stopped, as the ReLU on the logits had cost half of the classes; 0.325 after 17 epochs without it
 (--config.model.head_activate_logits=False; vitjax/docs/recipes.md). Nothing longer was run yet.
 
 4p4l-recipe trains the same network otherwise (vitjax/docs/recipes.md); it was not run yet.
