@@ -9,9 +9,7 @@ import pytest
 from commands import lines, newest_params, results
 from small_runs import quiet, small
 
-import vitjax.training.run
 from vitjax.errors import Diverged, UserError
-from vitjax.runs.run_folder import RunFolder
 from vitjax.training.batch_parallel import BatchParallel
 from vitjax.training.run import train_and_evaluate
 
@@ -179,36 +177,6 @@ def test_a_loss_that_is_infinite_though_no_step_was(method, where, tmp_path, mon
         run(small(num_epochs=1), tmp_path)
     assert json.loads((tmp_path / "diverged.json").read_text()) == {"where": where}
     assert not (tmp_path / "eval.json").exists()
-
-
-def test_a_refused_training_leaves_nothing_in_the_folder(tmp_path):
-    with RunFolder(tmp_path).lock(), pytest.raises(UserError, match="another process is training"):
-        run(small(num_epochs=1), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
-
-
-@pytest.mark.parametrize(
-    ("others", "words"),
-    [
-        ({"seed": 1}, "holds a run with another config: seed was 1, is 0"),
-        ({}, "another process has trained in .* meanwhile; the same command goes on"),
-    ],
-)
-def test_one_that_trained_while_this_one_read_its_data_is_noticed(
-    others, words, tmp_path, monkeypatch
-):
-    prepare = vitjax.training.run.prepare
-
-    def slow(*args):
-        with monkeypatch.context() as patch:
-            patch.setattr("vitjax.training.run.prepare", prepare)
-            run(small(num_epochs=1, **others), tmp_path)
-        return prepare(*args)
-
-    monkeypatch.setattr("vitjax.training.run.prepare", slow)
-    with pytest.raises(UserError, match=words):
-        run(small(num_epochs=1), tmp_path)
-    assert len(lines(tmp_path)) == 1
 
 
 @pytest.mark.slow

@@ -44,8 +44,8 @@ def evaluate(
     """
     place = place or DataPlace()
     folder = RunFolder(Path(workdir))
-    trained = folder.evaluation()  # before the weights: the run may end in between
-    predictor = load_predictor(workdir)
+    # Which tells before the weights: the run may end in between.
+    trained, predictor = folder.evaluation(), load_predictor(workdir)
     own_test = split == "test" and not place.name
     if own_test and trained is None:
         raise UserError(
