@@ -4,6 +4,8 @@ import os
 import re
 import resource
 import subprocess
+import sys
+import textwrap
 
 import jax
 import numpy as np
@@ -219,6 +221,26 @@ def test_a_full_disk_is_said_in_one_line(tmp_path):
     )
     assert done.returncode == 1, done.stderr
     assert re.fullmatch(r"error: cannot write a checkpoint to .*\n", done.stderr), done.stderr
+
+
+def test_writes_that_an_error_leaves_unbegun_are_not_warned_of():
+    """As Orbax leaves them now and then, when the disk is full."""
+    script = """
+        import sys
+        from vitjax import UserError, cli
+
+        async def write():
+            pass
+
+        def fail():
+            write()
+            raise UserError("no space")
+
+        sys.exit(cli.Command("").run(fail, None))
+    """
+    words = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: no space\n")
 
 
 @pytest.mark.parametrize("error", [jax.errors.JaxRuntimeError, RuntimeError, MemoryError])

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any, TextIO
 
@@ -76,11 +77,13 @@ def keep_libraries_quiet() -> None:
     """Drops the tracebacks of threads and callbacks, for the rest of this process.
 
     Orbax and TensorStore print them for errors that they also raise where a command can say them.
+    The first of them leaves writes that it has not begun, of which Python warns.
     """
     sys.excepthook = lambda *error: None
     sys.unraisablehook = lambda error: None
     threading.excepthook = lambda error: None
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
 
 
 def drop_output() -> None:
