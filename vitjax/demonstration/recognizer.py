@@ -46,7 +46,6 @@ class Recognizer:
         A drawn digit, and a photographed one, is placed as those of its training data; an image of
         the run's own size is taken as it is. Raises UserError for what is no image.
         """
-
         try:
             with open_image(io.BytesIO(content)) as image:
                 if image.width * image.height > MAX_PIXELS:
