@@ -119,6 +119,25 @@ def test_a_second_interrupt_gives_up_saving():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_heard_though_nobody_reads_the_output(number):
+    """As of `| tee log`, which Ctrl-C ends first."""
+    code = (
+        "import sys; from vitjax.machine.signals import SignalWatch\n"
+        "    with SignalWatch(lambda text: print(text, flush=True)) as watch:\n"
+        "        for _ in range(2000): time.sleep(0 if watch.received else 0.01)\n"
+        "    print('heard', watch.received, file=sys.stderr, flush=True); time.sleep(100)"
+    )
+    process = start(sys.executable, "-c", BUSY.format(code))
+    process.stdout.readline()
+    process.stdout.close()
+    time.sleep(0.3)
+    process.send_signal(number)
+    assert process.stderr.readline() == f"heard {number:d}\n"
+    process.stdout = None  # or it is read
+    end(process, signal.SIGINT, line="interrupted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_cleans_up_may_do_so(number):
     code = (
         "from vitjax import signals\n"

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+from vitjax.errors import UserError
+
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 _WORDS = {signal.SIGINT: b"interrupted\n", signal.SIGTERM: b"terminated\n"}
 
@@ -141,6 +143,7 @@ class SignalWatch:
             if listening():
                 end(number)
             raise KeyboardInterrupt
-        if not self.received:
-            self._say("stopping: saving first (Ctrl-C again gives that up)")
-        self.received = number
+        before, self.received = self.received, number
+        if not before:
+            with contextlib.suppress(OSError, UserError):  # nobody reads it, as of `| tee log`
+                self._say("stopping: saving first (Ctrl-C again gives that up)")
