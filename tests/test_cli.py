@@ -117,7 +117,11 @@ def test_killed_run_resumes_bit_for_bit(finished, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+    "number",
+    [
+        signal.SIGTERM,
+        *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGINT, signal.SIGHUP)),
+    ],
 )
 def test_signal_saves_and_leaves(tmp_path, number):
     args = (*SMALL, f"--workdir={tmp_path}", "--config.num_epochs=100000")

@@ -228,7 +228,8 @@ class Command:
         with contextlib.suppress(OSError, UserError):
             sys.stdout.flush()
         if (self._group is None or self._group.is_to_say(error)) and text:
-            print(text, file=sys.stderr)
+            with contextlib.suppress(OSError):
+                print(text, file=sys.stderr, flush=True)
 
     def _parse(self) -> None:
         argv = ["", *self.argv]

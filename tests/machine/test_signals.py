@@ -1,5 +1,6 @@
 """SIGTERM and Ctrl-C end a command at any moment, with one line and the documented exit code."""
 
+import os
 import random
 import re
 import signal
@@ -14,6 +15,7 @@ from commands import REPO, command, environment
 LINE = {
     signal.SIGINT: r"(interrupted|SIGINT: saved at step \d+; go on with .*)\n",
     signal.SIGTERM: r"(terminated|SIGTERM: saved at step \d+; go on with .*)\n",
+    signal.SIGHUP: r"(hung up|SIGHUP: saved at step \d+; go on with .*)\n",
 }
 WORDS = ["--config=configs/vit_digits.py:debug", "--config.num_epochs=100000"]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who listens")
@@ -47,8 +49,8 @@ def end(process, number, *, line=None):
 def moments(count, seconds):
     """Random moments, and at the first of them one of each kind of signal."""
     draw = random.Random(count)
-    kinds = [signal.SIGINT, signal.SIGTERM]
-    return [(draw.uniform(0, seconds), kinds[i % 2]) for i in range(count)]
+    kinds = list(LINE)
+    return [(draw.uniform(0, seconds), kinds[i % len(kinds)]) for i in range(count)]
 
 
 @linux
@@ -135,6 +137,33 @@ def test_a_signal_is_heard_though_nobody_reads_the_output(number):
     assert process.stderr.readline() == f"heard {number:d}\n"
     process.stdout = None  # or it is read
     end(process, signal.SIGINT, line="interrupted\n")
+
+
+def test_nohup_keeps_it_running_when_its_terminal_closes():
+    ignores = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    code = "time.sleep(0.5); print('still there', flush=True)"
+    process = start(sys.executable, "-c", ignores + BUSY.format(code))
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate(timeout=60) == ("still there\n", "")
+    assert process.returncode == 0
+
+
+def test_a_terminal_that_is_gone_ends_nothing():
+    ours, theirs = os.openpty()
+    code = "time.sleep(0.5); print('to nobody', flush=True); print('done', file=sys.stderr)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import sys\n" + BUSY.format(code)],
+        env=environment(),
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    assert os.read(ours, 5) == b"begun"
+    os.close(ours)
+    assert process.communicate(timeout=60)[1] == "done\n"
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -80,7 +80,7 @@ class Scripted:
         return f"in layer {place}"
 
 
-def training(tmp_path, engine, names=("a", "b"), patience=0, num_epochs=3, chance=0.0):
+def training(tmp_path, engine, names=("a", "b"), patience=0, num_epochs=3, **options):
     records = []
     for place in range(len(engine.losses)):
         folder = tmp_path / str(place)
@@ -88,7 +88,7 @@ def training(tmp_path, engine, names=("a", "b"), patience=0, num_epochs=3, chanc
         record = Record(RunFolder(folder), None, select_by="loss", patience=patience)
         records.append(record)
     said = []
-    options = dict(chance=chance, num_epochs=num_epochs, steps_per_call=0, say=said.append)
+    options = dict(num_epochs=num_epochs, steps_per_call=0, say=said.append) | options
     return Training(engine, records, names, tmp_path, **options), records, said
 
 
@@ -175,6 +175,31 @@ def test_a_signal_before_the_first_step_saves_what_there_is(tmp_path):
     with pytest.raises(Interrupted, match=f"SIGTERM: saved at step 0; .*--workdir={tmp_path}"):
         run.train(3, signals)
     assert [step for step, _ in engine.saved] == [0]
+
+
+def test_an_epoch_that_nobody_can_be_told_of_is_saved(tmp_path):
+    def say(line):
+        if line.startswith("epoch"):
+            raise BrokenPipeError
+
+    engine = Scripted([[1, 1, 1]])
+    run, (record,), _ = training(tmp_path, engine, names=("",), say=say)
+    with pytest.raises(BrokenPipeError):
+        run.train(3, SignalWatch())
+    assert (epochs(record), engine.saved) == ([1], [(4, [True])])
+
+
+def test_ctrl_c_that_ends_the_reader_of_the_output_too(tmp_path):
+    signals = SignalWatch()
+
+    def say(line):
+        if line.startswith("epoch"):
+            signals.received = 2
+            raise BrokenPipeError
+
+    run, _, _ = training(tmp_path, Scripted([[1, 1, 1]]), names=("",), say=say)
+    with pytest.raises(Interrupted, match="SIGINT: saved at step 4"):
+        run.train(3, signals)
 
 
 def test_seconds_of_members_add_up_to_those_on_the_clock(tmp_path):

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C, heard at any moment, whatever the main thread does.
+"""SIGTERM, Ctrl-C and a terminal that closes, heard at any moment, whatever the main thread does.
 
 Python runs a handler in the main thread, between two of its instructions: not within a compilation
 that takes minutes, and an exception that it raises within a callback of the garbage collector is
@@ -18,8 +18,8 @@ from typing import Any
 
 from vitjax.errors import UserError
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
-_WORDS = {signal.SIGINT: b"interrupted\n", signal.SIGTERM: b"terminated\n"}
+_WORDS = {"SIGINT": b"interrupted\n", "SIGTERM": b"terminated\n", "SIGHUP": b"hung up\n"}
+NUMBERS = tuple(number for number in signal.Signals if number.name in _WORDS)  # of this system
 
 _takers: list[Callable[[int], None]] = []  # the last one gets the next signal
 _pipe: list[int] = []  # both ends, once this process listens
@@ -47,16 +47,23 @@ def listen() -> None:
             unmask = functools.partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, NUMBERS)
             os.register_at_fork(before=mask, after_in_parent=unmask, after_in_child=_forget)
         threading.Thread(target=_read, name="signals", daemon=True).start()
-    for number in NUMBERS:
+    for number in _heard():
         signal.signal(number, _handle)
     signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
+
+
+def _heard() -> list[signal.Signals]:
+    """Returns NUMBERS but for the end of the terminal, where nohup lets this process ignore it."""
+    ignored = signal.SIG_IGN
+    return [n for n in NUMBERS if n.name != "SIGHUP" or signal.getsignal(n) != ignored]
 
 
 def _forget() -> None:
     """Makes a forked process end at a signal by itself, rather than tell this one of it."""
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in _heard():
+        is_int = number == signal.SIGINT
+        signal.signal(number, signal.default_int_handler if is_int else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
     _pipe.clear()
 
@@ -81,7 +88,7 @@ def _read() -> None:
 def end(number: int) -> None:
     """Ends this process at once, as a signal asks for; what it has not saved is lost."""
     with contextlib.suppress(OSError):
-        os.write(2, _WORDS[signal.Signals(number)])
+        os.write(2, _WORDS[signal.Signals(number).name])
     if "multiprocessing" in sys.modules:  # those that read data would wait for work for ever
         for child in sys.modules["multiprocessing"].active_children():
             child.kill()
@@ -104,7 +111,7 @@ def raised() -> Iterator[None]:
     if not listening() or threading.current_thread() is not threading.main_thread():
         yield
         return
-    for number in NUMBERS:
+    for number in _heard():
         signal.signal(number, signal.default_int_handler)
     signal.set_wakeup_fd(-1)  # or the thread hears of it too, and perhaps only after `with`
     try:
@@ -114,7 +121,7 @@ def raised() -> Iterator[None]:
 
 
 class SignalWatch:
-    """Within `with`, `received` becomes the number of the first SIGTERM or SIGINT.
+    """Within `with`, `received` becomes the number of the first signal.
 
     So that who trains can finish the compiled call in flight, save and leave. A second Ctrl-C ends
     the process, or raises KeyboardInterrupt where it is not a command's.
@@ -129,7 +136,7 @@ class SignalWatch:
         if listening():
             self._closing.enter_context(taken(self._receive))
         elif threading.current_thread() is threading.main_thread():
-            for number in NUMBERS:
+            for number in _heard():
                 before = signal.signal(number, self._receive)
                 self._closing.callback(signal.signal, number, before)
         return self

@@ -1,6 +1,7 @@
 """The standard streams of a command, whatever is behind them: a terminal, nothing, a full disk."""
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -17,7 +18,8 @@ from vitjax.text import harmless
 class HarmlessStream:
     """Standard output, with escapes for what would act on a terminal, as in the names of files.
 
-    Raises UserError where it takes no more, as on a full disk.
+    Raises UserError where it takes no more, as on a full disk. Where it was a terminal that is
+    gone, nobody reads it, and all goes on.
     """
 
     def __init__(self, stream: TextIO):
@@ -44,6 +46,9 @@ def _sayable() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
+        if error.errno == errno.EIO:
+            drop_output()
+            return
         raise UserError(f"cannot write to standard output: {error.strerror}") from error
 
 

@@ -115,7 +115,7 @@ class Training:
     def train(self, until: int, signals: SignalWatch) -> None:
         """Trains up to the end of epoch `until`, or until no member is active any more."""
         last = until * self._engine.steps_per_epoch
-        self._stop_without_patience()
+        self._say_all(self._stop_without_patience())
         if self.step >= last or not self.active.any():
             return
         with timed("compiling", self._say), processes.agreed():
@@ -123,19 +123,33 @@ class Training:
         with signals:  # which end the process at once before and after, as nothing is lost there
             while self.step < last and self.active.any():
                 self._leave_if_asked(signals)
-                self._run_epoch(self.step // self._engine.steps_per_epoch, signals)
+                try:
+                    self._run_epoch(self.step // self._engine.steps_per_epoch, signals)
+                except BrokenPipeError:  # of `| tee log`, which Ctrl-C ends as well
+                    if not signals.received:
+                        raise
             if len(self.failures) < len(self._records):
                 self._leave_if_asked(signals)
             self._engine.wait()
 
     def _run_epoch(self, epoch: int, signals: SignalWatch) -> None:
-        """Trains to the end of an epoch, validates, writes all that there is to write."""
+        """Trains to the end of an epoch, validates, writes all that there is to write.
+
+        Then says so: what cannot be said any more costs no epoch.
+        """
         started, before = time.perf_counter(), (self.step, self._engine.seconds_waited())
         self._train_epoch(epoch, signals)
+        said: list[str] = []
         if self.active.any():
-            self._end_epoch(epoch, started, self._pace(*before, time.perf_counter() - started))
+            pace = self._pace(*before, time.perf_counter() - started)
+            said = self._end_epoch(epoch, started, pace)
         if len(self.failures) < len(self._records):
             self._engine.save(self.step, self.active)
+        self._say_all(said)
+
+    def _say_all(self, said: Sequence[str]) -> None:
+        for line in said:
+            self._say(line)
 
     def _pace(self, step: int, waited: float | None, seconds: float) -> dict[str, float]:
         """Returns how fast training was in `seconds`; `step` and `waited` are those before them."""
@@ -181,8 +195,11 @@ class Training:
         if self._names[place]:
             self._say(f"diverged  {self._called(place)}NaN or infinity at {where}, frozen")
 
-    def _end_epoch(self, epoch: int, started: float, pace: Mapping[str, float]) -> None:
-        """Validates; writes each active member's line; keeps the states that are the best."""
+    def _end_epoch(self, epoch: int, started: float, pace: Mapping[str, float]) -> list[str]:
+        """Validates; writes each active member's line; keeps the states that are the best.
+
+        Returns what to say of it.
+        """
         engine = self._engine
         train, sums, valid = engine.train_metrics(), engine.step_sums(), engine.validate()
         # Sums over an epoch can be too large where those of each step are not.
@@ -209,12 +226,13 @@ class Training:
             improved[place] = self._records[place].add(line)
         if improved.any():
             engine.keep_as_best(improved, self.step)
+        said: list[str] = []
         if self.active.any():
-            self._say(self._epoch_line(improved))
+            said.append(self._epoch_line(improved))
             for place in map(int, np.flatnonzero(self.active)):
                 if text := warning(self._records[place].lines, self._chance):
-                    self._say(f"warning   {self._called(place)}{text}")
-        self._stop_without_patience()
+                    said.append(f"warning   {self._called(place)}{text}")
+        return said + self._stop_without_patience()
 
     def _epoch_line(self, improved: np.ndarray) -> str:
         """Returns what the terminal says of an epoch."""
@@ -224,13 +242,16 @@ class Training:
         lines = {self._names[place]: self._records[place].lines[-1] for place in places}
         return members_line(lines, self._records[0].select_by, self._num_epochs)
 
-    def _stop_without_patience(self) -> None:
+    def _stop_without_patience(self) -> list[str]:
+        """Takes the members out that have waited long enough; returns what to say of them."""
+        said: list[str] = []
         for place in map(int, np.flatnonzero(self.active)):
             record = self._records[place]
             if record.is_out_of_patience:
                 self.active[place] = False
                 called = f"{self._names[place]}, " if self._names[place] else ""
-                self._say(f"stopping: {called}no better validation in {record.patience} epochs")
+                said.append(f"stopping: {called}no better validation in {record.patience} epochs")
+        return said
 
     def _leave_if_asked(self, signals: SignalWatch) -> None:
         received = max(processes.all_of(signals.received))
