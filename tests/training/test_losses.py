@@ -7,6 +7,7 @@ import pytest
 import tiny
 
 from vitjax.data.augment import Augmentation
+from vitjax.data.augment.mix import Probabilities
 from vitjax.errors import UserError
 from vitjax.training import losses
 from vitjax.training.step import Programs, evaluate_split, train_step
@@ -57,6 +58,14 @@ def test_mse():  # torch.nn.MSELoss on one-hot labels: the mean over all entries
     loss = losses.make_loss("mse", jnp.ones(3), 0.0)
     total, weight = map(jnp.sum, loss(LOGITS, ONE_HOT))
     assert float(total / weight) == pytest.approx(np.mean((LOGITS - ONE_HOT) ** 2), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mse", "cross_entropy"])
+def test_mixed_labels_are_divided_by_their_number(name):
+    loss = losses.make_loss(name, jnp.asarray(WEIGHTS), 0.0)
+    mixed_losses, weights = loss(LOGITS, Probabilities(ONE_HOT))
+    assert weights.tolist() == [1] * len(LABELS)
+    np.testing.assert_array_equal(mixed_losses, loss(LOGITS, ONE_HOT)[0])
 
 
 def test_unknown_loss():

@@ -39,11 +39,13 @@ def mean_squared_error(
 ) -> tuple[jax.Array, jax.Array]:
     """Logits and targets [B, K] -> weighted mean over classes of the squared errors [B], weights.
 
-    With uniform weights sum(losses) / sum(weights) is torch.nn.MSELoss on rows of targets.
+    With uniform weights sum(losses) / sum(weights) is torch.nn.MSELoss on rows of targets. Mixed
+    targets are divided by their number, as those of cross_entropy are.
     """
     rows = rows_of(targets)
     weights = rows @ class_weights
-    return weights * jnp.mean(jnp.square(logits - rows), axis=-1), weights
+    losses = weights * jnp.mean(jnp.square(logits - rows), axis=-1)
+    return losses, jnp.ones_like(losses) if isinstance(targets, Probabilities) else weights
 
 
 # By config.loss.name: logits, targets, class_weights and, if it knows that, label_smoothing ->
