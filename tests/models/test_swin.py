@@ -86,11 +86,22 @@ def test_tilings_are_known_by_name():
         ((6, 12), False),  # 3x6: timm shifts along the rows
         ((4, 4), True),  # 2x2 and 1x1: one window
         ((4, 6), False),  # 2x3: timm's window is as wide
+        ((25, 24), False),  # timm cuts off a row of pixels, transformers adds one
     ],
 )
 def test_where_the_tilings_differ(size, alike):
     model = models.create("swin", 3, **SMALL)
     assert model.tiled_alike(*size) == alike
+
+
+@pytest.mark.parametrize(("tiling", "inside"), [("timm", (24, 24)), ("transformers", (26, 26))])
+def test_pixels_that_fill_no_patch(tiling, inside):
+    model = models.create("swin", 3, **SMALL, tiling=tiling)
+    images = jax.random.normal(KEY, (1, 25, 25, 3))
+    variables = model.init(KEY, images)
+    padded = jnp.pad(images, ((0, 0), (0, 1), (0, 1), (0, 0)))
+    expected = model.apply(variables, padded[:, : inside[0], : inside[1]])
+    np.testing.assert_array_equal(model.apply(variables, images), expected)
 
 
 def test_heads_for_each_stage():

@@ -175,7 +175,7 @@ class Swin(nn.Module):
     stage_sizes: tuple[int, ...] = (2, 2, 6, 2)  # blocks of each stage
     num_heads: tuple[int, ...] = (3, 6, 12, 24)  # of each stage
     window_size: int = 7  # tokens
-    tiling: str = "transformers"  # transformers | timm: on a map that windows do not tile
+    tiling: str = "transformers"  # transformers | timm: where patches or windows do not fit
     mlp_ratio: int = 4  # hidden width of the MLP over the width of a token
     qkv_bias: bool = True
     norm_epsilon: float = 1e-5
@@ -188,15 +188,17 @@ class Swin(nn.Module):
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
         """Images [B, H, W, C] (normalised floats) -> logits [B, num_classes], float32.
 
-        Any size: a map is padded with zeros to whole patches and windows. With `train=True` and
+        Any size: a map is padded with zeros to whole windows, and images to whole patches, unless
+        `tiling` is timm's, which cuts off what fills no patch. With `train=True` and
         drop_path_rate above 0, `apply` needs `rngs={"dropout": key}`. Raises UserError where
         num_heads does not fit the stages.
         """
         self._check()
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
         normed = common | {"norm_epsilon": self.norm_epsilon}
+        grid = self._map_sizes(*images.shape[1:3])[0]
         x = _pad(images, (self.patch_size, self.patch_size))
-        grid = x.shape[1] // self.patch_size, x.shape[2] // self.patch_size
+        x = x[:, : grid[0] * self.patch_size, : grid[1] * self.patch_size]
         stem = PatchStem(self.hidden_dim, self.patch_size, token_norm=True, **normed, name="stem")
         x = stem(x).reshape(x.shape[0], *grid, self.hidden_dim)
         rates = drop_path_rates(self.drop_path_rate, sum(self.stage_sizes))
@@ -230,6 +232,8 @@ class Swin(nn.Module):
 
     def tiled_alike(self, height: int, width: int) -> bool:
         """Whether every tiling is the same for images of height x width pixels."""
+        if height % self.patch_size or width % self.patch_size:
+            return False
         for size in self._map_sizes(height, width):
             ours, timms = (tile(size, self.window_size, t) for t in ("transformers", "timm"))
             if (ours.size, ours.shift) != (timms.size, timms.shift):
@@ -241,8 +245,12 @@ class Swin(nn.Module):
 
     def _map_sizes(self, height: int, width: int) -> list[Size]:
         """Returns the size of each stage's map, in tokens, for images of height x width pixels."""
-        sides = [self.patch_size * 2**i for i in range(len(self.stage_sizes))]
-        return [(-(-height // side), -(-width // side)) for side in sides]
+        sizes = [(-(-height // self.patch_size), -(-width // self.patch_size))]
+        if self.tiling == "timm":
+            sizes = [(height // self.patch_size, width // self.patch_size)]
+        for _ in self.stage_sizes[1:]:  # patches merge by two, the last ones with nothing
+            sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
+        return sizes
 
     def _check(self) -> None:
         """Raises UserError unless there are heads for each stage, which divide its width."""
