@@ -4,6 +4,7 @@ import difflib
 import os
 from pathlib import Path
 
+from vitjax import files
 from vitjax.errors import UserError
 
 
@@ -12,7 +13,7 @@ def shipped() -> dict[str, Path]:
     package = Path(__file__).parent
     folders = (package / "configs", package.parent / "configs")  # of a wheel, of a checkout
     folder = next(filter(Path.is_dir, folders), folders[0])
-    return {path.stem: path for path in sorted(folder.glob("*.py"))}
+    return {path.stem: path for path in files.visible(folder, "*.py")}
 
 
 def find(file: str) -> Path:

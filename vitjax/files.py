@@ -36,6 +36,14 @@ def local_folder(workdir: str | Path) -> Path:
     return folder
 
 
+def visible(folder: Path, pattern: str = "*") -> list[Path]:
+    """Returns what matches in a folder, by name, without hidden files.
+
+    Such as the ._NAME that macOS puts beside each file NAME of an archive.
+    """
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
 def read(path: Path) -> bytes:
     """Returns what a file holds; raises OSError, also for a pipe or a device, that may not end."""
     if path.exists() and not (path.is_file() or path.is_dir()):

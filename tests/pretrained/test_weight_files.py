@@ -81,6 +81,8 @@ def torch_checkpoint(**places):
     """A file of state dicts by their keys, each a tensor of so many of the numbers stored."""
     dicts = b"".join(
         b"V%s\n(dVa\n%sss" % (key.encode(), torch_call((size,), (1,)))
+        if size
+        else b"V%s\n(ds" % key.encode()
         for key, size in places.items()
     )
     return torch_file(b"(d%s." % dicts, storage=STORED)
@@ -176,6 +178,7 @@ def test_an_allowed_pickle_gives_arrays_or_an_error(tmp_path, content, message):
             3,
             ["took model_ema of the file, not model, net"],
         ),
+        ({"state_dict": 2, "state_dict_ema": None}, 2, []),  # begun, and empty
     ],
 )
 def test_of_several_state_dicts_the_average_is_taken_and_said(places, taken, said, tmp_path):
@@ -184,6 +187,19 @@ def test_of_several_state_dicts_the_average_is_taken_and_said(places, taken, sai
     arrays = weight_files.read(tmp_path / "model.pth", allow_pickle=True, say=notes.append)
     assert arrays["a"].shape == (taken,)
     assert notes == said
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_what_torch_wraps_a_model_in_is_taken_off(prefix, tmp_path):
+    name = f"{prefix}a".encode()
+    (tmp_path / "model.pth").write_bytes(torch_tensor((4,), (1,), name=name))
+    assert [*weight_files.read(tmp_path / "model.pth", allow_pickle=True)] == ["a"]
+
+
+def test_the_count_of_averaged_models_is_no_weight(tmp_path):
+    (tmp_path / "model.pth").write_bytes(torch_tensor((4,), (1,), name=b"n_averaged"))
+    with pytest.raises(UserError, match="holds no arrays, but n_averaged"):
+        weight_files.read(tmp_path / "model.pth", allow_pickle=True)
 
 
 def test_a_tensor_of_torch_is_read_by_its_strides(tmp_path):
@@ -277,6 +293,8 @@ def test_a_folder_gives_its_one_file_of_weights(tmp_path):
     with pytest.raises(UserError, match="has no file of weights"):
         locate.find(str(tmp_path))
     (tmp_path / "flax.npz").write_bytes(npz())
+    for name in ("._flax.npz", "._model.safetensors.index.json"):  # as macOS makes them
+        (tmp_path / name).write_bytes(b"")
     assert locate.find(str(tmp_path)).path == tmp_path / "flax.npz"
     (tmp_path / "other.npz").write_bytes(npz())
     with pytest.raises(UserError, match=r"has 2 files of weights \(flax.npz, other.npz\)"):

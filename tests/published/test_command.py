@@ -155,6 +155,18 @@ def test_a_count_that_differs_is_shown_and_exits_1(tmp_path, monkeypatch):
     assert "1 DISAGREES" in out
 
 
+def test_hidden_files_beside_the_packages_own_do_not_matter(tmp_path, monkeypatch):
+    """As macOS puts them beside the files of an archive."""
+    row = ledger.find("vit_light", "mnist")
+    measured = ledger.measured(row)
+    for name in ("ROWS", "RESULTS"):
+        folder = shutil.copytree(getattr(ledger, name), tmp_path / name)
+        (folder / "._mnist.json").write_bytes(b"\xb0")
+    monkeypatch.setattr(ledger, "ROWS", tmp_path / "ROWS")
+    assert ledger.find("vit_light", "mnist") == row
+    assert ledger.measured(row, tmp_path / "RESULTS") == measured
+
+
 def test_a_result_is_taken_into_a_checkout_only(tmp_path):
     installed = tmp_path / "site-packages" / "vitjax" / "published" / "results"
     with pytest.raises(UserError, match=r"--record writes into a checkout of vitjax, and .*site-p"):

@@ -9,6 +9,7 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from vitjax import files
 from vitjax.data.readers.downloads import unreachable
 from vitjax.errors import UserError
 from vitjax.models.names import nearest
@@ -92,13 +93,13 @@ def _in_folder(folder: Path) -> Path:
     preferred = folder / _DEFAULT_FILE
     if preferred.is_file():
         return preferred
-    if index := next(folder.glob("*.index.json"), None):
+    if index := next(iter(files.visible(folder, "*.index.json")), None):
         raise UserError(
             f"{folder} has weights in parts ({printable(index.name)}), expected one file; save "
             "them with a larger max_shard_size, or change config.finetune.weights"
         )
     for suffixes in (weight_files.SAFE, weight_files.PICKLES):
-        found = sorted(path for path in folder.iterdir() if path.suffix in suffixes)
+        found = [path for path in files.visible(folder) if path.suffix in suffixes]
         if len(found) == 1:
             return found[0]
         if found:

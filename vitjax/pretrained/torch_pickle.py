@@ -36,6 +36,8 @@ _DTYPES = {
 # Where trainers put a model's arrays; averages of them (EMA) come first.
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model", "model_state_dict", "net")
 
+_WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel and AveragedModel, of torch.compile
+
 
 def read(path: Path, say: Callable[[str], None]) -> Arrays:
     """Returns the arrays of a state dict that torch saved (since 1.6, as a zip file).
@@ -80,7 +82,7 @@ def _arrays(content: Any, path: Path, say: Callable[[str], None]) -> Arrays:
     """Returns the arrays by name; the state dict may lie two levels down, under usual names."""
     for _ in range(2):
         places = content if isinstance(content, Mapping) else {}
-        found = [key for key in _NESTED if isinstance(places.get(key), Mapping)]
+        found = [key for key in _NESTED if isinstance(places.get(key), Mapping) and places[key]]
         if len(found) > 1:
             say(f"took {found[0]} of the file, not {', '.join(found[1:])}")
         content = content[found[0]] if found else content
@@ -89,13 +91,20 @@ def _arrays(content: Any, path: Path, say: Callable[[str], None]) -> Arrays:
     arrays = {
         name: value
         for name, value in content.items()
-        if isinstance(name, str) and isinstance(value, np.ndarray)
+        if isinstance(name, str) and isinstance(value, np.ndarray) and name != "n_averaged"
     }
     if not arrays:
         shown = ", ".join(text.printable(str(key)[:60]) for key in [*content][:8])
         raise UserError(f"{path} holds no arrays, but {shown}; save a state_dict() alone")
-    wrapped = all(name.startswith("module.") for name in arrays)  # by DataParallel
-    return {name.removeprefix("module.") if wrapped else name: v for name, v in arrays.items()}
+    return _unwrapped(arrays)
+
+
+def _unwrapped(arrays: Arrays) -> Arrays:
+    """Returns arrays by the names that they have without what wrapped the model."""
+    for prefix in 2 * _WRAPPERS:
+        if all(name.startswith(prefix) for name in arrays):
+            arrays = {name.removeprefix(prefix): array for name, array in arrays.items()}
+    return arrays
 
 
 class _Refused(Exception):

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitjax import files
 from vitjax.errors import UserError
 from vitjax.runs import schema
 
@@ -128,7 +129,7 @@ def parse(text: str) -> Any:
 def read(folder: Path) -> tuple[Row, ...]:
     """Reads and checks every file in `folder`; raises UserError that names the file and the row."""
     ledger: list[Row] = []
-    for path in sorted(folder.glob("*.json")):
+    for path in files.visible(folder, "*.json"):
         content = json.loads(path.read_text())
         for fields in content["rows"]:
             try:
@@ -216,7 +217,7 @@ def measured(row: Row, folder: Path = RESULTS) -> dict[str, Any] | None:
 def result(row: Row, recipe: str | None, folder: Path = RESULTS) -> dict[str, Any] | None:
     """Returns what was measured for the row as published, or by a recipe's config, or None."""
     wanted = (row.seed, row.family, row.row, recipe)
-    for path in sorted(folder.glob("*.json")):
+    for path in files.visible(folder, "*.json"):
         if path.name.startswith("sweep_"):
             continue
         content = _content(path)
@@ -229,7 +230,7 @@ def result(row: Row, recipe: str | None, folder: Path = RESULTS) -> dict[str, An
 
 def sweeps(folder: Path = RESULTS) -> list[dict[str, Any]]:
     """Returns the recorded sweeps: what their sweep.json says, their command and hardware."""
-    return [_content(path) for path in sorted(folder.glob("sweep_*.json"))]
+    return [_content(path) for path in files.visible(folder, "sweep_*.json")]
 
 
 def _content(path: Path) -> dict[str, Any]:
