@@ -52,6 +52,13 @@ def test_ignores_hidden_and_other_files(pets):
     assert len(read(pets).splits["train"]) == 6
 
 
+@pytest.mark.parametrize("name", ["__MACOSX", "@eaDir", "lost+found", "System Volume Information"])
+def test_folders_of_systems_are_no_classes(pets, name):
+    save(pets / name / "cat" / "0.png")
+    save(pets / name / "0.png")
+    assert read(pets).class_names == ("cat", "dog")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="names that Windows has not")
 def test_says_what_is_left_out(pets):
     (pets / "cat" / "gone.png").symlink_to("nowhere.png")

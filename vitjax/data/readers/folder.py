@@ -17,6 +17,13 @@ _SPLIT_OF = {
     "test": "test",
 }
 _OF_SYSTEMS = ("thumbs.db", "desktop.ini")  # beside hidden files
+_FOLDERS_OF_SYSTEMS = (
+    "__macosx",
+    "@eadir",
+    "lost+found",
+    "system volume information",
+    "$recycle.bin",
+)
 _SHOWN = 6  # kinds of what is left out
 
 
@@ -81,12 +88,23 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return {"train": root}
 
 
+def subfolders(folder: str | Path) -> list[str]:
+    """Sorted names of the folders in `folder`, but for hidden ones and those of systems."""
+    return sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.is_dir()
+        and not entry.name.startswith(".")
+        and entry.name.lower() not in _FOLDERS_OF_SYSTEMS
+    )
+
+
 def _class_names(folder: Path) -> list[str]:
     """Sorted names of the folders in `folder`, of which there must be some."""
-    entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-    names = sorted(entry.name for entry in entries if entry.is_dir())
+    names = subfolders(folder)
     if names:
         return names
+    entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
     if entries:
         raise UserError(
             f"{folder} holds {len(entries):,} files but no folder per class, expected "

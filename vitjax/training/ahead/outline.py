@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from vitjax.data.dataset import SPLITS, Dataset, Split
 from vitjax.data.readers import csv, digits, galaxy_zoo2
-from vitjax.data.readers.folder import image_files
+from vitjax.data.readers.folder import image_files, subfolders
 from vitjax.data.readers.image_files import Wanted
 from vitjax.data.readers.pixels import GRAY_MODES, header
 from vitjax.errors import UserError
@@ -195,9 +195,7 @@ def _of_folder(root: Path) -> _Stored | None:
 
 
 def _folders(root: Path) -> list[Path]:
-    if not root.is_dir():
-        return []
-    return sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
+    return [root / name for name in subfolders(root)] if root.is_dir() else []
 
 
 def _of_csv(path: Path, image_root: str, label_column: str) -> _Stored | None:
