@@ -152,3 +152,25 @@ def test_a_class_without_images_may_have_a_name(tmp_path):
     labels = np.array([0, 2, 2, 0])
     path = save(tmp_path, x_train=IMAGES, y_train=labels, class_names=["cat", "dog", "cow"])
     assert read(path).splits["train"].labels.tolist() == [0, 2, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("splits", "fits"), [(("train",), False), (("train", "valid", "test"), True)]
+)
+def test_room_for_what_is_taken_out_of_train(splits, fits, tmp_path, monkeypatch):
+    images, labels = np.zeros((100, 9, 9), np.uint8), np.arange(100) % 2
+    arrays = {
+        f"{split}_{kind}": a
+        for split in splits
+        for kind, a in [("images", images), ("labels", labels)]
+    }
+    path = save(tmp_path, **arrays)
+    size = len(splits) * (images.nbytes + labels.nbytes + 2 * 128)
+    monkeypatch.setattr(npz, "available_memory", lambda: int(1.5 * size))
+    if fits:
+        assert len(read(path).splits) == 3
+        return
+    with pytest.raises(
+        UserError, match="and what is taken of train as test or valid is copied, but"
+    ):
+        read(path)

@@ -2,6 +2,7 @@
 
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ _KEYS = {  # split: (images, labels), our names or those of Keras
     "valid": (("valid_images", "valid_labels"), ("x_valid", "y_valid")),
     "test": (("test_images", "test_labels"), ("x_test", "y_test")),
 }
+
+_COPIES = 3  # of train, while test and valid are taken out of it
 
 
 def read(wanted: Wanted) -> Dataset:
@@ -85,19 +88,27 @@ def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     known = {"class_names", *(key for pairs in _KEYS.values() for pair in pairs for key in pair)}
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(item.file_size for item in archive.infolist())
+            stored = {Path(item.filename).stem: item.file_size for item in archive.infolist()}
     except zipfile.BadZipFile as error:
         raise _unreadable(path, error) from error
-    if (available := available_memory()) is not None and size > available:
+    size = sum(stored.values())
+    needed = size if all(_has(split, stored) for split in _KEYS) else _COPIES * size
+    if (available := available_memory()) is not None and needed > available:
+        carved = ", and what is taken of train as test or valid is copied" * (needed > size)
         raise UserError(
-            f"{path} holds {size / 1e9:.1f} GB, but {available / 1e9:.1f} GB of memory is "
-            "available; write smaller images or fewer."
+            f"{path} holds {size / 1e9:.1f} GB{carved}, but {available / 1e9:.1f} GB of memory is "
+            "available; write smaller images or fewer, or all three splits."
         )
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in sorted(known.intersection(file.files))}, file.files
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
         raise _unreadable(path, error) from error
+
+
+def _has(split: str, names: Iterable[str]) -> bool:
+    """Whether the images of a split are among arrays of these names."""
+    return any(images in names for images, _ in _KEYS[split])
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
