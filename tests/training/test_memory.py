@@ -10,6 +10,8 @@ import pytest
 from commands import main
 from tiny import MESH, SEED, recipe
 
+from vitjax import train
+from vitjax.config_file import load_config
 from vitjax.data.on_device import AtRest, abstract_images
 from vitjax.errors import UserError
 from vitjax.models import create
@@ -79,6 +81,17 @@ def test_too_little_memory_is_refused(platform, can_remat, can_split, others):
     can = {"can_remat": can_remat, "can_split": can_split}
     with pytest.raises(UserError, match=message):
         memory.check_fits(compiled_step(), Device(platform), 16, 1, **can)
+
+
+def test_validation_that_does_not_fit_is_refused_before_an_epoch(tmp_path, monkeypatch):
+    for check in ("check_state_fits", "check_fits"):
+        monkeypatch.setattr(memory, check, lambda *given, **options: None)
+    monkeypatch.setattr(memory, "limit_bytes", lambda device: 1000)
+    message = (
+        r"validation on 32 images at once needs .* GiB, cpu has 9\.31e-07; lower config\.data\.ev"
+    )
+    with pytest.raises(UserError, match=message):
+        train(load_config("configs/vit_digits.py:debug"), tmp_path / "run", say=lambda line: None)
 
 
 @pytest.mark.parametrize(

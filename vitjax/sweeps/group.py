@@ -120,19 +120,21 @@ class Group:
         )
 
     @functools.cached_property
-    def train_steps(self) -> Any:
-        """The training program, compiled."""
+    def compiled(self) -> tuple[Any, Any]:
+        """The programs of training and of validation, compiled."""
         step, active = np.int32(0), np.zeros(self.size, bool)
         args = self.values, self.abstract_states, active, self.feed.example(), step, step
         train = self.programs.train_chunk if self.setup.streams else self.programs.train
-        return aot(self.setup.recipe, (train, args))[0]
+        validate = self.feed.evaluation("valid", (self.values, self.abstract_states))
+        train_steps, evaluate = aot(self.setup.recipe, (train, args), validate)
+        return train_steps, evaluate
 
     @functools.cached_property
     def predicted_bytes(self) -> int:
-        """What training takes of each device's memory at its peak."""
+        """What training and validation take of each device's memory at their peak."""
         states = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(self.abstract_states))
         best = 2 * states // self.programs.mesh.size  # the copies of the best epoch, old and new
-        return peak_bytes(self.train_steps) + best + self._bytes_of_other_data()
+        return max(map(peak_bytes, self.compiled)) + best + self._bytes_of_other_data()
 
     def _bytes_of_other_data(self) -> int:
         """Returns what lies on a device besides what a call of training takes."""
@@ -175,7 +177,8 @@ def split_for_memory(
         if each <= mesh.size:
             raise UserError(
                 f"member {members[0].name} needs {gib(need)} GiB of a device, of which "
-                f"{gib(limit)} are to be had; lower config.data.batch_size"
+                f"{gib(limit)} are to be had; lower config.data.batch_size "
+                "or config.data.eval_batch_size"
             )
         fitting = max(int(each * limit / need) // mesh.size, 1) * mesh.size
         each = min(fitting, (each - 1) // mesh.size * mesh.size)

@@ -19,7 +19,6 @@ from vitjax.training.placement import sharding
 from vitjax.training.placement.sharding import make_mesh, replicated
 from vitjax.training.progress import Say, timed
 from vitjax.training.run import with_weights
-from vitjax.training.step import aot
 
 
 class Progress(NamedTuple):
@@ -51,6 +50,7 @@ class MemberParallel:
         self._checkpoints = Checkpoints(checkpoints, say, made_with=made_with)
         self._states: Any = None
         self._best: Any = None
+        self._train_steps: Any = None
         self._validate: Any = None
         self.steps_per_epoch = group.setup.recipe.steps_per_epoch
         self.batch_size = group.setup.recipe.batch_size
@@ -90,18 +90,14 @@ class MemberParallel:
         return [{int(step)} for step in self._gather(self._best.step)]
 
     def compile(self) -> None:
-        """Compiles training, unless that was done to predict its memory, and validation."""
-        group, states = self._group, self._group.abstract_states
-        (self._validate,) = aot(
-            group.setup.recipe, group.feed.evaluation("valid", (group.values, states))
-        )
-        _ = group.train_steps
+        """Compiles training and validation, unless that was done to predict their memory."""
+        self._train_steps, self._validate = self._group.compiled
 
     def train(self, active: np.ndarray, first: int, stop: int) -> np.ndarray:
         """Trains the active members up to `stop`, each up to a step that is not finite."""
         values, on = self._group.values, self._put(active)
         for batches, until in self._group.feed.batches(first, stop, self._states):
-            self._states, on = self._group.train_steps(
+            self._states, on = self._train_steps(
                 values, self._states, on, batches, np.int32(first), np.int32(until)
             )
             first = until

@@ -67,6 +67,10 @@ class BatchParallel:
         self._train_steps, *rest = aot(recipe, *calls)
         self._validate = rest[0] if rest else None
         mesh = self._setup.mesh
+        if self._validate is not None:
+            memory.check_evaluation_fits(
+                self._validate, mesh.local_devices[0], recipe.eval_batch_size
+            )
         memory.check_fits(
             self._train_steps,
             mesh.local_devices[0],

@@ -104,6 +104,19 @@ def check_fits(
     )
 
 
+def check_evaluation_fits(compiled: Any, device: jax.Device, batch_size: int) -> None:
+    """Raises UserError if measuring `batch_size` images at once needs more than `device` has.
+
+    Else it would be found out when an epoch has been trained.
+    """
+    needed, limit = peak_bytes(compiled), limit_bytes(device)
+    if limit is not None and needed > limit:
+        raise UserError(
+            f"validation on {batch_size} images at once needs {gib(needed)} GiB, "
+            f"{device.device_kind} has {gib(limit)}; lower config.data.eval_batch_size"
+        )
+
+
 def advice(parts: int, *, can_remat: bool, can_split: bool) -> str:
     """Returns what to change where a step, whose batch is cut into `parts`, does not fit."""
     remat = "set config.model.remat=true, " if can_remat else ""
