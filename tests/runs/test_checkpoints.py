@@ -208,6 +208,14 @@ def test_a_deleted_file_is_noticed(saved):
     assert "_METADATA changed" in said[0]
 
 
+def test_a_step_that_is_damaged_after_its_folder_was_opened_is_not_restored(saved):
+    checkpoints = Checkpoints(saved)
+    (saved / "1" / "default" / "_METADATA").write_text("{}")
+    with pytest.raises(UserError, match=r"checkpoint .*/1 is damaged \(.* changed\); the same com"):
+        checkpoints.restore_step(1, {"x": jnp.zeros(3)})
+    checkpoints.close()
+
+
 def test_a_manifest_of_an_earlier_version_is_understood(saved):
     for step in (1, 2):
         path = saved / str(step) / "manifest.json"

@@ -154,6 +154,11 @@ class Checkpoints:
         with self._agreed():
             if self._decides:
                 manifest.check(folder, self._made_with(step))
+                if wrong := manifest.changed_file(folder):  # since this folder was opened
+                    raise UserError(
+                        f"checkpoint {folder} is damaged ({wrong} changed); the same command sets "
+                        "it aside and goes on from another"
+                    )
         with self._agreed():
             like = like(step) if callable(like) else like
             target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
