@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from vitjax import files
 from vitjax.errors import UserError
 from vitjax.reporting.confusion import confusion_picture
 from vitjax.reporting.drawing import new_axes, new_figure, shortened, svg, write_png
@@ -63,3 +64,22 @@ def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "report").touch()
     with pytest.raises(UserError, match=r"report is a file; move it away"):
         write_page(tmp_path / "report", "text", [])
+
+
+def test_two_reports_at_once(tmp_path, monkeypatch):
+    """The other one removes an older picture first."""
+    (tmp_path / "old.png").touch()
+    write = files.write
+
+    def write_and_lose(path, content):
+        (tmp_path / "old.png").unlink(missing_ok=True)
+        write(path, content)
+
+    monkeypatch.setattr(files, "write", write_and_lose)
+    assert write_page(tmp_path, "text", []).read_text() == "text"
+
+
+def test_pictures_of_an_older_page_are_removed(tmp_path):
+    (tmp_path / "old.png").touch()
+    write_page(tmp_path, "text", [])
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]

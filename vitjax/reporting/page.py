@@ -148,22 +148,27 @@ def make_folder(folder: Path) -> None:
 
 
 def write_page(folder: Path, text: str, sections: Sequence[Section]) -> Path:
-    """Writes index.html and the pictures, each whole or not at all; removes older pictures.
+    """Writes index.html and the pictures, each whole or not at all; then removes older pictures.
 
     Returns the page's path.
     """
     make_folder(folder)
+    older = set(folder.glob("*.png"))
+    written: set[Path] = set()
+    for item in itertools.chain.from_iterable(section.items for section in sections):
+        if isinstance(item, Picture | Photo):
+            path = folder / f"{item.name}.png"
+            written.add(path)
+            if isinstance(item, Picture):
+                write_png(path, item.figure)
+            else:
+                files.write(path, item.png)
+    files.write(folder / "index.html", text)
     try:
-        for old in folder.glob("*.png"):
-            old.unlink()
+        for path in older - written:
+            path.unlink(missing_ok=True)  # another report may have done so
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
-    for item in itertools.chain.from_iterable(section.items for section in sections):
-        if isinstance(item, Picture):
-            write_png(folder / f"{item.name}.png", item.figure)
-        elif isinstance(item, Photo):
-            files.write(folder / f"{item.name}.png", item.png)
-    files.write(folder / "index.html", text)
     return folder / "index.html"
 
 
