@@ -43,6 +43,14 @@ def test_a_finished_sweep_says_again_who_was_dropped(finished):
     assert set(line.partition("dropped: ")[2].split(", ")) == dropped
 
 
+def test_lost_groups_are_named_and_nothing_trains_again(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "sweep")
+    shutil.rmtree(folder / "groups")
+    with pytest.raises(UserError, match="has members that have ended and lacks groups, which tel"):
+        sweep(folder)
+    assert not (folder / "groups").exists()
+
+
 def test_members_that_no_longer_fit_together_are_refused(stopped, tmp_path):
     folder = shutil.copytree(stopped, tmp_path / "sweep")
     shutil.rmtree(folder / "groups/0/0/0")  # as if it were killed before the first checkpoint

@@ -1,6 +1,7 @@
 """The files of a sweep besides those of its members: the plan, what is done, the result."""
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -48,6 +49,7 @@ class SweepFolder:
             raise UserError(f"{self.path} holds a single run; use another --workdir")
         if (self.path / "plan.json").exists():
             self._check(schema.read(self.path / "plan.json", contents.PlanFile), plan)
+            self._check_groups()
             return
         if (self.path / "groups").exists():
             raise UserError(
@@ -60,6 +62,15 @@ class SweepFolder:
             raise UserError(
                 f"cannot write to --workdir={self.path}: {error.strerror}; choose another"
             ) from error
+
+    def _check_groups(self) -> None:
+        """Raises UserError where members have ended, and what tells so is lost."""
+        ended = itertools.chain(self.path.glob("runs/*/eval.json"), self.path.glob("sweep.json"))
+        if not (self.path / "groups").exists() and any(ended):
+            raise UserError(
+                f"{self.path} has members that have ended and lacks groups, which tells of them; "
+                "put it back, or use another --workdir"
+            )
 
     def _check(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         new = json.loads(json.dumps(new))  # tuples become lists
