@@ -192,3 +192,26 @@ def test_a_signal_that_was_raised_is_not_heard_again():
     )
     process = start(sys.executable, "-c", BUSY.format(code))
     assert process.communicate(timeout=60) == ("begun\nwhole\n", "")
+
+
+@linux
+def test_the_command_vitjax_listens_from_its_first_import_on(tmp_path):
+    (tmp_path / "vitjax").write_text(
+        "import vitjax, time; print('begun', flush=True); time.sleep(99)"
+    )
+    process = start(sys.executable, str(tmp_path / "vitjax"))
+    assert process.stdout.readline() == "begun\n"
+    end(process, signal.SIGINT, line="interrupted\n")
+
+
+def test_a_temporary_folder_is_removed_at_a_signal(tmp_path):
+    code = (
+        "from pathlib import Path; from vitjax.machine.temporary import temporary_folder\n"
+        f"    with temporary_folder(Path({str(tmp_path)!r})):\n"
+        "        print('made', flush=True); time.sleep(99)"
+    )
+    process = start(sys.executable, "-c", BUSY.format(code))
+    assert [process.stdout.readline() for _ in range(2)] == ["begun\n", "made\n"]
+    assert len([*tmp_path.iterdir()]) == 1
+    end(process, signal.SIGINT, line="interrupted\n")
+    assert not [*tmp_path.iterdir()]

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +21,7 @@ from vitjax.data import on_device
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Split
 from vitjax.data.on_device import AtRest, DeviceImages
+from vitjax.machine.temporary import temporary_folder
 from vitjax.training import losses, optim
 from vitjax.training.ahead import memory
 from vitjax.training.placement.sharding import make_mesh, replicated
@@ -103,7 +103,7 @@ class Ours:
         """
         with cached_in(None):
             cold = self.compile_once()
-        with cached_in(tempfile.mkdtemp()):
+        with temporary_folder() as folder, cached_in(str(folder)):
             self.compile_once()
             return {"cold": cold, "cached": self.compile_once()}
 

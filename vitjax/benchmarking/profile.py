@@ -2,12 +2,13 @@
 
 import collections
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
+
+from vitjax.machine.temporary import temporary_folder
 
 # "%name = type operation(...), ..., metadata={op_name="scope/primitive"": one line of a program.
 _OPERATION = re.compile(r"^\s*(?:ROOT )?%([\w.-]+) = (.*)$", re.MULTILINE)
@@ -24,10 +25,10 @@ def share_outside_products(compiled: Any, run: Callable[[], float]) -> float | N
     if jax.default_backend() != "cpu":
         return None
     operations = dict(_OPERATION.findall(compiled.as_text()))
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         with jax.profiler.trace(folder):
             seconds = run()
-        events = _seconds_by_event(Path(folder))
+        events = _seconds_by_event(folder)
     loops = ("while", "conditional", "call")  # hold the others
     outside = sum(
         events[name]

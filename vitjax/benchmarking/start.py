@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from vitjax.benchmarking.measure import summary
+from vitjax.machine.temporary import temporary_folder
 
 COMMAND = (sys.executable, "-m", "vitjax.main", "--config.num_epochs=1")
 _SAID = {"first_step": "compiling (", "first_epoch": "epoch 1/1"}  # when a run begins and ends them
@@ -21,9 +21,9 @@ def measure_start(rounds: int) -> dict[str, Any]:
     """
     seconds: dict[str, list[dict[str, float]]] = {"cold": [], "cached": []}
     for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             for name, found in seconds.items():
-                found.append(_run(Path(folder), name))
+                found.append(_run(folder, name))
     return {
         name: {event: summary([each[event] for each in found]) for event in _SAID}
         for name, found in seconds.items()

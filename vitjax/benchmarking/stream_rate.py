@@ -7,7 +7,6 @@ import itertools
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +22,7 @@ from vitjax.data.order import EpochOrders
 from vitjax.data.readers.image_files import FileImages, ReadOptions
 from vitjax.data.stream import Place, Stream
 from vitjax.machine.host import num_cores
+from vitjax.machine.temporary import temporary_folder
 from vitjax.training.placement.sharding import make_mesh, of_chunks
 
 COUNTS = (2_000, 20_000)  # images of an epoch
@@ -35,8 +35,8 @@ _WARM_UP = 10  # batches before a turn: as many are read ahead when it ends
 
 def measure_stream(rounds: int) -> list[dict[str, Any]]:
     """Returns for each size of an epoch images/s by a stream and by decoding alone, and memory."""
-    with tempfile.TemporaryDirectory() as folder:
-        _draw_files(Path(folder))
+    with temporary_folder() as folder:
+        _draw_files(folder)
         found = {count: [_measure_apart(folder, count) for _ in range(rounds)] for count in COUNTS}
     return [
         {

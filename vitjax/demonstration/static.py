@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from vitjax.demonstration.about import describe
 from vitjax.demonstration.recognizer import Recognizer
 from vitjax.errors import UserError
+from vitjax.machine.temporary import temporary_folder
 from vitjax.serving.exporting import export
 
 PAGE = Path(__file__).parent / "page"
@@ -36,8 +36,8 @@ def write(
         raise UserError(f"--static={out} exists, expected a new folder; change --static")
     if not out.parent.is_dir():
         raise UserError(f"--static={out}: {out.parent} is no folder; make it, or change --static")
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as made:
-        folder = Path(made) / out.name
+    with temporary_folder(out.parent, f".{out.name}-") as made:
+        folder = made / out.name
         folder.mkdir()
         export(recognizer.predictor, folder / "model.onnx", "onnx", say)
         _copy_page(folder, recognizer)
@@ -81,12 +81,12 @@ def _found(runtime: Path | None) -> Iterator[Path]:
             f"there is no npm in PATH to get {PACKAGE}; install it, or unpack that package and "
             "name its folder with --runtime"
         )
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         words = [npm, "pack", "--silent", PACKAGE]
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
-        packed = list(Path(folder).glob("*.tgz"))
+        packed = list(folder.glob("*.tgz"))
         if done.returncode or not packed:
             last = (done.stderr.strip().splitlines() or ["no file"])[-1]
             raise UserError(f"npm pack {PACKAGE} failed ({last}); try --runtime")
         shutil.unpack_archive(packed[0], folder, "gztar", filter="data")
-        yield Path(folder) / "package" / "dist"
+        yield folder / "package" / "dist"

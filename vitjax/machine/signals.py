@@ -22,13 +22,17 @@ _WORDS = {"SIGINT": b"interrupted\n", "SIGTERM": b"terminated\n", "SIGHUP": b"hu
 NUMBERS = tuple(number for number in signal.Signals if number.name in _WORDS)  # of this system
 
 _takers: list[Callable[[int], None]] = []  # the last one gets the next signal
+_cleaners: list[Callable[[], None]] = []  # called before this process ends
 _pipe: list[int] = []  # both ends, once this process listens
 
 
 def is_command() -> bool:
-    """Whether this process was started as `python -m vitjax...`, and not to run anything else."""
+    """Whether this process is `vitjax` or `python -m vitjax...`, and runs nothing else."""
     words = sys.orig_argv
-    return "-m" in words and "".join(words[words.index("-m") + 1 :][:1]).startswith("vitjax")
+    if "-m" in words:
+        return "".join(words[words.index("-m") + 1 :][:1]).startswith("vitjax")
+    script = os.path.basename("".join(words[1:2]))
+    return script in ("vitjax", "vitjax.exe", "vitjax-script.py")
 
 
 def listen() -> None:
@@ -92,7 +96,19 @@ def end(number: int) -> None:
     if "multiprocessing" in sys.modules:  # those that read data would wait for work for ever
         for child in sys.modules["multiprocessing"].active_children():
             child.kill()
+    for clean in _cleaners:
+        clean()
     os._exit(128 + number)
+
+
+@contextlib.contextmanager
+def before_end(clean: Callable[[], None]) -> Iterator[None]:
+    """Within `with`, calls `clean` before a signal ends this process."""
+    _cleaners.append(clean)
+    try:
+        yield
+    finally:
+        _cleaners.remove(clean)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,6 +13,7 @@ import numpy as np
 
 from vitjax.errors import UserError
 from vitjax.inference.predictor import Predictor
+from vitjax.machine.temporary import temporary_folder
 from vitjax.serving import classify, from_jaxpr, library_weights, onnx_file, stablehlo
 
 Format = Literal["stablehlo", "onnx", "safetensors", "hub", "transformers", "timm", "vit_pytorch"]
@@ -70,8 +70,8 @@ def export(predictor: Predictor, out: str | Path, form: str, say: Say) -> Export
 def _folder_beside(path: Path) -> Iterator[Path]:
     """Makes a folder for what is not checked yet, and removes it."""
     try:
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
-            yield Path(folder)
+        with temporary_folder(path.parent, ".export-") as folder:
+            yield folder
     except OSError as error:
         raise UserError(f"cannot write --out={path}: {error.strerror or error}") from error
 
