@@ -63,9 +63,9 @@ def _draw_files(folder: Path) -> None:
         )
 
 
-def _measure_apart(folder: str, count: int) -> dict[str, float]:
+def _measure_apart(folder: Path, count: int) -> dict[str, float]:
     """Measures one turn in a process of its own."""
-    words = [sys.executable, "-m", __name__, folder, str(count)]
+    words = [sys.executable, "-m", __name__, str(folder), str(count)]
     return json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
 

@@ -79,7 +79,7 @@ def _record_match(
         "epochs": [each["epoch"] for each in evaluations],
         "num_params": evaluations[0]["num_params"],
     }
-    name = f"{row.family}-{row.row}"
+    name = f"{row.family}-{row.row}".replace(" ", "_")
     if match.is_recipe:
         name = file_name(match.config)
         measured["recipe"] = match.config
