@@ -86,6 +86,17 @@ def test_other_data_with_the_classes_in_another_order(learnt_run, tmp_path):
     assert sum(c["support"] for c in turned["per_class"].values()) == turned["num_examples"]
 
 
+def test_images_of_a_class_that_weighs_nothing_have_the_loss_that_training_gives(tmp_path):
+    config = load_config("configs/vit_digits.py:debug")
+    config.loss.class_weights = (1.0,) * 9 + (0.0,)
+    train_and_evaluate(config, tmp_path / "run", quiet)
+    names = [str(i) for i in range(10)]
+    images = np.zeros((20, 8, 8), np.uint8)
+    np.savez(tmp_path / "a.npz", train_images=images, train_labels=[9] * 20, class_names=names)
+    found = evaluate(tmp_path / "run", place=DataPlace("npz", str(tmp_path / "a.npz")), say=quiet)
+    assert found["loss"] == 0
+
+
 def test_other_classes_are_named(own_run, tmp_path):
     names = [*(str(i) for i in range(9)), "cat"]
     with pytest.raises(UserError, match="it lacks 9; the run lacks cat"):

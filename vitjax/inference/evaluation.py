@@ -26,6 +26,7 @@ from vitjax.reporting.predictions import Predictions
 from vitjax.runs import manifest
 from vitjax.runs.run_folder import RunFolder
 from vitjax.training import setup
+from vitjax.training.metrics import mean_loss
 
 
 def evaluate(
@@ -154,4 +155,4 @@ def _loss(config: ConfigDict, dataset: Dataset, logits: np.ndarray, labels: np.n
     """Returns the loss of training, with its label smoothing and class weights."""
     targets = np.eye(dataset.num_classes, dtype=np.float32)[labels]
     losses, weights = setup.make_loss(config, dataset)(jnp.asarray(logits), jnp.asarray(targets))
-    return float(np.asarray(losses, float).sum() / np.asarray(weights, float).sum())
+    return mean_loss(*(float(np.asarray(each, float).sum()) for each in (losses, weights)))

@@ -31,9 +31,14 @@ class Metrics(flax.struct.PyTreeNode):
         """Returns the mean loss and the accuracy over all examples seen."""
         total = jax.device_get(self)
         return {
-            "loss": float(total.loss) / max(float(total.weight), 1e-30),
+            "loss": mean_loss(float(total.loss), float(total.weight)),
             "accuracy": int(total.correct) / max(int(total.count), 1),
         }
+
+
+def mean_loss(total: float, weight: float) -> float:
+    """Returns a sum of losses by the sum of their weights; 0 where no class has a weight."""
+    return total / weight if weight else 0.0
 
 
 def batch_metrics(
