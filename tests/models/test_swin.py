@@ -62,9 +62,10 @@ def test_what_a_window_sees(shifted, position, expected):
     assert seen(shifted, position) == expected
 
 
+@pytest.mark.parametrize("tiling", ["transformers", "timm"])
 @pytest.mark.parametrize("size", [(1, 1), (4, 64), (33, 18)])
-def test_any_image_size_with_the_same_parameters(size):
-    model = models.create("swin", 3, **SMALL)
+def test_any_image_size_with_the_same_parameters(size, tiling):
+    model = models.create("swin", 3, **SMALL, tiling=tiling)
     params = models.abstract_params(model, (*size, 3))
     reference = models.abstract_params(model, (24, 24, 3))
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, reference)

@@ -247,7 +247,7 @@ class Swin(nn.Module):
         """Returns the size of each stage's map, in tokens, for images of height x width pixels."""
         sizes = [(-(-height // self.patch_size), -(-width // self.patch_size))]
         if self.tiling == "timm":
-            sizes = [(height // self.patch_size, width // self.patch_size)]
+            sizes = [(max(height // self.patch_size, 1), max(width // self.patch_size, 1))]
         for _ in self.stage_sizes[1:]:  # patches merge by two, the last ones with nothing
             sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
         return sizes
