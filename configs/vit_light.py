@@ -9,7 +9,7 @@ fashion_mnist means: 78.59 % on test. The code is not published: this design has
 
 A row with -recipe, mnist-recipe, trains the same network otherwise (vitjax/docs/recipes.md).
 
-Measured on two CPU cores with seed 0: 0.892 on test with mnist, in 30 seconds; 0.971 with
+Measured on two CPU cores with seed 0: 0.892 on test with mnist, in 30 seconds; 0.975 with
 mnist-recipe.
 """
 
@@ -45,8 +45,10 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def _recipe(config: ConfigDict) -> None:
-    """Sets Muon with a cosine schedule and averaged weights, and shifts of one pixel."""
+    """Sets Muon, a cosine schedule, averaged weights, shifts of a pixel, digits without margin."""
     config.num_epochs = 100
+    if config.data.name == "mnist":  # whose digits fill 20 of 28 pixels: patches are few
+        config.data.update(image_size=22, fit="center_crop", input_size=28)
     config.data.batch_size = 64
     config.data.augment.crop_padding = 1  # without it so few parameters still overfit
     config.optim.update(name="muon", learning_rate=0.005, ema_decay=0.999)

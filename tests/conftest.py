@@ -3,7 +3,8 @@
 import gc
 import os
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -24,6 +25,14 @@ jax.config.update("jax_disable_most_optimizations", True)
 
 # Traces are made of many small objects that live long: looking for garbage costs 15 % of the time.
 gc.set_threshold(200_000, 20, 20)
+
+
+@pytest.fixture
+def heard_hangups() -> Iterator[None]:
+    """Lets what a test starts hear SIGHUP, though nohup may have these tests ignore it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="session")

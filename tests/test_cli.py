@@ -123,6 +123,7 @@ def test_killed_run_resumes_bit_for_bit(finished, tmp_path):
         *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGINT, signal.SIGHUP)),
     ],
 )
+@pytest.mark.usefixtures("heard_hangups")
 def test_signal_saves_and_leaves(tmp_path, number):
     args = (*SMALL, f"--workdir={tmp_path}", "--config.num_epochs=100000")
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

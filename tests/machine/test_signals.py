@@ -59,6 +59,7 @@ def moments(count, seconds):
     [(0.0, signal.SIGINT), *moments(3, 1.0)]
     + [pytest.param(*m, marks=pytest.mark.long) for m in moments(50, 4.0)],
 )
+@pytest.mark.usefixtures("heard_hangups")
 def test_a_signal_at_any_moment_ends_training(delay, number, tmp_path):
     process = start(*command(*WORDS, f"--workdir={tmp_path / 'run'}"))
     wait_until_it_listens(process)

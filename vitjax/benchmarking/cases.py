@@ -78,7 +78,6 @@ def _cifar(num_layers: int) -> Case:
             "final_norm": False,
             "head_hidden_dims": (384, 192),
             "head_activation": "relu",
-            "head_activate_logits": True,
             "dropout_rate": 0.2,
             **{f"{place}_dropout_rate": rate for place, rate in rates.items()},
         },

@@ -98,7 +98,7 @@ def _mixer(case: Case) -> nn.Module:
 
 
 class _EncoderViT(nn.Module):
-    """A ViT on torch's own encoder, post-norm, with ReLU and dropout to the logits."""
+    """A ViT on torch's own encoder, post-norm, with ReLU and dropout up to the logits."""
 
     def __init__(self, case: Case):
         super().__init__()
@@ -121,9 +121,10 @@ class _EncoderViT(nn.Module):
         x = self.patches(images).flatten(2).transpose(1, 2)
         x = torch.cat([self.class_token.expand(len(x), -1, -1), x], dim=1) + self.positions
         x = self.encoder(self.dropout(x))[:, 0]
-        for layer in self.head:
+        *hidden, logits = self.head
+        for layer in hidden:
             x = self.dropout(functional.relu(layer(x)))
-        return x
+        return logits(x)
 
 
 PEERS: dict[str, Callable[[Case], nn.Module]] = {

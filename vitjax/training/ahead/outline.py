@@ -195,7 +195,10 @@ def _of_folder(root: Path) -> _Stored | None:
 
 
 def _folders(root: Path) -> list[Path]:
-    return [root / name for name in subfolders(root)] if root.is_dir() else []
+    try:
+        return [root / name for name in subfolders(root)]
+    except OSError:  # the reader says what is wrong
+        return []
 
 
 def _of_csv(path: Path, image_root: str, label_column: str) -> _Stored | None:
