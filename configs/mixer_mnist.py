@@ -10,8 +10,8 @@ The seed's best runs reach 0.965 to 0.977 on test. Its text mentions no skip con
 rows hint that there were none: --config.model.skip=false leaves them out.
 
 Measured on two CPU cores, in means over three seeds: 0.973 on test with xavier_uniform, 0.972
-(sparse) to 0.976 (orthogonal) with the others. With one seed: 0.978 with ReLU, 0.969 with norms of
-tokens, 0.523 (Adadelta) to 0.860 (Adam) with squared errors; vitjax/published/README.md has all.
+(sparse) to 0.976 (orthogonal) with the others. With one seed: 0.978 with ReLU, 0.523
+(Adadelta) to 0.860 (Adam) with squared errors; vitjax/published/README.md has all.
 
 recipe trains the same network otherwise (vitjax/docs/recipes.md): 0.992 on test, with one seed.
 """
