@@ -10,7 +10,7 @@ The seed trains on all 50,000 images and selects on test; here a tenth of train 
 split (--config.data.valid_fraction=0 trains on all and takes the last epoch).
 
 The seed's code, as it was read, ends in a ReLU and dropout on the logits. That costs half of the
-classes, which the published figures exclude, so that it is off here; to try it, set
+classes, which hardly goes with the published figures, so that it is off here; to try it, set
 --config.model.head_activate_logits=True (vitjax/docs/recipes.md).
 
 Measured on two CPU cores, 8p4l with seed 0: 0.399 on test, 0.406 on validation; with the ReLU 0.158

@@ -140,7 +140,7 @@ class Checkpoints:
         is whole.
         """
         if steps := self.steps():
-            return self.restore_step(steps[-1], like)
+            return self._restore(steps[-1], like)  # looked at when the folder was opened
         if (self._folder / "damaged").exists():
             raise UserError(
                 f"no checkpoint in {self._folder} can be read; they lie in its folder 'damaged'. "
@@ -149,16 +149,21 @@ class Checkpoints:
         return None
 
     def restore_step(self, step: int, like: Any) -> Any:
-        """Returns the state of `step`, as `restore` does."""
+        """Returns the state of `step`, as `restore` does, if it is still as it was written."""
+        folder = self._folder / str(step)
+        with self._agreed():
+            if self._decides and (wrong := manifest.changed_file(folder)):
+                raise UserError(
+                    f"checkpoint {folder} is damaged ({wrong} changed); the same command sets it "
+                    "aside and goes on from another"
+                )
+        return self._restore(step, like)
+
+    def _restore(self, step: int, like: Any) -> Any:
         folder = self._folder / str(step)
         with self._agreed():
             if self._decides:
                 manifest.check(folder, self._made_with(step))
-                if wrong := manifest.changed_file(folder):  # since this folder was opened
-                    raise UserError(
-                        f"checkpoint {folder} is damaged ({wrong} changed); the same command sets "
-                        "it aside and goes on from another"
-                    )
         with self._agreed():
             like = like(step) if callable(like) else like
             target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
