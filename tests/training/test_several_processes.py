@@ -75,16 +75,20 @@ def test_parameters_may_be_split_over_processes(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("who", [1, pytest.param(0, marks=pytest.mark.long)])
-def test_a_signal_at_one_of_two_saves_on_both_and_four_go_on(who, whole, tmp_path):
+@pytest.mark.parametrize(
+    ("who", "number"),
+    [(1, signal.SIGTERM), pytest.param(0, signal.SIGHUP, marks=pytest.mark.long)],
+)
+@pytest.mark.usefixtures("heard_hangups")
+def test_a_signal_at_one_of_two_saves_on_both_and_four_go_on(who, number, whole, tmp_path):
     both = start_together(2, *command(*LONG, f"--workdir={tmp_path}"))
     wait_for_epochs(2, tmp_path, both)
-    both[who].send_signal(signal.SIGTERM)
+    both[who].send_signal(number)
     (code, _, error), (second, silent, nothing) = ends(both)
-    assert (code, second) == (143, 143), error + nothing
+    assert (code, second) == (128 + number, 128 + number), error + nothing
     assert (silent, nothing) == ("", "")
     step = steps(tmp_path)[-1]
-    assert error.startswith(f"SIGTERM: saved at step {step}; go on with the same options")
+    assert error.startswith(f"{number.name}: saved at step {step}; go on with the same options")
     for code, out, error in together(4, tmp_path, *LONG):
         assert code == 0, error
         assert not out or f"resuming at step {step}\n" in out
