@@ -167,10 +167,10 @@ class Command:
             os.environ["MPLBACKEND"] = "agg"  # pictures are written, not shown
         self.argv = list(sys.argv[1:] if argv is None else argv)
         names = {word.lstrip("-").partition("=")[0] for word in self.argv}
-        if argv is None and names & {*self._group_options}:
-            if not supervise.is_child():
-                return supervise.run()
+        if argv is None and supervise.is_child():
             supervise.begin_child()
+        elif argv is None and names & {*self._group_options}:
+            return supervise.run()
         code = self._run(main)
         if self._group is not None:
             self._group.leave(code)

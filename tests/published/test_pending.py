@@ -2,10 +2,11 @@
 
 import json
 import shutil
+import subprocess
 import sys
 
 import pytest
-from commands import REPO
+from commands import REPO, environment
 
 from vitjax.errors import UserError
 from vitjax.published import ledger, pending, recipes
@@ -138,6 +139,26 @@ def test_a_signal_that_comes_before_a_command_listens_ends_all(tmp_path, monkeyp
     task = pending.Task(ledger.find("vit_light", "mnist"), "configs/no.py", (0,), 60.0, 1e6)
     assert pending.work([task] * 2, 60, str(tmp_path), "", lambda path: [path], list) == 143
     assert begun.read_text() == "\n"
+
+
+WORK = """
+import sys
+from vitjax.published import ledger, pending
+
+task = pending.Task(ledger.find("vit_light", "mnist"), "configs/vit_digits.py", (0,), 60.0, 1e6)
+pending.work([task], 600, sys.argv[1], "", lambda path: [path])
+"""
+
+
+def test_the_one_that_is_measured_ends_when_this_is_killed(tmp_path):
+    words = [sys.executable, "-c", WORK, str(tmp_path)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, env=environment(), cwd=REPO)
+    for line in process.stdout:
+        if b"compiling" in line:
+            break
+    process.kill()
+    process.communicate(timeout=60)  # returns when nobody holds its output open any more
+    assert not (tmp_path / "vit_digits" / "sweep.json").exists()
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from typing import IO
 
 from vitjax.machine import signals
@@ -26,22 +27,27 @@ _FATAL = b"Terminating process because the JAX distributed service"
 
 
 def is_child() -> bool:
-    """Whether `run` has started this process, and watches it through a pipe."""
+    """Whether `start` has started this process, and holds the other end of its pipe."""
     try:
         return _CHILD in os.environ and stat.S_ISFIFO(os.fstat(0).st_mode)
     except OSError:  # standard input is closed
         return False
 
 
-def run() -> int:
-    """Runs the command line of this process in another one; returns the exit code."""
-    child = subprocess.Popen(
-        [sys.executable, *sys.orig_argv[1:]],
+def start(words: Sequence[str], stderr: int | None = None) -> "subprocess.Popen[bytes]":
+    """Starts a command of vitjax's, which ends when this process has ended, however it did."""
+    return subprocess.Popen(
+        words,
         env=os.environ | {_CHILD: "1"},
-        stdin=subprocess.PIPE,  # which it watches, so that it ends if this process is killed
-        stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE,  # which it watches
+        stderr=stderr,
         start_new_session=True,  # so that Ctrl-C comes once, from here
     )
+
+
+def run() -> int:
+    """Runs the command line of this process in another one; returns the exit code."""
+    child = start([sys.executable, *sys.orig_argv[1:]], stderr=subprocess.PIPE)
     assert child.stderr is not None
     relay = Relay(child.stderr, sys.stderr.buffer)
     reader = threading.Thread(target=relay.pass_on, daemon=True)
@@ -58,7 +64,7 @@ def run() -> int:
 
 
 def begin_child() -> None:
-    """Ends this process, which `run` has started, when the other one has ended."""
+    """Ends this process, which `start` has started, when the other one has ended."""
     watch = threading.Thread(target=_end_with_parent, daemon=True)
     watch.start()
 

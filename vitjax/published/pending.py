@@ -15,7 +15,7 @@ import numpy as np
 
 from vitjax import config_file, text
 from vitjax.errors import UserError
-from vitjax.machine import signals
+from vitjax.machine import signals, supervise
 from vitjax.published import ledger, rebuild, recipes
 from vitjax.published.ledger import Row
 from vitjax.training.ahead.outline import outline
@@ -196,8 +196,7 @@ def work(
 
 def _run(words: list[str], seconds: float) -> int | None:
     """Runs a command; returns its exit code, or None where the time was up and it has saved."""
-    # A session of its own, so that Ctrl-C comes once, from here.
-    child = subprocess.Popen(words, start_new_session=True)
+    child = supervise.start(words)
     with signals.taken(child.send_signal):
         try:
             return child.wait(max(seconds, 0))
