@@ -189,17 +189,22 @@ def test_an_epoch_that_nobody_can_be_told_of_is_saved(tmp_path):
     assert (epochs(record), engine.saved) == ([1], [(4, [True])])
 
 
-def test_ctrl_c_that_ends_the_reader_of_the_output_too(tmp_path):
+@pytest.mark.parametrize("begin", ["epoch", "diverged"])
+@pytest.mark.parametrize("fails", [{0: 3}, {}])
+def test_ctrl_c_that_ends_the_reader_of_the_output_too(begin, fails, tmp_path):
     signals = SignalWatch()
 
     def say(line):
-        if line.startswith("epoch"):
+        if line.startswith(begin):
             signals.received = 2
+        if signals.received:
             raise BrokenPipeError
 
-    run, _, _ = training(tmp_path, Scripted([[1, 1, 1]]), names=("",), say=say)
+    engine = Scripted([[np.nan, 1, 1], [1, 1, 1]], fails)
+    run, (_, record), _ = training(tmp_path, engine, say=say)
     with pytest.raises(Interrupted, match="SIGINT: saved at step 4"):
         run.train(3, signals)
+    assert epochs(record) == [1]
 
 
 def test_seconds_of_members_add_up_to_those_on_the_clock(tmp_path):

@@ -115,7 +115,7 @@ class Training:
     def train(self, until: int, signals: SignalWatch) -> None:
         """Trains up to the end of epoch `until`, or until no member is active any more."""
         last = until * self._engine.steps_per_epoch
-        self._say_all(self._stop_without_patience())
+        self._tell(self._stop_without_patience(), signals)
         if self.step >= last or not self.active.any():
             return
         with timed("compiling", self._say), processes.agreed():
@@ -123,11 +123,7 @@ class Training:
         with signals:  # which end the process at once before and after, as nothing is lost there
             while self.step < last and self.active.any():
                 self._leave_if_asked(signals)
-                try:
-                    self._run_epoch(self.step // self._engine.steps_per_epoch, signals)
-                except BrokenPipeError:  # of `| tee log`, which Ctrl-C ends as well
-                    if not signals.received:
-                        raise
+                self._run_epoch(self.step // self._engine.steps_per_epoch, signals)
             if len(self.failures) < len(self._records):
                 self._leave_if_asked(signals)
             self._engine.wait()
@@ -142,14 +138,19 @@ class Training:
         said: list[str] = []
         if self.active.any():
             pace = self._pace(*before, time.perf_counter() - started)
-            said = self._end_epoch(epoch, started, pace)
+            said = self._end_epoch(epoch, started, pace, signals)
         if len(self.failures) < len(self._records):
             self._engine.save(self.step, self.active)
-        self._say_all(said)
+        self._tell(said, signals)
 
-    def _say_all(self, said: Sequence[str]) -> None:
-        for line in said:
-            self._say(line)
+    def _tell(self, lines: Sequence[str], signals: SignalWatch) -> None:
+        """Says lines; after a signal nobody need read them: Ctrl-C ends `| tee log` as well."""
+        try:
+            for line in lines:
+                self._say(line)
+        except BrokenPipeError:
+            if not signals.received:
+                raise
 
     def _pace(self, step: int, waited: float | None, seconds: float) -> dict[str, float]:
         """Returns how fast training was in `seconds`; `step` and `waited` are those before them."""
@@ -173,7 +174,7 @@ class Training:
                 seconds, count = time.perf_counter() - called, stop - self.step
                 self.step = stop
                 for place in np.flatnonzero(before & ~self.active):
-                    self._fail_in_step(int(place))
+                    self._fail_in_step(int(place), signals)
                 bar.update(count, seconds / before.sum(), self._mean_metrics())
                 pace.took(count, seconds)
 
@@ -182,20 +183,23 @@ class Training:
         metrics = self._engine.train_metrics()
         return jax.tree.map(lambda x: np.sum(x[self.active]), metrics).compute()
 
-    def _fail_in_step(self, place: int) -> None:
+    def _fail_in_step(self, place: int, signals: SignalWatch) -> None:
         step = int(self._engine.steps_done()[place])
         epoch = step // self._engine.steps_per_epoch + 1
         layer = self._engine.first_bad_layer(place)
-        self._fail(place, f"step {step} (epoch {epoch}), {layer}")
+        self._fail(place, f"step {step} (epoch {epoch}), {layer}", signals)
 
-    def _fail(self, place: int, where: str) -> None:
+    def _fail(self, place: int, where: str, signals: SignalWatch) -> None:
         """Takes a member out, as it was before its numbers stopped being finite."""
         self.active[place] = False
         self.failures[place] = where
         if self._names[place]:
-            self._say(f"diverged  {self._called(place)}NaN or infinity at {where}, frozen")
+            line = f"diverged  {self._called(place)}NaN or infinity at {where}, frozen"
+            self._tell([line], signals)
 
-    def _end_epoch(self, epoch: int, started: float, pace: Mapping[str, float]) -> list[str]:
+    def _end_epoch(
+        self, epoch: int, started: float, pace: Mapping[str, float], signals: SignalWatch
+    ) -> list[str]:
         """Validates; writes each active member's line; keeps the states that are the best.
 
         Returns what to say of it.
@@ -208,7 +212,7 @@ class Training:
             measures["validation loss"] = valid.loss
         for name, values in measures.items():
             for place in map(int, np.flatnonzero(self.active & ~np.isfinite(values))):
-                self._fail(place, f"the {name} of epoch {epoch + 1}")
+                self._fail(place, f"the {name} of epoch {epoch + 1}", signals)
         rates = engine.learning_rates(self.step - 1)
         # A member's share: those of all members add up to what passed on the clock.
         share = 1 / max(self.active.sum(), 1)
