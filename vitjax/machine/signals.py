@@ -123,17 +123,29 @@ def taken(taker: Callable[[int], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """Within `with`, a signal raises KeyboardInterrupt, for what removes its files then."""
+    """Within `with`, a signal raises KeyboardInterrupt, for what removes its files then.
+
+    After that the process ends, though libraries have threads that are still at it.
+    """
     if not listening() or threading.current_thread() is not threading.main_thread():
         yield
         return
+    received: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
     for number in _heard():
-        signal.signal(number, signal.default_int_handler)
-    signal.set_wakeup_fd(-1)  # or the thread hears of it too, and perhaps only after `with`
+        signal.signal(number, interrupt)
+    signal.set_wakeup_fd(-1)  # or the thread hears of it too, and ends this before
     try:
         yield
     finally:
         listen()
+        if received:
+            end(received[0])
+
 
 
 class SignalWatch:
