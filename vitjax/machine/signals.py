@@ -147,7 +147,6 @@ def raised() -> Iterator[None]:
             end(received[0])
 
 
-
 class SignalWatch:
     """Within `with`, `received` becomes the number of the first signal.
 
