@@ -67,6 +67,10 @@ TRAINING = {  # words of vitjax.main: what the one line says
         "--config.optim=3",
         r"--config\.optim has options of its own: .*, --config\.optim\.name,",
     ),
+    "brackets in the path": (
+        "--workdir=runs/[a]/run",
+        r"lies in '\[a\]', expected a path without brackets and backslashes",
+    ),
     "a bucket": (
         "--workdir=gs://bucket/run",
         r"gs://bucket/run is no folder of this machine; .*cp",

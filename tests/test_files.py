@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import errno
+import os
 
 import pytest
 
@@ -38,3 +39,16 @@ def test_a_folder_that_may_not_be_entered_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, "stat", refused)
     with pytest.raises(UserError, match=r"cannot read --workdir=.*: Permission denied; make it"):
         files.local_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["[draft] runs", "a[0]", "a\\b"])
+def test_a_folder_that_checkpoints_do_not_survive_is_refused(name, tmp_path):
+    if os.sep in name:
+        pytest.skip("a backslash is a slash here")
+    with pytest.raises(UserError, match="without brackets and backslashes"):
+        files.folder_to_write(tmp_path / name / "run")
+
+
+@pytest.mark.parametrize("name", ["a b", "50%", "what?", "a*", "it's [", "]a[", "ä", "{y}", "a:b"])
+def test_a_folder_that_they_survive_is_taken(name, tmp_path):
+    assert files.folder_to_write(tmp_path / name) == tmp_path / name

@@ -72,7 +72,7 @@ def train(
     """
     from vitjax.training.run import train_and_evaluate
 
-    folder = files.local_folder(workdir)
+    folder = files.folder_to_write(workdir)
     use_compile_cache()
     train_and_evaluate(config, folder, say, command)
     return Run(workdir)
@@ -105,7 +105,7 @@ def train_grid(
     """
     from vitjax.sweeps import grid as sweeps
 
-    folder = files.local_folder(workdir)
+    folder = files.folder_to_write(workdir)
     if not 0 <= memory_gib < math.inf:
         raise UserError(f"--memory_gib={memory_gib} should be finite and at least 0")
     use_compile_cache()

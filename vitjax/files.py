@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fnmatch
 import os
 import re
 import uuid
@@ -33,6 +34,21 @@ def local_folder(workdir: str | Path) -> Path:
         ) from error
     except OSError:  # who reads or writes there says what is wrong
         pass
+    return folder
+
+
+def folder_to_write(workdir: str | Path) -> Path:
+    """Returns `local_folder(workdir)`; raises UserError where what Orbax saves there would be lost.
+
+    It finds its files by a pattern that begins with the path, and takes a backslash for a slash.
+    """
+    folder = local_folder(workdir)
+    for part in folder.absolute().parts[1:]:
+        if "\\" in part or not fnmatch.fnmatchcase(part, part):
+            raise UserError(
+                f"--workdir={workdir} lies in {part!r}, expected a path without brackets and "
+                "backslashes, which checkpoints do not survive; choose another"
+            )
     return folder
 
 

@@ -1,5 +1,6 @@
 """Sweeps: members equal their own runs, ends of every kind, resuming, wrong inputs."""
 
+import functools
 import gc
 import importlib
 import json
@@ -358,6 +359,10 @@ def test_two_processes_share_the_members(options, tmp_path):
             results(tmp_path / "two/runs" / folder.name), results(folder), strict=True
         ):
             assert line == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        weights, expected = (
+            newest_params(tmp_path / sweep / "runs" / folder.name) for sweep in ("two", "one")
+        )
+        jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-4), weights, expected)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -55,6 +56,24 @@ def texts_of_all(text: str) -> list[str]:
 def of_first(text: str) -> str:
     """Returns the text that the first process gave."""
     return texts_of_all(text)[0]
+
+
+def arrays_of(tree: Any, *, is_owner: bool) -> Any:
+    """Returns a tree of NumPy arrays as one process, its owner, has it, in all of them.
+
+    The others give one of the same shapes.
+    """
+    if jax.process_count() == 1:
+        return tree
+    leaves, structure = jax.tree.flatten(tree)
+    own = np.frombuffer(b"".join(leaf.tobytes() for leaf in leaves), np.uint8)
+    found = np.asarray(multihost_utils.broadcast_one_to_all(own, is_source=is_owner))
+    parts = np.split(found, np.cumsum([leaf.nbytes for leaf in leaves])[:-1])
+    arrays = [
+        np.frombuffer(part.tobytes(), leaf.dtype).reshape(leaf.shape)
+        for part, leaf in zip(parts, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, arrays)
 
 
 def wait_for_all(where: str) -> None:

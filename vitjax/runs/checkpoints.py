@@ -54,13 +54,13 @@ class Checkpoints:
         made_with: MadeWith = lambda step: {},
         alone: bool = False,
     ):
-        """Opens a folder; `alone`: for this process only, which asks no other to write along.
+        """Opens a folder; `alone`: for the first process only, which asks no other to write along.
 
         The manifest of a step keeps what `made_with` tells, and a state is not restored where that
         is otherwise by then.
         """
         self._alone = alone
-        self._decides = alone or processes.is_first()  # verifies, sets aside and seals steps
+        self._decides = processes.is_first()  # verifies, sets aside and seals steps
         self._made_with, self._in_flight = made_with, (0, dict[str, Any]())
         self._folder = folder.absolute()
         self._say = on_status
@@ -81,7 +81,6 @@ class Checkpoints:
             cleanup_tmp_directories=True,
             todelete_subdir=_PRUNED,
             multiprocessing_options=self._processes(),
-            # Else processes that save alone at once take one another's signals for their own.
             async_options=ocp.options.AsyncOptions(
                 create_directories_asynchronously=False,
                 # Orbax calls it when all is written, and then renames the folder.
@@ -102,9 +101,8 @@ class Checkpoints:
     def _processes(self) -> ocp.options.MultiprocessingOptions:
         if not self._alone or jax.process_count() == 1:
             return ocp.options.MultiprocessingOptions()
-        me = jax.process_index()
         return ocp.options.MultiprocessingOptions(
-            primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"alone_{me}"
+            primary_host=0, active_processes={0}, barrier_sync_key_prefix="alone"
         )
 
     @property
@@ -210,6 +208,8 @@ class Checkpoints:
         step, made_with = self._in_flight
         folder = self._folder / f"{step}{_UNFINISHED}"
         whole = folder if folder.exists() else self._folder / str(step)
+        if not (whole / "default" / "manifest.ocdbt").is_file():
+            raise UserError(f"Orbax has left the arrays of step {step} out of it")
         manifest.seal(whole, step, made_with)
 
     def _verify(self) -> None:

@@ -1,7 +1,7 @@
 """Members of a sweep in training, split over the devices."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -168,10 +168,14 @@ class MemberParallel:
         program, _ = group.feed.evaluation("test", who)
         return self._gather(group.feed.metrics(program, "test", who))
 
-    def own_states(self) -> dict[int, tuple[Any, Any]]:
-        """Returns place -> best and last state, as NumPy, of the members of this process."""
+    def states(self, places: Sequence[int]) -> Iterator[tuple[Any, Any]]:
+        """Yields the best and the last state of each of the places, as NumPy, in every process."""
         best, last = sharding.local_members(self._best), sharding.local_members(self._states)
-        return {place: (best[place], last[place]) for place in self._group.own_places()}
+        empty = jax.tree.map(lambda x: np.zeros(x.shape[1:], x.dtype), self._group.abstract_states)
+        for place in places:
+            is_owner = place in self._group.own_places()
+            states = (best[place], last[place]) if is_owner else (empty, empty)
+            yield processes.arrays_of(states, is_owner=is_owner)
 
 
 def fresh(group: Group, say: Say) -> Progress:

@@ -120,10 +120,11 @@ class Segment(NamedTuple):
     def _write_folders(
         self, places: Sequence[int], results: Sequence[dict[str, Any] | None]
     ) -> None:
-        states = self.engine.own_states()
-        for place, result in zip(places, results, strict=True):
-            if place in states:
-                record, (best, last) = self.records[place], states[place]
+        states = self.engine.states(places)
+        for place, (best, last), result in zip(places, states, results, strict=True):
+            # Orbax writes NumPy arrays in the first process only.
+            if processes.is_first():
+                record = self.records[place]
                 member_folder.end(record.folder, record.best.get("step"), best, last, result)
         processes.wait_for_all("written")
 
