@@ -155,6 +155,18 @@ def test_images_by_slices_and_choices_are_those_of_the_array():
     np.testing.assert_array_equal(chosen[np.array([1, 0])], images[[2, 6]])
 
 
+@pytest.mark.parametrize(("memory", "expected"), [(0, 2), (8 * 3 * 5 * 90, 4), (None, 5)])
+def test_slices_read_ahead_are_those_that_memory_holds(memory, expected, monkeypatch):
+    monkeypatch.setattr("vitjax.data.images.available_memory", lambda: memory)
+    monkeypatch.setattr("vitjax.data.images.num_cores", lambda: 2)
+    images = Slow(split(100).images)
+    reading = in_slices(images, 5)  # of 90 bytes each
+    next(reading)
+    time.sleep(0.3)
+    assert images.reads == expected
+    reading.close()
+
+
 # Where images are stored
 
 

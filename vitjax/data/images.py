@@ -9,7 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from vitjax.machine.host import num_cores
+from vitjax.machine.host import available_memory, num_cores
+
+_SHARE_AHEAD = 8  # of the memory left, one part in so many is for slices read ahead
 
 
 class Images(Protocol):
@@ -95,17 +97,23 @@ def num_bytes(images: Images) -> int:
 
 
 def in_slices(images: Images, size: int) -> Iterator[np.ndarray]:
-    """Yields images[0:size], images[size:2*size], ..., read by one thread a core, few ahead."""
+    """Yields images[0:size], images[size:2*size], ..., read by one thread a core, few ahead.
+
+    As many as an eighth of the memory left holds, and one at least.
+    """
     if not isinstance(images, StoredImages):
         yield from (images[i : i + size] for i in range(0, len(images), size))
         return
-    starts = iter(range(0, len(images), size))
+    starts, ahead = iter(range(0, len(images), size)), 2 * num_cores()
+    if (memory := available_memory()) is not None:
+        of_slice = math.prod(images.shape[1:]) * size
+        ahead = max(1, min(ahead, memory // _SHARE_AHEAD // of_slice))
     with ThreadPoolExecutor(num_cores()) as pool:
         waiting: collections.deque[Future[np.ndarray]] = collections.deque()
         try:
             for start in starts:
                 waiting.append(pool.submit(images.__getitem__, slice(start, start + size)))
-                if len(waiting) > 2 * num_cores():
+                if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -4,7 +4,7 @@ import numpy as np
 
 from vitjax.data.images import Images, in_slices
 
-_SLICE = 1024  # images at a time: bincount makes eight bytes of each pixel
+_SLICE_PIXELS = 2**22  # at a time: bincount makes eight bytes of each
 
 
 def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -12,7 +12,8 @@ def channel_statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, 
     levels = np.arange(256) / 255
     means, deviations = [], []
     counts = np.zeros((images.shape[-1], 256))
-    for part in in_slices(images, _SLICE):
+    size = max(1, _SLICE_PIXELS // (images.shape[1] * images.shape[2]))
+    for part in in_slices(images, size):
         for channel in range(images.shape[-1]):
             counts[channel] += np.bincount(part[..., channel].ravel(), minlength=256)
     for of_level in counts:
