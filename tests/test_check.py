@@ -161,6 +161,37 @@ def test_a_csv_files_outline_is_what_reading_gives(tmp_path):
     assert (known.image_shape, known.num_classes) == (read.image_shape, read.num_classes)
 
 
+def write_a_gray_one_first(root, kind):
+    """Images of two classes, of which the first alone is gray; returns the options to read them."""
+    write_images(root, {"a": 7, "b": 12})
+    Image.fromarray(np.zeros((6, 8), np.uint8)).save(root / "a" / "0.png")
+    lines = [f"{path.relative_to(root)},{path.parent.name}" for path in sorted(root.glob("*/*"))]
+    (root / "all.csv").write_text("\n".join(["path,label", *lines]))
+    place = root if kind == "folder" else root / "all.csv"
+    return {"name": kind, "data_dir": str(place)}
+
+
+@pytest.mark.parametrize("max_examples", [0, 1])
+@pytest.mark.parametrize("kind", ["folder", "csv"])
+def test_images_are_gray_where_all_that_are_read_are(kind, max_examples, tmp_path):
+    options = write_a_gray_one_first(tmp_path, kind)
+    known = outline_of(**options, max_examples=max_examples)
+    assert known.image_shape == (6, 8, 1 if max_examples else 3)
+    assert outline_of(**options, channels=1).image_shape == (6, 8, 1)
+
+
+def test_gray_images_before_those_with_colour_hinder_no_run(tmp_path):
+    options = write_a_gray_one_first(tmp_path, "folder")
+    config = config_file.load_config("vit_digits:debug")
+    config.model.patch_size = 2
+    config.data.update(**options, image_size=0, mean=(0.5,) * 3, std=(0.2,) * 3)
+    assert preflight.preflight(config, jax.devices()).problems == []
+    config.data.update(mean=(0.5,), std=(0.2,))
+    (problem,) = preflight.preflight(config, jax.devices()).problems
+    assert "should have 3 number(s) each" in problem
+    assert problem.endswith("or set --config.data.channels")
+
+
 def test_the_outline_of_a_prepared_set_is_what_tfds_wrote(tmp_path):
     folder = tmp_path / "tiny" / "1.0.0"
     folder.mkdir(parents=True)

@@ -290,7 +290,8 @@ def normalisation(
     if len(mean) != channels or len(std) != channels or not all(s > 0 for s in std):
         raise UserError(
             f"config.data.mean={mean} and config.data.std={std} should have {channels} number(s) "
-            "each, std above 0; or leave both empty for the train split's own"
+            "each, as the images have channels, and std above 0; leave both empty for the train "
+            "split's own, or set --config.data.channels"
         )
     return mean, std
 

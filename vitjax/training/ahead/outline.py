@@ -1,5 +1,6 @@
 """What is known of a data set before its images are read: how many, of what size, which classes."""
 
+import itertools
 import json
 import os
 from collections import Counter
@@ -13,7 +14,7 @@ from ml_collections import ConfigDict
 from vitjax.data.dataset import SPLITS, Dataset, Split
 from vitjax.data.readers import csv, digits, galaxy_zoo2
 from vitjax.data.readers.folder import image_files, subfolders
-from vitjax.data.readers.image_files import Wanted
+from vitjax.data.readers.image_files import ReadOptions, Wanted, thin
 from vitjax.data.readers.pixels import GRAY_MODES, header
 from vitjax.errors import UserError
 
@@ -156,9 +157,9 @@ def _stored(data: ConfigDict) -> _Stored | None:
     if data.name in _FILES and (not data.data_dir or not path.exists()):
         return _known(data.name)
     if data.name == "folder":
-        return _of_folder(path)
+        return _of_folder(path, data)
     if data.name == "csv":
-        return _of_csv(path, data.image_root, data.label_column)
+        return _of_csv(path, data)
     if data.name == "npz":
         return None
     infos = _infos(data.name, data.data_dir)
@@ -178,7 +179,7 @@ def _known(name: str) -> _Stored | None:
     return _Stored(shape, classes, exact=False)
 
 
-def _of_folder(root: Path) -> _Stored | None:
+def _of_folder(root: Path, data: ConfigDict) -> _Stored | None:
     """Returns what the listing of DIR/class/image or DIR/split/class/image tells."""
     found = {_SPLITS.get(path.name.lower(), ""): path for path in _folders(root)}
     splits = {split: path for split, path in found.items() if split}
@@ -187,11 +188,11 @@ def _of_folder(root: Path) -> _Stored | None:
     files = {
         split: [image_files(path) for path in _folders(folder)] for split, folder in splits.items()
     }
-    images = [path for paths in files["train"] for path in paths]
-    if not images:
+    images = {split: [*itertools.chain(*of_classes)] for split, of_classes in files.items()}
+    if not images["train"]:
         return None  # the reader says what is wrong
     classes = {split: list(map(len, paths)) for split, paths in files.items()}
-    return _Stored(_shape_of(images[0]), classes, exact=True)
+    return _Stored(_shape_of(images, data), classes, exact=True)
 
 
 def _folders(root: Path) -> list[Path]:
@@ -201,16 +202,17 @@ def _folders(root: Path) -> list[Path]:
         return []
 
 
-def _of_csv(path: Path, image_root: str, label_column: str) -> _Stored | None:
+def _of_csv(path: Path, data: ConfigDict) -> _Stored | None:
     """Returns what the lines of one file, or of train.csv, valid.csv and test.csv, tell."""
     files = {split: path / f"{split}.csv" for split in ("train", "valid", "test")}
     files = {split: file for split, file in files.items() if file.is_file()}
     files = files if path.is_dir() else {"train": path}
     if "train" not in files:
         return None
-    rows = {split: csv.read_rows(file, "path", label_column) for split, file in files.items()}
-    first = Path(image_root or files["train"].parent) / rows["train"][0].path
-    return _Stored(_shape_of(str(first)), _by_class(rows), exact=True)
+    rows = {split: csv.read_rows(file, "path", data.label_column) for split, file in files.items()}
+    root = _path(data.image_root) if data.image_root else files["train"].parent
+    images = {s: [os.path.join(root, row.path) for row in lines] for s, lines in rows.items()}
+    return _Stored(_shape_of(images, data), _by_class(rows), exact=True)
 
 
 def _of_galaxies(folder: Path | None, label_column: str) -> _Stored | None:
@@ -227,13 +229,25 @@ def _by_class(rows: Mapping[str, Iterable[csv.Row]]) -> dict[str, list[int]]:
     return {split: [of[label] for label in sorted(counts["train"])] for split, of in counts.items()}
 
 
-def _shape_of(file: str) -> tuple[int | None, int | None, int | None]:
-    """Returns H, W, C as the head of an image file tells; None each where there is none."""
-    found = header(file)
+def _shape_of(
+    files: Mapping[str, Sequence[str]], data: ConfigDict
+) -> tuple[int | None, int | None, int | None]:
+    """Returns H, W of the first image file of train, and C of all files, as their heads tell.
+
+    None each where the first has no head; C is config.data.channels where that is given.
+    """
+    found = header(files["train"][0])
     if found is None:
         return None, None, None
-    (width, height), mode = found
-    return height, width, 1 if mode in GRAY_MODES else 3
+    (width, height), _ = found
+    return height, width, data.channels or (1 if _all_gray(files, data) else 3)
+
+
+def _all_gray(files: Mapping[str, Sequence[str]], data: ConfigDict) -> bool:
+    """Whether each image that will be read is gray, as the reader asks; one with colour tells."""
+    options = ReadOptions(max_examples=data.max_examples or None)
+    read = (paths[i] for paths in files.values() for i in thin(len(paths), options))
+    return all(found is None or found[1] in GRAY_MODES for found in map(header, read))
 
 
 def _tfds_root(data_dir: str) -> Path:
