@@ -161,6 +161,16 @@ def test_a_csv_files_outline_is_what_reading_gives(tmp_path):
     assert (known.image_shape, known.num_classes) == (read.image_shape, read.num_classes)
 
 
+def test_the_outline_of_csv_files_of_splits(tmp_path):
+    write_images(tmp_path, {"a": 7, "b": 12})
+    lines = [f"{path.relative_to(tmp_path)},{path.parent.name}" for path in tmp_path.glob("*/*")]
+    for split in ("train", "val", "test"):
+        (tmp_path / f"{split}.csv").write_text("\n".join(["path,label", *lines]))
+    known = outline_of(name="csv", data_dir=str(tmp_path))
+    assert known.counts == counts_of(data.load("csv", data_dir=str(tmp_path)))
+    assert known.counts["valid"] == 19
+
+
 def write_a_gray_one_first(root, kind):
     """Images of two classes, of which the first alone is gray; returns the options to read them."""
     write_images(root, {"a": 7, "b": 12})

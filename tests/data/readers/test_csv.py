@@ -44,6 +44,20 @@ def test_folder_of_splits(root):
     assert dataset.splits["test"].labels.tolist() == [1]
 
 
+@pytest.mark.parametrize("name", ["valid", "val", "validation"])
+def test_names_of_validation(root, name):
+    write(root / "train.csv", "path,label", "0.png,0", "1.png,1")
+    write(root / f"{name}.csv", "path,label", "2.png,1")
+    assert read(root).splits["valid"].ids.tolist() == ["2.png"]
+
+
+def test_a_split_that_is_there_under_two_names(root):
+    for name in ("train", "val", "validation"):
+        write(root / f"{name}.csv", "path,label", "0.png,0", "1.png,1")
+    with pytest.raises(UserError, match=r"holds both val\.csv and validation\.csv, expected one"):
+        read(root)
+
+
 def test_other_columns_and_a_byte_order_mark(root):
     file = write(root / "all.csv", "\ufeffid,path,kind", 'a,0.png,"x, y"', "b,1.png,z")
     assert read(file, label_column="kind").class_names == ("x, y", "z")

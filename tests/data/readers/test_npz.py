@@ -43,6 +43,21 @@ def test_reads_keras_keys_with_a_column_of_labels(tmp_path):
     assert dataset.splits["train"].labels.dtype == np.int32
 
 
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        ("valid_images", "valid_labels"),
+        ("val_images", "val_labels"),
+        ("x_valid", "y_valid"),
+        ("x_val", "y_val"),
+    ],
+)
+def test_names_of_validation(tmp_path, images, labels):
+    valid = {images: IMAGES[:3], labels: LABELS[:3]}
+    dataset = read(save(tmp_path, x_train=IMAGES, y_train=LABELS, **valid))
+    assert dataset.splits["valid"].ids.tolist() == ["valid/0", "valid/1", "valid/2"]
+
+
 @pytest.mark.parametrize("names", [["cat", "dog", "käfer"], [b"cat", b"dog", "käfer".encode()]])
 def test_class_names(tmp_path, names):
     path = save(tmp_path, x_train=IMAGES, y_train=LABELS, class_names=names)
@@ -61,6 +76,11 @@ def test_a_split_that_is_there_under_both_spellings(tmp_path):
         tmp_path, train_images=IMAGES, train_labels=LABELS, x_train=IMAGES[:2], y_train=LABELS[:2]
     )
     with pytest.raises(UserError, match="holds both train_images and x_train, expected one; write"):
+        read(path)
+    train = {"train_images": IMAGES, "train_labels": LABELS}
+    valid = {f"{name}_val": array for name, array in (("x", IMAGES), ("y", LABELS))}
+    path = save(tmp_path, **train, val_images=IMAGES, val_labels=LABELS, **valid)
+    with pytest.raises(UserError, match="holds both val_images and x_val, expected one; write"):
         read(path)
 
 

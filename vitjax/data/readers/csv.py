@@ -11,6 +11,12 @@ from vitjax.data.dataset import Dataset
 from vitjax.data.readers.image_files import Files, Listing, ReadOptions, Wanted, read_files
 from vitjax.errors import UserError
 
+_STEMS = {  # what the file of each split may be called
+    "train": ("train",),
+    "valid": ("valid", "val", "validation"),
+    "test": ("test",),
+}
+
 
 class Row(NamedTuple):
     """One line of a CSV file."""
@@ -24,11 +30,12 @@ class Row(NamedTuple):
 def read(wanted: Wanted) -> Dataset:
     """Reads one CSV file, or a folder with train.csv and optionally valid.csv and test.csv.
 
-    The header names a column `path`, relative to `image_root` (default: the file's folder) or
-    absolute, and `label_column`, integers or names of classes; the classes are those of train.
+    valid.csv may be called val.csv or validation.csv. The header names a column `path`, relative
+    to `image_root` (default: the file's folder) or absolute, and `label_column`, integers or names
+    of classes; the classes are those of train.
     Raises UserError in one line, and OSError as the system does.
     """
-    files = _find(wanted.data_dir)
+    files = find(wanted.data_dir)
     tables = {}
     for split, file in files.items():
         root = Path(wanted.image_root) if wanted.image_root else file.parent
@@ -39,24 +46,34 @@ def read(wanted: Wanted) -> Dataset:
     return read_files("csv", class_names, listing, wanted.options, wanted.on_status)
 
 
-def _find(data_dir: str | None) -> dict[str, Path]:
-    """The CSV file of each split."""
+def find(data_dir: str | None) -> dict[str, Path]:
+    """The CSV file of each split; raises UserError where there is none, or two of one split."""
     if data_dir is None:
         raise UserError(
             "'csv' needs a .csv file or a folder with train.csv; set config.data.data_dir."
         )
     path = Path(data_dir)
-    if path.is_dir():
-        splits = ("train", "valid", "test")
-        files = {split: path / f"{split}.csv" for split in splits}
-        files = {split: file for split, file in files.items() if file.is_file()}
-    else:
-        files = {"train": path} if path.is_file() else {}
+    files = {"train": path} if path.is_file() else _of_folder(path)
     if "train" not in files:
         raise UserError(
             f"{path} is neither a .csv file nor a folder with train.csv; "
             "change config.data.data_dir."
         )
+    return files
+
+
+def _of_folder(folder: Path) -> dict[str, Path]:
+    """The file of each split that a folder has."""
+    files = {}
+    for split, stems in _STEMS.items():
+        found = [file for stem in stems if (file := folder / f"{stem}.csv").is_file()]
+        if len(found) > 1:
+            raise UserError(
+                f"{folder} holds both {found[0].name} and {found[1].name}, expected one file per "
+                "split; remove one from config.data.data_dir."
+            )
+        if found:
+            files[split] = found[0]
     return files
 
 

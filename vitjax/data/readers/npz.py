@@ -13,9 +13,14 @@ from vitjax.errors import UserError
 from vitjax.machine.host import available_memory
 from vitjax.text import one_line
 
-_KEYS = {  # split: (images, labels), our names or those of Keras
+_KEYS = {  # split: (images, labels), our names, those of MedMNIST or those of Keras
     "train": (("train_images", "train_labels"), ("x_train", "y_train")),
-    "valid": (("valid_images", "valid_labels"), ("x_valid", "y_valid")),
+    "valid": (
+        ("valid_images", "valid_labels"),
+        ("val_images", "val_labels"),
+        ("x_valid", "y_valid"),
+        ("x_val", "y_val"),
+    ),
     "test": (("test_images", "test_labels"), ("x_test", "y_test")),
 }
 
@@ -23,7 +28,7 @@ _COPIES = 3  # of train, while test and valid are taken out of it
 
 
 def read(wanted: Wanted) -> Dataset:
-    """Reads train_images/train_labels, or x_train/y_train, and the same for valid and test.
+    """Reads train_images/train_labels, or x_train/y_train, and the same for valid (val) and test.
 
     Images are uint8 [N, H, W] or [N, H, W, C], labels integers [N] or [N, 1]; `class_names` may
     hold a string per class. Raises UserError in one line, and OSError as the system does.
@@ -43,9 +48,10 @@ def read(wanted: Wanted) -> Dataset:
                     "neither; write it again with np.savez."
                 )
             if image_key in arrays and split in splits:
+                first = next(images for images, _ in choices if images in arrays)
                 raise UserError(
-                    f"{path} holds both {choices[0][0]} and {image_key}, expected one; write it "
-                    "again with np.savez."
+                    f"{path} holds both {first} and {image_key}, expected one; write it again "
+                    "with np.savez."
                 )
             if image_key in arrays:
                 splits[split] = _split(split, image_key, label_key, arrays)

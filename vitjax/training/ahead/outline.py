@@ -202,13 +202,9 @@ def _folders(root: Path) -> list[Path]:
         return []
 
 
-def _of_csv(path: Path, data: ConfigDict) -> _Stored | None:
-    """Returns what the lines of one file, or of train.csv, valid.csv and test.csv, tell."""
-    files = {split: path / f"{split}.csv" for split in ("train", "valid", "test")}
-    files = {split: file for split, file in files.items() if file.is_file()}
-    files = files if path.is_dir() else {"train": path}
-    if "train" not in files:
-        return None
+def _of_csv(path: Path, data: ConfigDict) -> _Stored:
+    """Returns what the lines of one file, or of the files of splits in a folder, tell."""
+    files = csv.find(str(path))
     rows = {split: csv.read_rows(file, "path", data.label_column) for split, file in files.items()}
     root = _path(data.image_root) if data.image_root else files["train"].parent
     images = {s: [os.path.join(root, row.path) for row in lines] for s, lines in rows.items()}
