@@ -194,6 +194,11 @@ def test_what_torch_wraps_a_model_in_is_taken_off(prefix, tmp_path):
     name = f"{prefix}a".encode()
     (tmp_path / "model.pth").write_bytes(torch_tensor((4,), (1,), name=name))
     assert [*weight_files.read(tmp_path / "model.pth", allow_pickle=True)] == ["a"]
+    wrapped = {f"{prefix}{name}": array for name, array in ARRAYS.items()}
+    (tmp_path / "model.npz").write_bytes(npz(**wrapped, n_averaged=np.int64(3)))
+    weight_files.write(tmp_path / "model.safetensors", wrapped | {"n_averaged": np.int64(3)}, {})
+    for kind in weight_files.SAFE:
+        assert [*weight_files.read(tmp_path / f"model{kind}")] == ["a"]
 
 
 def test_the_count_of_averaged_models_is_no_weight(tmp_path):

@@ -88,19 +88,22 @@ def _arrays(content: Any, path: Path, say: Callable[[str], None]) -> Arrays:
         content = content[found[0]] if found else content
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{path} holds a {type(content).__name__}, expected a state dict")
-    arrays = {
-        name: value
-        for name, value in content.items()
-        if isinstance(name, str) and isinstance(value, np.ndarray) and name != "n_averaged"
-    }
+    arrays = unwrapped(
+        {
+            name: value
+            for name, value in content.items()
+            if isinstance(name, str) and isinstance(value, np.ndarray)
+        }
+    )
     if not arrays:
         shown = ", ".join(text.printable(str(key)[:60]) for key in [*content][:8])
         raise UserError(f"{path} holds no arrays, but {shown}; save a state_dict() alone")
-    return _unwrapped(arrays)
+    return arrays
 
 
-def _unwrapped(arrays: Arrays) -> Arrays:
-    """Returns arrays by the names that they have without what wrapped the model."""
+def unwrapped(arrays: Arrays) -> Arrays:
+    """Returns arrays by the names that they have without what wrapped the model, and its count."""
+    arrays = {name: array for name, array in arrays.items() if name != "n_averaged"}
     for prefix in 2 * _WRAPPERS:
         if all(name.startswith(prefix) for name in arrays):
             arrays = {name.removeprefix(prefix): array for name, array in arrays.items()}

@@ -42,9 +42,9 @@ def read(path: Path, allow_pickle: bool = False, say: Callable[[str], None] = qu
 
 def _read(path: Path, allow_pickle: bool, say: Callable[[str], None]) -> Arrays:
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+        return torch_pickle.unwrapped(_read_safetensors(path))
     if path.suffix == ".npz":
-        return _read_npz(path)
+        return torch_pickle.unwrapped(_read_npz(path))
     if path.suffix not in PICKLES:
         raise UserError(
             f"{path} has no known kind of weights; expected a file whose name ends with "
