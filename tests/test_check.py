@@ -202,10 +202,11 @@ def test_gray_images_before_those_with_colour_hinder_no_run(tmp_path):
     assert problem.endswith("or set --config.data.channels")
 
 
-def test_the_outline_of_a_prepared_set_is_what_tfds_wrote(tmp_path):
+@pytest.mark.parametrize("validation", ["validation", "valid", "val"])
+def test_the_outline_of_a_prepared_set_is_what_tfds_wrote(validation, tmp_path):
     folder = tmp_path / "tiny" / "1.0.0"
     folder.mkdir(parents=True)
-    sizes = {"train": ["60", "40"], "validation": ["9"], "other": ["5"]}
+    sizes = {"train": ["60", "40"], validation: ["9"], "other": ["5"]}
     splits = [{"name": name, "shardLengths": shards} for name, shards in sizes.items()]
     keys = {"tuple": {"items": [{"featureKey": "image"}, {"featureKey": "label"}]}}
     info = {"splits": splits, "supervisedKeys": keys}
@@ -224,6 +225,28 @@ def test_the_outline_of_a_prepared_set_is_what_tfds_wrote(tmp_path):
 def test_what_is_known_by_name_is_what_tfds_has(name, real_data):
     prepared = outline_of(name=name, data_dir=str(real_data("tfds")))
     assert prepared == outline_of(name=name, data_dir="/no")
+
+
+@pytest.mark.parametrize(
+    ("name", "label_column", "num_classes"),
+    [
+        ("cifar100", "label", 100),
+        ("cifar100", "coarse_label", 20),
+        ("galaxy_zoo2", "label", 8),
+        ("galaxy_zoo2", "label4", 3),
+    ],
+)
+def test_classes_of_another_label_are_known_by_name(name, label_column, num_classes, tmp_path):
+    config = config_file.load_config("vit_digits")
+    config.model.patch_size = 8
+    config.data.update(name=name, data_dir=str(tmp_path), label_column=label_column, image_size=32)
+    config.loss.class_weights = (1.0,) * num_classes
+    found = preflight.preflight(config, jax.devices())
+    assert (found.outline.num_classes, found.wrong) == (num_classes, [])
+
+
+def test_a_label_that_is_not_known_by_name_is_no_problem_yet(tmp_path):
+    assert outline_of(name="cifar100", data_dir=str(tmp_path), label_column="other") is None
 
 
 def test_looking_is_quick():

@@ -27,15 +27,21 @@ _SPLITS = {  # as folders and TFDS call them
     "test": "test",
 }
 _FILES = ("folder", "csv", "npz")
-_MNIST = ((28, 28, 1), 10, {"train": 60_000, "test": 10_000})
+_MNIST = ((28, 28, 1), {"label": 10}, {"train": 60_000, "test": 10_000})
+_CIFAR = {"train": 50_000, "test": 10_000}
 _GALAXIES = {"train": 99_808, "valid": 24_952, "test": 31_191}  # of the published label files
-_KNOWN = {  # sets that need not be here: H, W, C, classes, images of each split
+# Sets that need not be here: H, W, C, classes by the column of the label, images of each split.
+_KNOWN: dict[str, tuple[tuple[int, int, int], dict[str, int], dict[str, int]]] = {
     "mnist": _MNIST,
     "fashion_mnist": _MNIST,
-    "cifar10": ((32, 32, 3), 10, {"train": 50_000, "test": 10_000}),
-    "cifar100": ((32, 32, 3), 100, {"train": 50_000, "test": 10_000}),
-    "svhn_cropped": ((32, 32, 3), 10, {"train": 73_257, "test": 26_032}),
-    "galaxy_zoo2": ((424, 424, 3), 8, _GALAXIES),
+    "cifar10": ((32, 32, 3), {"label": 10}, _CIFAR),
+    "cifar100": ((32, 32, 3), {"label": 100, "coarse_label": 20}, _CIFAR),
+    "svhn_cropped": ((32, 32, 3), {"label": 10}, {"train": 73_257, "test": 26_032}),
+    "galaxy_zoo2": (
+        (424, 424, 3),
+        {"label": 8, "label1": 8, "label2": 5, "label3": 4, "label4": 3},
+        _GALAXIES,
+    ),
 }
 
 
@@ -155,7 +161,7 @@ def _stored(data: ConfigDict) -> _Stored | None:
         return _Stored(read.image_shape, classes, exact=True)
     path = _path(data.data_dir)
     if data.name in _FILES and (not data.data_dir or not path.exists()):
-        return _known(data.name)
+        return None
     if data.name == "folder":
         return _of_folder(path, data)
     if data.name == "csv":
@@ -167,15 +173,15 @@ def _stored(data: ConfigDict) -> _Stored | None:
         return _of_info(infos[-1], data.label_column)
     if data.name == "galaxy_zoo2":
         return _of_galaxies(galaxy_zoo2.find_labels(_tfds_root(data.data_dir)), data.label_column)
-    return _known(data.name)
+    return _known(data.name, data.label_column)
 
 
-def _known(name: str) -> _Stored | None:
-    """Returns what is known of a set by its name."""
-    if name not in _KNOWN:
+def _known(name: str, label_column: str) -> _Stored | None:
+    """Returns what is known of a set by its name; None where it, or the label, is not known."""
+    if name not in _KNOWN or label_column not in _KNOWN[name][1]:
         return None
     shape, num_classes, counts = _KNOWN[name]
-    classes = {split: _evenly(count, num_classes) for split, count in counts.items()}
+    classes = {split: _evenly(n, num_classes[label_column]) for split, n in counts.items()}
     return _Stored(shape, classes, exact=False)
 
 
@@ -214,7 +220,7 @@ def _of_csv(path: Path, data: ConfigDict) -> _Stored:
 def _of_galaxies(folder: Path | None, label_column: str) -> _Stored | None:
     """Returns what the label files tell; the images, all of one size, may be fewer."""
     if folder is None:
-        return _known("galaxy_zoo2")
+        return _known("galaxy_zoo2", label_column)
     column = "label1" if label_column == "label" else label_column
     classes = _by_class(galaxy_zoo2.read_tables(str(folder), column))
     return _Stored(_KNOWN["galaxy_zoo2"][0], classes, exact=False)
