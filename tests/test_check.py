@@ -202,7 +202,7 @@ def test_gray_images_before_those_with_colour_hinder_no_run(tmp_path):
     assert problem.endswith("or set --config.data.channels")
 
 
-@pytest.mark.parametrize("validation", ["validation", "valid", "val"])
+@pytest.mark.parametrize("validation", ["validation", "valid", "val", "dev"])
 def test_the_outline_of_a_prepared_set_is_what_tfds_wrote(validation, tmp_path):
     folder = tmp_path / "tiny" / "1.0.0"
     folder.mkdir(parents=True)

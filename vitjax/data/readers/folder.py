@@ -9,7 +9,7 @@ from vitjax.data.readers.image_files import Files, Listing, Wanted, read_files
 from vitjax.errors import UserError
 from vitjax.text import printable
 
-_SPLIT_OF = {
+SPLIT_OF = {
     "train": "train",
     "valid": "valid",
     "val": "valid",
@@ -69,7 +69,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
     names = _class_names(root)
     found: dict[str, Path] = {}
     for name in names:
-        split = _SPLIT_OF.get(name.lower())
+        split = SPLIT_OF.get(name.lower())
         if split in found:
             raise UserError(
                 f"{root} holds both {found[split].name} and {name}, expected one folder per "

@@ -7,7 +7,7 @@ tensorflow_datasets (TFDS).
 import difflib
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,8 +51,7 @@ def read(wanted: Wanted, other_names: Sequence[str] = ()) -> Dataset:
     info = builder.info
     if note := (info.metadata or {}).get("note"):
         on_status(f"{name}: {note}")
-    names = {ours: [n for n in theirs if n in info.splits] for ours, theirs in _SPLITS.items()}
-    present = {ours: theirs[0] for ours, theirs in names.items() if theirs}
+    present = present_splits(info.splits)
     if "train" not in present:
         raise UserError(
             f"{name} in {builder.data_dir} has the splits {sorted(info.splits)}, expected 'train'; "
@@ -83,6 +82,12 @@ def read(wanted: Wanted, other_names: Sequence[str] = ()) -> Dataset:
             ids = [f"{ours}/{i}" for i in chosen[ours]]
         splits[ours] = Split(images, labels, np.array(ids, str))
     return Dataset(name, _class_names(builder, keys.label), splits)
+
+
+def present_splits(stored: Collection[str]) -> dict[str, str]:
+    """Our splits among those that a set has, and what it calls each."""
+    names = {ours: [n for n in theirs if n in stored] for ours, theirs in _SPLITS.items()}
+    return {ours: theirs[0] for ours, theirs in names.items() if theirs}
 
 
 def _builder(

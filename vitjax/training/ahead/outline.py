@@ -13,19 +13,13 @@ from ml_collections import ConfigDict
 
 from vitjax.data.dataset import SPLITS, Dataset, Split
 from vitjax.data.readers import csv, digits, galaxy_zoo2
-from vitjax.data.readers.folder import image_files, subfolders
+from vitjax.data.readers.folder import SPLIT_OF, image_files, subfolders
 from vitjax.data.readers.image_files import ReadOptions, Wanted, thin
 from vitjax.data.readers.pixels import GRAY_MODES, header
+from vitjax.data.readers.tfds import present_splits
 from vitjax.errors import UserError
 
 _TEST_FRACTION = 0.2  # of train, for a set without a test split
-_SPLITS = {  # as folders and TFDS call them
-    "train": "train",
-    "valid": "valid",
-    "val": "valid",
-    "validation": "valid",
-    "test": "test",
-}
 _FILES = ("folder", "csv", "npz")
 _MNIST = ((28, 28, 1), {"label": 10}, {"train": 60_000, "test": 10_000})
 _CIFAR = {"train": 50_000, "test": 10_000}
@@ -187,7 +181,7 @@ def _known(name: str, label_column: str) -> _Stored | None:
 
 def _of_folder(root: Path, data: ConfigDict) -> _Stored | None:
     """Returns what the listing of DIR/class/image or DIR/split/class/image tells."""
-    found = {_SPLITS.get(path.name.lower(), ""): path for path in _folders(root)}
+    found = {SPLIT_OF.get(path.name.lower(), ""): path for path in _folders(root)}
     splits = {split: path for split, path in found.items() if split}
     if "train" not in splits:
         splits = {"train": root}
@@ -277,7 +271,7 @@ def _of_info(file: Path, label_column: str) -> _Stored | None:
         totals = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
     except (OSError, ValueError, LookupError):
         return None  # another set than one of images with a label each
-    known = {_SPLITS[name]: count for name, count in totals.items() if name in _SPLITS}
+    known = {ours: totals[theirs] for ours, theirs in present_splits(totals).items()}
     if "train" not in known:
         return None
     classes = {split: _evenly(count, num_classes) for split, count in known.items()}
