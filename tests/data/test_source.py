@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vitjax import data
-from vitjax.data.readers import image_files
+from vitjax.data.readers import image_files, npz
 from vitjax.data.readers.pixels import to_array
 from vitjax.errors import UserError
 
@@ -165,3 +165,14 @@ def test_home(tmp_path, monkeypatch):
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     write_npz(tmp_path / "toy.npz", 200)
     assert data.load("npz", data_dir="~/toy.npz", on_status=quiet).name == "npz"
+
+
+def test_an_npz_file_needs_no_room_for_a_split_that_is_not_taken(tmp_path, monkeypatch):
+    images, labels = np.zeros((100, 9, 9), np.uint8), np.arange(100) % 2
+    train = {"train_images": images, "train_labels": labels}
+    np.savez(tmp_path / "a.npz", **train, test_images=images, test_labels=labels)
+    options = dict(data_dir=str(tmp_path / "a.npz"), on_status=quiet)
+    monkeypatch.setattr(npz, "available_memory", lambda: int(2.9 * (images.nbytes + labels.nbytes)))
+    assert len(data.load("npz", **options, valid_fraction=0.0).splits) == 2
+    with pytest.raises(UserError, match="and what is taken of train as test or valid is copied"):
+        data.load("npz", **options, valid_fraction=0.1)

@@ -66,9 +66,8 @@ def load(
     """
     options = ReadOptions(image_size, channels, fit, max_examples, 0 if cache_dir else decode_up_to)
     check_share(valid_fraction, split_seed)
-    dataset = convert(
-        _read(Wanted(name, data_dir, image_root, label_column, options, on_status)), options
-    )
+    wanted = Wanted(name, data_dir, image_root, label_column, options, on_status, valid_fraction)
+    dataset = convert(_read(wanted), options)
     if cache_dir:
         folder = Path(os.path.expanduser(cache_dir))
         dataset = cached(dataset, folder, options, on_status)
@@ -93,8 +92,9 @@ def listed(
     """
     options = ReadOptions(1, 3, max_examples=max_examples, decode_up_to=0, must_exist=False)
     check_share(valid_fraction, split_seed)
-    dataset = _read(Wanted(name, data_dir, image_root, label_column, options, on_status))
-    dataset = convert(dataset, ReadOptions(max_examples=max_examples))  # arrays keep their shape
+    wanted = Wanted(name, data_dir, image_root, label_column, options, on_status, valid_fraction)
+    # Arrays keep their shape.
+    dataset = convert(_read(wanted), ReadOptions(max_examples=max_examples))
     return _complete(dataset, valid_fraction, split_seed, on_status)
 
 

@@ -175,22 +175,29 @@ def test_a_class_without_images_may_have_a_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("splits", "fits"), [(("train",), False), (("train", "valid", "test"), True)]
+    ("splits", "valid_fraction", "needed"),  # in the size of train
+    [
+        (("train",), 0.1, 3),
+        (("train",), 0.0, 2),
+        (("train", "valid"), 0.1, 3),
+        (("train", "test"), 0.1, 3),
+        (("train", "test"), 0.0, 2),
+        (("train", "valid", "test"), 0.1, 3),
+    ],
 )
-def test_room_for_what_is_taken_out_of_train(splits, fits, tmp_path, monkeypatch):
+def test_room_for_what_is_taken_out_of_train(splits, valid_fraction, needed, tmp_path, monkeypatch):
     images, labels = np.zeros((100, 9, 9), np.uint8), np.arange(100) % 2
     arrays = {
         f"{split}_{kind}": a
         for split in splits
         for kind, a in [("images", images), ("labels", labels)]
     }
-    path = save(tmp_path, **arrays)
-    size = len(splits) * (images.nbytes + labels.nbytes + 2 * 128)
-    monkeypatch.setattr(npz, "available_memory", lambda: int(1.5 * size))
-    if fits:
-        assert len(read(path).splits) == 3
-        return
-    with pytest.raises(
-        UserError, match="and what is taken of train as test or valid is copied, but"
-    ):
-        read(path)
+    path = save(tmp_path, **arrays, not_read=images)
+    wanted = Wanted("npz", path, valid_fraction=valid_fraction)
+    room = needed * (images.nbytes + labels.nbytes + 2 * 128)
+    monkeypatch.setattr(npz, "available_memory", lambda: room)
+    assert list(npz.read(wanted).splits) == list(splits)
+    monkeypatch.setattr(npz, "available_memory", lambda: room - 1)
+    carved = "and what is taken of train as test or valid is copied, but"
+    with pytest.raises(UserError, match=carved if needed > len(splits) else "GB, but"):
+        npz.read(wanted)

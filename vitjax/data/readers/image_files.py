@@ -77,6 +77,7 @@ class Wanted(NamedTuple):
     label_column: str = "label"
     options: ReadOptions = ReadOptions()
     on_status: Callable[[str], None] = print  # gets a line for each thing that takes time
+    valid_fraction: float = 0.0  # of train, that will be copied where there is no such split
 
 
 def check_memory(what: str, count: int, height: int, width: int, channels: int) -> None:

@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +24,6 @@ _KEYS = {  # split: (images, labels), our names, those of MedMNIST or those of K
     "test": (("test_images", "test_labels"), ("x_test", "y_test")),
 }
 
-_COPIES = 3  # of train, while test and valid are taken out of it
-
 
 def read(wanted: Wanted) -> Dataset:
     """Reads train_images/train_labels, or x_train/y_train, and the same for valid (val) and test.
@@ -38,7 +36,7 @@ def read(wanted: Wanted) -> Dataset:
     path = Path(wanted.data_dir)
     if not path.is_file():
         raise UserError(f"there is no .npz file {path}; set config.data.data_dir to one.")
-    arrays, all_names = _arrays(path)
+    arrays, all_names = _arrays(path, wanted.valid_fraction)
     splits = {}
     for split, choices in _KEYS.items():
         for image_key, label_key in choices:
@@ -89,7 +87,7 @@ def _numbers(path: Path, labels: np.ndarray) -> tuple[str, ...]:
     return tuple(map(str, range(len(found))))
 
 
-def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+def _arrays(path: Path, valid_fraction: float) -> tuple[dict[str, np.ndarray], list[str]]:
     """The arrays of the file that we know by name, and the names of all."""
     known = {"class_names", *(key for pairs in _KEYS.values() for pair in pairs for key in pair)}
     try:
@@ -97,19 +95,27 @@ def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
             stored = {Path(item.filename).stem: item.file_size for item in archive.infolist()}
     except zipfile.BadZipFile as error:
         raise _unreadable(path, error) from error
-    size = sum(stored.values())
-    needed = size if all(_has(split, stored) for split in _KEYS) else _COPIES * size
-    if (available := available_memory()) is not None and needed > available:
-        carved = ", and what is taken of train as test or valid is copied" * (needed > size)
-        raise UserError(
-            f"{path} holds {size / 1e9:.1f} GB{carved}, but {available / 1e9:.1f} GB of memory is "
-            "available; write smaller images or fewer, or all three splits."
-        )
+    _check_memory(path, {key: stored[key] for key in known.intersection(stored)}, valid_fraction)
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in sorted(known.intersection(file.files))}, file.files
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
         raise _unreadable(path, error) from error
+
+
+def _check_memory(path: Path, sizes: Mapping[str, int], valid_fraction: float) -> None:
+    """Raises UserError where arrays of so many bytes, and what is copied of them, do not fit."""
+    size = sum(sizes.values())
+    train = sum(sizes.get(key, 0) for pair in _KEYS["train"] for key in pair)
+    # Whatever is left of train is copied each time that a split is taken out of it.
+    copies = (not _has("test", sizes)) + (not _has("valid", sizes) and valid_fraction > 0)
+    needed = size + copies * train
+    if (available := available_memory()) is not None and needed > available:
+        carved = ", and what is taken of train as test or valid is copied" * (copies > 0)
+        raise UserError(
+            f"{path} holds {size / 1e9:.1f} GB{carved}, but {available / 1e9:.1f} GB of memory is "
+            "available; write smaller images or fewer, or all three splits."
+        )
 
 
 def _has(split: str, names: Iterable[str]) -> bool:

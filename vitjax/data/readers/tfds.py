@@ -42,7 +42,7 @@ def read(wanted: Wanted, other_names: Sequence[str] = ()) -> Dataset:
     beside those of TFDS when the name is unknown. `label_column` is a feature; "label" is the usual
     one of the set. `image_root` is where the images of our own set lie before it is prepared.
     """
-    name, data_dir, image_root, label_column, options, on_status = wanted
+    name, data_dir, image_root, label_column, options, on_status, _ = wanted
     builder = _builder(name, data_dir, other_names, image_root, on_status)
     keys = _keys(name, builder.info, label_column)
     if not builder.is_prepared():
