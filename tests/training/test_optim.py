@@ -119,19 +119,28 @@ def test_muon_moves_matrices_by_an_orthogonal_step():
     np.testing.assert_allclose(updates["bias"], -1, rtol=1e-5)  # Adam's first step
 
 
+def test_muon_leaves_what_is_no_kernel_to_adam():
+    shapes = {"kernel": (9, 4), "relative_position_bias": (9, 4)}
+    params = {name: jnp.ones(shape) for name, shape in shapes.items()}
+    tx = optim.make_optimizer("muon", lambda step: 1.0)
+    updates, _ = tx.update(params, tx.init(params), params)
+    np.testing.assert_allclose(updates["relative_position_bias"], -1, rtol=1e-5)
+    assert np.abs(updates["kernel"]).max() < 0.5
+
+
 def test_every_optimizer_is_tested():
     assert {case.split(",")[0] for case in CASES} | {"muon"} == set(optim.OPTIMIZERS)
 
 
 def test_decay_mask_spares_bias_norm_and_embedding():
-    tokens = ("class_token", "register_tokens")
+    tokens = ("class_token", "register_tokens", "relative_position_bias")
     shapes = {"kernel": (2, 2), "bias": (2,), "scale": (2,), **dict.fromkeys(tokens, (1, 1, 2))}
     params = {name: jnp.ones(shape) for name, shape in shapes.items()}
     tx = optim.make_optimizer("sgd", lambda step: 1.0, weight_decay=0.5, decay_mask="kernels")
     zero = jax.tree.map(jnp.zeros_like, params)
     updates, _ = tx.update(zero, tx.init(params), params)
     assert {name: float(u.min()) for name, u in updates.items()} == {
-        "kernel": -0.5, "bias": 0, "scale": 0, "class_token": 0, "register_tokens": 0,
+        "kernel": -0.5, "bias": 0, "scale": 0, **dict.fromkeys(tokens, 0)
     }  # fmt: skip
 
 

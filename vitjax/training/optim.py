@@ -40,7 +40,10 @@ def _rmsprop(alpha: float, eps: float, momentum: float) -> optax.GradientTransfo
 def _muon(
     momentum: float, nesterov: bool, b1: float, b2: float, eps: float
 ) -> optax.GradientTransformation:
-    """Muon for matrices, Adam for the rest (https://kellerjordan.github.io/posts/muon)."""
+    """Muon for kernels that are matrices, Adam for the rest.
+
+    https://kellerjordan.github.io/posts/muon
+    """
     axes = optax.contrib.MuonDimensionNumbers()  # kernels are [in, out]
     orthogonal = optax.contrib.scale_by_muon(
         beta=momentum,
@@ -50,7 +53,11 @@ def _muon(
     stretch = optax.stateless_with_tree_map(lambda u, _: u * max(1, u.shape[1] / u.shape[0]) ** 0.5)
     return optax.partition(
         {"muon": optax.chain(orthogonal, stretch), "adam": optax.scale_by_adam(b1, b2, eps)},
-        lambda params: jax.tree.map(lambda p: "muon" if p.ndim == 2 else "adam", params),
+        lambda params: jax.tree.map(
+            lambda p, kernel: "muon" if kernel and p.ndim == 2 else "adam",
+            params,
+            is_kernel(params),
+        ),
     )
 
 
@@ -123,5 +130,8 @@ def _scale_each(factors: Callable[[Any], Any]) -> optax.GradientTransformation:
 
 def is_kernel(params: Any) -> Any:
     """Returns a tree of bools: which of `params` are kernels (not biases, norms, embeddings)."""
-    others = ("bias", "scale", "position_embedding", "class_token", "register_tokens")
+    others = (
+        *("bias", "scale", "position_embedding", "relative_position_bias"),
+        *("class_token", "register_tokens"),
+    )
     return jax.tree.map_with_path(lambda path, _: path[-1].key not in others, params)
