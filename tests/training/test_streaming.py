@@ -1,10 +1,12 @@
 """A streamed run is the run whose data lie on the devices, to the last digit."""
 
+import gc
 import json
 import signal
 import subprocess
 import sys
 import time
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +128,10 @@ def test_processes_read_the_same(at_rest, tmp_path):
     options = {"data.stream": "always", "data.num_workers": 2}
     train_and_evaluate(config(**options), tmp_path / "run", quiet)
     assert_equal_runs(tmp_path / "run", at_rest)
+    until = time.monotonic() + 10  # Grain gives memory back in a thread
+    while left := sum(type(each) is SharedMemory for each in gc.get_objects()):
+        assert time.monotonic() < until, f"{left} batches that nobody gives back to the system"
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(

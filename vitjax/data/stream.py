@@ -4,6 +4,7 @@ The only importer of Grain.
 """
 
 import contextlib
+import gc
 import importlib.util
 import math
 import multiprocessing
@@ -69,6 +70,7 @@ class Stream:
         self.waited = 0.0  # seconds in which the devices had nothing to do
         self._split, self._orders, self._place = split, orders, place
         self._start, self._stop = start, stop
+        self._by_processes = num_workers > 0
         self._batches = _read_ahead(_Batches(split.images, orders, place, start, stop), num_workers)
         self._ready: queue.Queue[Ready | BaseException] = queue.Queue(CHUNKS_AHEAD)
         self._closing = threading.Event()
@@ -110,6 +112,10 @@ class Stream:
             self._put(error)
         finally:
             self._batches.close()
+            if self._by_processes:
+                # Grain's iterators hold their last batches in cycles; what is left of such shared
+                # memory when Python ends, Python warns of.
+                gc.collect()
 
     def _put(self, item: Ready | BaseException) -> None:
         while not self._closing.is_set():
