@@ -1,4 +1,4 @@
-"""Optimisers by name, each equal to torch's of that name where torch has one."""
+"""Optimisers by name, each but Muon equal to torch's of that name where torch has one."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -42,7 +42,8 @@ def _muon(
 ) -> optax.GradientTransformation:
     """Muon for kernels that are matrices, Adam for the rest.
 
-    https://kellerjordan.github.io/posts/muon
+    https://kellerjordan.github.io/posts/muon. With Nesterov's momentum its first steps differ from
+    torch's, whose momentum starts at 0 without a correction.
     """
     axes = optax.contrib.MuonDimensionNumbers()  # kernels are [in, out]
     orthogonal = optax.contrib.scale_by_muon(
