@@ -100,7 +100,8 @@ def check_fits(
     can_remat = can_remat and device.platform != "cpu"
     raise UserError(
         f"a step on {batch_size} images needs {gib(needed)} GiB, {device.device_kind} has "
-        f"{gib(limit)}; {advice(parts, can_remat=can_remat, can_split=can_split)}"
+        f"{gib(limit)}; {advice(parts, can_remat=can_remat, can_split=can_split)}, with another "
+        "--workdir"
     )
 
 
@@ -113,7 +114,8 @@ def check_evaluation_fits(compiled: Any, device: jax.Device, batch_size: int) ->
     if limit is not None and needed > limit:
         raise UserError(
             f"validation on {batch_size} images at once needs {gib(needed)} GiB, "
-            f"{device.device_kind} has {gib(limit)}; lower config.data.eval_batch_size"
+            f"{device.device_kind} has {gib(limit)}; lower config.data.eval_batch_size, with "
+            "another --workdir"
         )
 
 
