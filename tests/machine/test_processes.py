@@ -16,7 +16,7 @@ from commands import (
 )
 
 AGREE = """
-import json, sys
+import json, sys, time
 from pathlib import Path
 from vitjax import cli
 from vitjax.machine import processes
@@ -45,6 +45,21 @@ def nested(where):
             raise UserError(f"outer at {me}")
         fail([], "later")
 
+def seconds_between_devices():
+    # How long the devices of the process that comes first wait for those of the other.
+    texts_of_all = processes.texts_of_all
+    waited = []
+    def timed(text):
+        begun = time.monotonic()
+        said = texts_of_all(text)
+        waited.append(time.monotonic() - begun)
+        return said
+    processes.texts_of_all = timed
+    with processes.agreed():
+        time.sleep(5 * me)
+    processes.texts_of_all = texts_of_all
+    return waited[0]
+
 def locked(folder):
     with RunFolder(folder).shared_lock():
         return "locked"
@@ -60,6 +75,7 @@ def main():
     found = {
         "numbers": processes.all_of(10 + me),
         "first": processes.of_first(f"I am {me}"),
+        "waited": seconds_between_devices(),
         "none": refused(lambda: fail([])),
         "second": refused(lambda: fail([1])),
         "both": refused(lambda: fail([0, 1])),
@@ -87,6 +103,7 @@ def test_two_processes_agree(tmp_path):
     for each in found:
         assert each["numbers"] == [10, 11]
         assert each["first"] == "I am 0"
+        assert each["waited"] < 4  # of 5 seconds
         assert each["none"] is each["same"] is each["one folder"] is None
         assert each["other"] == "process 1 has another config than process 0"
     assert [each["second"] for each in found] == ["process 1: no at 1", "no at 1"]

@@ -5,6 +5,7 @@ A run of one process is a group of one, which agrees with itself at once.
 
 import contextlib
 import hashlib
+import itertools
 import os
 import re
 import socket
@@ -15,6 +16,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax._src import distributed
 from jax.experimental import multihost_utils
 
 from vitjax.errors import UserError
@@ -23,6 +25,8 @@ from vitjax.text import one_line
 
 HEARTBEAT_SECONDS = 30  # without a sign of life, after which a process counts as lost
 _TEXT_BYTES = 2048
+_WEEK_MS = 7 * 24 * 3600 * 1000
+_meetings = itertools.count()
 
 # What errors say that come of a broken connection: of CPUs (Gloo), GPUs (NCCL), the service.
 _BROKEN = re.compile(
@@ -95,10 +99,21 @@ def agreed() -> Iterator[None]:
         if error.everywhere or jax.process_count() == 1:
             raise
         own = error
+    _meet()
     said = texts_of_all("" if own is None else str(own))
     failed = [process for process, text in enumerate(said) if text]
     if failed:
         raise _everywhere(own or UserError(f"process {failed[0]}: {said[failed[0]]}"))
+
+
+def _meet() -> None:
+    """Returns when every process has come here, however long one of them takes.
+
+    What devices exchange does not wait so long: on CPUs Gloo gives up after half an hour.
+    """
+    client = distributed.global_state.client  # of which JAX has no public name
+    if client is not None:
+        client.wait_at_barrier(f"vitjax_{next(_meetings)}", _WEEK_MS)
 
 
 def check_same(what: str, value: str) -> None:
