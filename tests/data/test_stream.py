@@ -162,7 +162,10 @@ def test_slices_read_ahead_are_those_that_memory_holds(memory, expected, monkeyp
     images = Slow(split(100).images)
     reading = in_slices(images, 5)  # of 90 bytes each
     next(reading)
-    time.sleep(0.3)
+    until = time.monotonic() + 30
+    while images.reads < expected and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.1)  # in which more would be read
     assert images.reads == expected
     reading.close()
 
