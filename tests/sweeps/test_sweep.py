@@ -366,6 +366,17 @@ def test_two_processes_share_the_members(options, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("option", ["--grid=seed=0,2", "--halve=1", "--memory_gib=1"])
+def test_processes_of_other_options_refuse_in_one_line(option, tmp_path):
+    words = command("--grid=seed=0,1", f"--workdir={tmp_path / 'sweep'}")
+    (code, _, said), (second, _, silent) = ends(start_together(2, *words, of_last=[option]))
+    assert (code, second, silent) == (1, 1, "")
+    expected = "process 1 has another config, grid, --halve or --memory_gib than process 0"
+    assert said == f"error: {expected}\n"
+    assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.slow
 def test_a_sweep_goes_on_with_fewer_processes(tmp_path):
     """Three members fill up two devices, and one; a signal at the second process saves on both."""
     options = ["--grid=seed=0,1,2", "--config.num_epochs=6", "--config.steps_per_call=1"]

@@ -57,18 +57,18 @@ def train_grid(
     """
     found = members(config, overrides)
     _check_halve(halve, found)
+    asked = {
+        "config": to_json(config),
+        "members": {member.name: member.overrides for member in found},
+        "halve": list(halve),
+    }
+    given = json.dumps([asked, max_bytes])
+    processes.check_same("config, grid, --halve or --memory_gib", given)
     say = say if processes.is_first() else lambda text: None
     sweep = _Sweep(found, Path(workdir), max_bytes, vectorize, words, say)
     with processes.agreed():
         sweep.check()
-    plan = {
-        "config": to_json(config),
-        "command": _command(words),
-        "members": {member.name: member.overrides for member in found},
-        "halve": list(halve),
-        **provenance(sweep.context.mesh),
-    }
-    processes.check_same("config or grid", json.dumps(plan["config"] | plan["members"]))
+    plan = {**asked, "command": _command(words), **provenance(sweep.context.mesh)}
     signals = SignalWatch(say)
     with sweep.context.folder.begun(plan):
         for number, until in enumerate([*halve, None]):
