@@ -1,6 +1,5 @@
 """Sweeps: members equal their own runs, ends of every kind, resuming, wrong inputs."""
 
-import functools
 import gc
 import importlib
 import json
@@ -29,6 +28,7 @@ from commands import (
 from small_runs import quiet, small
 
 from vitjax.errors import UserError
+from vitjax.inference.predictor import load_predictor
 from vitjax.sweeps.grid import train_grid
 from vitjax.sweeps.group import Group
 from vitjax.sweeps.member_parallel import MemberParallel
@@ -359,10 +359,13 @@ def test_two_processes_share_the_members(options, tmp_path):
             results(tmp_path / "two/runs" / folder.name), results(folder), strict=True
         ):
             assert line == pytest.approx(expected, rel=1e-4, abs=1e-5)
-        weights, expected = (
-            newest_params(tmp_path / sweep / "runs" / folder.name) for sweep in ("two", "one")
-        )
-        jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-4), weights, expected)
+        predictors = [
+            load_predictor(tmp_path / sweep / "runs" / folder.name) for sweep in ("two", "one")
+        ]
+        images = np.random.RandomState(0).randint(0, 256, (9, *predictors[0].image_shape))
+        logits = [predictor.logits(images.astype(np.uint8)) for predictor in predictors]
+        # Not the weights: the biases of keys have no gradient, and follow the last digits alone.
+        np.testing.assert_allclose(*logits, atol=1e-3)
 
 
 @pytest.mark.slow
