@@ -172,8 +172,9 @@ class MemberParallel:
         """Yields the best and the last state of each of the places, as NumPy, in every process."""
         best, last = sharding.local_members(self._best), sharding.local_members(self._states)
         empty = jax.tree.map(lambda x: np.zeros(x.shape[1:], x.dtype), self._group.abstract_states)
+        own = self._group.own_places()
         for place in places:
-            is_owner = place in self._group.own_places()
+            is_owner = place in own
             states = (best[place], last[place]) if is_owner else (empty, empty)
             yield processes.arrays_of(states, is_owner=is_owner)
 
