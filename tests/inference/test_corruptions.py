@@ -140,6 +140,18 @@ def test_no_pixel_is_gathered(name):
         assert "gather" not in text
 
 
+@pytest.mark.parametrize("name", ["blur", "shift"])
+def test_more_of_large_images_take_no_more_memory(name):
+    def temporary_bytes(num_images):
+        images = jax.ShapeDtypeStruct((num_images, 1024, 1024, 3), jnp.uint8)
+        numbers = jax.ShapeDtypeStruct((num_images,), jnp.int32)
+        program = corrupt.lower(name, images, numbers, jax.ShapeDtypeStruct((), jnp.float32))
+        memory = program.compile().memory_analysis().temp_size_in_bytes
+        return memory - 3 * 2**20 * num_images  # the result, before it is laid out
+
+    assert temporary_bytes(200) < 1.1 * temporary_bytes(20) < 2**30
+
+
 @pytest.fixture(scope="module")
 def measured(digits_run, tmp_path_factory):
     """A run that was evaluated with corruptions, and what the command printed."""

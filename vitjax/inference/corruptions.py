@@ -6,6 +6,7 @@ device, and by the number of an image in its split alone: the same in any batch,
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from vitjax.data.images import in_slices
 from vitjax.inference.predictor import Predictor
 
 _SEED = 0  # of all draws: the same noise and directions for every model and strength
-_AT_ONCE = 256  # images in float32
+_AT_ONCE = 2**25  # values of pixels in float32, so that large images take no more memory
 
 
 class Corruption(NamedTuple):
@@ -132,7 +133,8 @@ def corrupt(name: str, images: jax.Array, numbers: jax.Array, strength: jax.Arra
         changed = CORRUPTIONS[name].apply(own, image.astype(jnp.float32), strength)
         return jnp.clip(jnp.round(changed), 0, 255).astype(jnp.uint8)
 
-    return jax.lax.map(one, (images, numbers), batch_size=min(len(images), _AT_ONCE))
+    at_once = max(_AT_ONCE // math.prod(images.shape[1:]), 1)
+    return jax.lax.map(one, (images, numbers), batch_size=min(len(images), at_once))
 
 
 def corruption_numbers(predictor: Predictor, split: Split) -> dict[str, Any]:
