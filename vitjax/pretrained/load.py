@@ -1,10 +1,12 @@
 """Weights for a model: what config.finetune.weights names, converted and fitted."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
@@ -56,6 +58,15 @@ def read(path: Path, allow_pickle: bool = False, say: Say = weight_files.quiet) 
         return weight_files.read(path, allow_pickle, say)
     _, variables = read_variables(RunFolder(path))
     return flatten_dict(variables, sep="/")
+
+
+def digest(weights: str, allow_pickle: bool = False) -> str:
+    """Returns what tells the arrays that `weights` names from any others."""
+    hashed = hashlib.sha256()
+    for name, array in sorted(read(locate.find(weights).path, allow_pickle).items()):
+        hashed.update(f"{name} {array.dtype} {array.shape}".encode())
+        hashed.update(np.ascontiguousarray(array).tobytes())
+    return hashed.hexdigest()
 
 
 def _trained_with(found: locate.Found, converted: Converted) -> TrainedWith:

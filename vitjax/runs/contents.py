@@ -149,6 +149,12 @@ class PlanFile(TypedDict):
     hardware: str
 
 
+class WeightsFile(TypedDict):
+    """weights.json of a sweep."""
+
+    sha256: dict[str, str]  # what config.finetune.weights names -> of the arrays
+
+
 class Outcome(TypedDict):
     """How a member of a sweep has ended, with what eval.json or its best epoch holds."""
 

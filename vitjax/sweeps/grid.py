@@ -18,7 +18,7 @@ from vitjax.machine.signals import SignalWatch
 from vitjax.runs import selection
 from vitjax.runs.logs import check_installed
 from vitjax.runs.provenance import provenance
-from vitjax.sweeps import segment
+from vitjax.sweeps import member_folder, segment
 from vitjax.sweeps.group import Group, memory_for_members, split_for_memory
 from vitjax.sweeps.outcomes import checked
 from vitjax.sweeps.plan import Member, groups, members
@@ -156,6 +156,7 @@ class _Sweep:
                     setup.check_data(member.config, dataset)
                     mean, std = of_group.recipe.mean, of_group.recipe.std
                     setup.make_recipe(member.config, dataset, mean, std, of_group.schedule)
+                    member_folder.check_data(self.context.folder.run(member.name), of_group)
         self.context.say(
             f"sweep     {len(self._members)} members in {len(self._groups)} groups, "
             f"{mesh.size} x {mesh.devices.flat[0].device_kind}"

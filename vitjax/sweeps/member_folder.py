@@ -29,6 +29,15 @@ def begin(folder: RunFolder, member: Member, setup: Setup, words: Sequence[str])
     folder.check_dataset(dataset_json(setup))
 
 
+def check_data(folder: RunFolder, setup: Setup) -> None:
+    """Raises UserError if a member began on other data, or with another teacher, than are there.
+
+    Members of other groups, which have ended or not begun, would be ranked beside it.
+    """
+    if (folder.path / "dataset.json").exists():
+        folder.check_dataset(dataset_json(setup))
+
+
 def end(
     folder: RunFolder,
     best_step: int | None,

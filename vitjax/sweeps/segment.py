@@ -14,6 +14,7 @@ from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
 from vitjax.machine import processes
 from vitjax.machine.signals import SignalWatch
+from vitjax.pretrained.load import digest
 from vitjax.runs.logs import Logs
 from vitjax.runs.record import Record
 from vitjax.runs.run_folder import RunFolder
@@ -41,6 +42,13 @@ class Context(NamedTuple):
     def group(self, members: Sequence[Member]) -> Group:
         """Returns the programs and the data of members that train together."""
         return Group(members, self.read_data(members[0].config), self.mesh, self.vectorize)
+
+    def check_weights(self, config: ConfigDict) -> None:
+        """Raises UserError unless the weights that members begin with are as they were."""
+        options = config.finetune
+        if options.weights:
+            found = digest(options.weights, options.allow_pickle)
+            self.folder.check_weights(options.weights, found)
 
 
 class Part(NamedTuple):
@@ -207,7 +215,10 @@ def _record(context: Context, folder: RunFolder, member: Member, own: bool) -> R
 def _begin(context: Context, part: Part, group: Group, number: int) -> Progress:
     """Returns where a segment begins: with the survivors of the one before."""
     if number == 0:
-        return fresh(group, context.say)
+        context.check_weights(group.config)
+        progress = fresh(group, context.say)
+        context.check_weights(group.config)  # those of a run in training change by the epoch
+        return progress
     before = context.group(part.members_of(number - 1))
     made_with = functools.partial(_made_with, context.folder, before)
     return survivors(group, before, part.folder.checkpoints(number - 1), made_with, context.say)

@@ -19,6 +19,8 @@ from vitjax.runs.run_folder import RunFolder
 from vitjax.runs.seal import sealed
 from vitjax.sweeps.plan import Member
 
+_WEIGHTS = "groups/weights.json"
+
 
 class SweepFolder:
     """A folder that a sweep writes to; the first process writes, all read."""
@@ -83,6 +85,17 @@ class SweepFolder:
                 f"{self.path} holds another sweep: {'; '.join(changes)}. Use another --workdir, or "
                 "the options it began with"
             )
+
+    def check_weights(self, weights: str, digest: str) -> None:
+        """Raises UserError if members began with other weights of that name; keeps their digest."""
+        file = self.path / _WEIGHTS
+        known = schema.read(file, contents.WeightsFile)["sha256"] if file.exists() else {}
+        if known.setdefault(weights, digest) != digest:
+            raise UserError(
+                f"config.finetune.weights={weights} are not those that members of {self.path} "
+                "began with; put them back, or use another --workdir, and a run that is finished"
+            )
+        self.write(_WEIGHTS, {"sha256": known})
 
     def write(self, name: str, value: Any) -> None:
         """Writes a JSON file from the first process; then all go on."""
