@@ -337,6 +337,17 @@ def test_the_command_and_the_api_export_a_run(digits_run, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
+def test_a_card_has_the_metrics_of_the_weights_beside_it_or_none(digits_run, tmp_path):
+    pytest.importorskip("safetensors")
+    evaluated = json.loads((digits_run / "eval.json").read_text())["step"]
+    steps = {int(folder.name) for folder in (digits_run / "checkpoints").iterdir()}
+    assert evaluated in steps
+    assert len(steps) == 2
+    for step in steps:
+        out = vitjax.load(digits_run, step).export(tmp_path / str(step), "hub", say=quiet).path
+        assert ("model-index" in (out / "README.md").read_text()) == (step == evaluated)
+
+
 def test_a_folder_for_the_hub_is_read_from_its_cache(digits_run, tmp_path, monkeypatch):
     hub = pytest.importorskip("huggingface_hub")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

@@ -73,10 +73,16 @@ def _robustness(folder: RunFolder, images: Images) -> Robustness | None:
     return Robustness(found, images[0], examples(images[0], 0))
 
 
-def card(workdir: Path) -> str:
-    """Returns the model card of a run, with the metrics that were measured so far."""
+def card(workdir: Path, step: int | None = None) -> str:
+    """Returns the model card of a run, with the metrics that were measured so far.
+
+    With a `step`, it is of the weights of that step, and has metrics only if they are of these.
+    """
     folder = RunFolder(workdir)
-    parts = folder.begun(), folder.dataset(), folder.evaluation()
+    evaluation = folder.evaluation()
+    if evaluation and step not in (None, evaluation["step"]):
+        evaluation = None
+    parts = folder.begun(), folder.dataset(), evaluation
     run, dataset, evaluation = map(all_printable, parts)  # UTF-8 has no bytes for what is no text
     name = f"{run['config']['model_name']}-{dataset['name']}"
     return model_card(run, dataset, evaluation, re.sub(r"[^\w.-]", "-", name))

@@ -87,7 +87,7 @@ def write_hub(path: Path, predictor: Predictor) -> None:
     path.mkdir()
     write_ours(path / "model.safetensors", predictor)
     files.write(path / "config.json", json.dumps(describe(predictor), indent=2) + "\n")
-    files.write(path / "README.md", card(predictor.workdir))
+    files.write(path / "README.md", card(predictor.workdir, predictor.step))
 
 
 def write_timm(path: Path, predictor: Predictor) -> None:
