@@ -1,6 +1,8 @@
 """Batches that are read ahead are those that lie on the devices, wherever their images are."""
 
 import json
+import re
+import subprocess
 import sys
 import threading
 import time
@@ -8,6 +10,7 @@ import time
 import jax
 import numpy as np
 import pytest
+from commands import REPO
 from PIL import Image
 
 from vitjax.data import load, stream
@@ -302,6 +305,31 @@ def test_a_cache_that_cannot_be_written(folder, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot use the cache .*change config\.data\.cache"):
         cached(folder, tmp_path / "file")
+
+
+SMALL_DISK = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=1m none "$0" && exec "$@"']
+FILLS_UP = """
+import collections, shutil, sys
+from vitjax import data
+free = collections.namedtuple("Usage", "free")(2**40)  # as before others have taken it
+shutil.disk_usage = lambda path: free
+try:
+    data.load("folder", data_dir=sys.argv[1], cache_dir=sys.argv[2], image_size=512)
+except Exception as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_fills_up_under_a_cache_is_said_in_one_line(folder, tmp_path):
+    """The system ends who maps a file for which no place is left: with SIGBUS, without a word."""
+    (disk := tmp_path / "disk").mkdir()
+    if subprocess.run([*SMALL_DISK, disk, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a small disk")
+    words = [*SMALL_DISK, disk, sys.executable, "-c", FILLS_UP, folder, disk / "cache"]
+    done = subprocess.run(words, cwd=REPO, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    expected = r"cannot use the cache .*No space left on device.*; change config\.data\.cache"
+    assert re.match(expected, done.stdout.splitlines()[-1])
 
 
 def test_grain_is_named_where_it_is_missing(monkeypatch):

@@ -82,13 +82,12 @@ def _write(where: Path, images: Images, say: Callable[[str], None]) -> None:
         )
     say(f"cache     decoding {len(images):,} images ({size / 1e9:.1f} GB) into {where}")
     (where / "sha256.json").unlink(missing_ok=True)
-    target = np.lib.format.open_memmap(partial, "w+", np.uint8, tuple(map(int, images.shape)))
-    start = 0
-    for part in in_slices(images, _SLICE):
-        target[start : start + len(part)] = part
-        start += len(part)
-    target.flush()
-    del target  # Windows does not rename an open file
+    shape = tuple(map(int, images.shape))
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    with partial.open("wb") as file:  # not mapped: a disk that fills up would end the process
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in in_slices(images, _SLICE):
+            file.write(np.ascontiguousarray(part).data)
     partial.replace(where / "images.npy")
     files.write(where / "sha256.json", _checksum(where / "images.npy"))
 
