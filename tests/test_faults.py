@@ -10,7 +10,7 @@ import textwrap
 import jax
 import numpy as np
 import pytest
-from commands import REPO, command, environment, main
+from commands import REPO, command, environment, free_port, main
 from PIL import Image
 
 from vitjax import UserError, cli, train
@@ -193,6 +193,14 @@ def test_closed_streams_do_not_end_a_run(closed, tmp_path):
     done = run_in_shell(f"--workdir={tmp_path}/run {closed}", env=environment())
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+    assert (tmp_path / "run" / "eval.json").exists()
+
+
+@pytest.mark.slow
+def test_closed_streams_do_not_end_one_of_several_processes(tmp_path):
+    group = f"--coordinator=localhost:{free_port()} --num_processes=1 --process_id=0"
+    done = run_in_shell(f"--workdir={tmp_path}/run {group} 2>&-", env=environment())
+    assert done.returncode == 0
     assert (tmp_path / "run" / "eval.json").exists()
 
 

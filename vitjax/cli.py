@@ -162,6 +162,7 @@ class Command:
             return 0
         if argv is None:
             signals.listen()
+            terminal.open_closed_streams()
             if not _wants_tracebacks():
                 terminal.keep_libraries_quiet()
             os.environ["MPLBACKEND"] = "agg"  # pictures are written, not shown

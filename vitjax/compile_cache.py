@@ -27,7 +27,8 @@ def use_compile_cache() -> None:
             folder = Path(base) / "vitjax" / "xla" / _machine()
             with contextlib.suppress(OSError):  # it cannot be written: JAX would warn of each
                 folder.mkdir(parents=True, exist_ok=True)
-                jax.config.update(_FOLDER, str(folder))
+                if os.access(folder, os.W_OK):
+                    jax.config.update(_FOLDER, str(folder))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         # JAX leaves out what compiles within a second, such as a small network's evaluation.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -88,6 +88,7 @@ def keep_libraries_quiet() -> None:
     sys.unraisablehook = lambda error: None
     threading.excepthook = lambda error: None
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of a home that cannot be written
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
 
 
