@@ -57,8 +57,15 @@ class Dataset:
         return sum(num_bytes(split.images) for split in self.splits.values())
 
 
+def check_arrays(dataset: Dataset) -> None:
+    """Raises a UserError unless images can be resized and labels counted, whatever they hold."""
+    for split_name, split in dataset.splits.items():
+        _check_arrays(f"{dataset.name}/{split_name}", split)
+
+
 def check(dataset: Dataset) -> None:
     """Raises a UserError that says what is wrong with `dataset`, if anything is."""
+    check_arrays(dataset)
     name = dataset.name
     unknown = sorted(set(dataset.splits) - set(SPLITS))
     if "train" not in dataset.splits or unknown:
@@ -78,7 +85,7 @@ def check(dataset: Dataset) -> None:
         )
     shape = dataset.splits["train"].images.shape[1:]
     for split_name, split in dataset.splits.items():
-        _check_arrays(f"{name}/{split_name}", split)
+        _check_channels(f"{name}/{split_name}", split)
         if split.images.shape[1:] != shape:
             raise UserError(
                 f"{name}/{split_name} has images of shape {split.images.shape[1:]}, expected "
@@ -111,9 +118,13 @@ def _check_arrays(where: str, split: Split) -> None:
             f"{where} has images of shape {list(images.shape[1:])}, without a pixel; write the "
             "files of config.data.data_dir again."
         )
-    if images.shape[-1] not in (1, 3):
+
+
+def _check_channels(where: str, split: Split) -> None:
+    shape = split.images.shape
+    if shape[-1] not in (1, 3):
         raise UserError(
-            f"{where} has images of shape {list(images.shape[1:])}, expected [H, W, C] with 1 or 3 "
+            f"{where} has images of shape {list(shape[1:])}, expected [H, W, C] with 1 or 3 "
             "channels; set config.data.channels to 1 or 3, or reorder the axes of the arrays."
         )
 

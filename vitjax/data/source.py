@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vitjax.data.cache import cached
-from vitjax.data.dataset import Dataset, Split, carve, check, check_share
+from vitjax.data.dataset import Dataset, Split, carve, check, check_arrays, check_share
 from vitjax.data.readers.image_files import ReadOptions, Wanted, convert
 from vitjax.errors import UserError
 
@@ -67,7 +67,7 @@ def load(
     options = ReadOptions(image_size, channels, fit, max_examples, 0 if cache_dir else decode_up_to)
     check_share(valid_fraction, split_seed)
     wanted = Wanted(name, data_dir, image_root, label_column, options, on_status, valid_fraction)
-    dataset = convert(_read(wanted), options)
+    dataset = _read(wanted, options)
     if cache_dir:
         folder = Path(os.path.expanduser(cache_dir))
         dataset = cached(dataset, folder, options, on_status)
@@ -94,12 +94,12 @@ def listed(
     check_share(valid_fraction, split_seed)
     wanted = Wanted(name, data_dir, image_root, label_column, options, on_status, valid_fraction)
     # Arrays keep their shape.
-    dataset = convert(_read(wanted), ReadOptions(max_examples=max_examples))
+    dataset = _read(wanted, ReadOptions(max_examples=max_examples))
     return _complete(dataset, valid_fraction, split_seed, on_status)
 
 
-def _read(wanted: Wanted) -> Dataset:
-    """Reads the splits that are stored, and checks them; raises UserError."""
+def _read(wanted: Wanted, options: ReadOptions) -> Dataset:
+    """Reads the splits that are stored, made to what `options` say, and checks them."""
     # Unlike Path's, this one leaves a user that is unknown as it is, for the reader to miss.
     data_dir, root = (
         path and os.path.expanduser(path) for path in (wanted.data_dir, wanted.image_root)
@@ -112,6 +112,8 @@ def _read(wanted: Wanted) -> Dataset:
             f"cannot read {error.filename or wanted.data_dir} ({error.strerror or error}); mend or "
             "remove it, or change config.data.data_dir."
         ) from error
+    check_arrays(dataset)
+    dataset = convert(dataset, options)
     check(dataset)
     return dataset
 

@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 
+from vitjax.data import load
 from vitjax.data.readers import npz
 from vitjax.data.readers.image_files import Wanted
 from vitjax.errors import UserError
@@ -201,3 +202,41 @@ def test_room_for_what_is_taken_out_of_train(splits, valid_fraction, needed, tmp
     carved = "and what is taken of train as test or valid is copied, but"
     with pytest.raises(UserError, match=carved if needed > len(splits) else "GB, but"):
         npz.read(wanted)
+
+
+def made_alike(tmp_path, train, test, **options):
+    """What is read of train [4, H, W, C] and test images, made alike by options."""
+    arrays = dict(train_images=train, test_images=test, train_labels=LABELS, test_labels=LABELS)
+    where = {"data_dir": save(tmp_path, **arrays), "on_status": lambda text: None}
+    splits = load("npz", **where, valid_fraction=0.0, **options).splits
+    return splits["train"].images, splits["test"].images
+
+
+def test_splits_of_two_sizes_are_made_alike(tmp_path):
+    large = IMAGES.repeat(2, axis=1).repeat(2, axis=2)
+    train, test = made_alike(tmp_path, IMAGES, large, image_size=5)
+    np.testing.assert_array_equal(train[..., 0], IMAGES)
+    assert test.shape == train.shape
+    assert np.abs(test.astype(int) - train).mean() < 3
+
+
+def test_a_gray_split_beside_one_in_colour_is_made_alike(tmp_path):
+    colour = np.stack([IMAGES, IMAGES[:, ::-1], IMAGES], axis=-1)
+    train, test = made_alike(tmp_path, colour, IMAGES, channels=3)
+    np.testing.assert_array_equal(train, colour)
+    np.testing.assert_array_equal(test, IMAGES[..., None].repeat(3, axis=-1))
+
+
+def test_what_is_transparent_becomes_white(tmp_path):
+    opacity = np.where(IMAGES % 2, 255, 0).astype(np.uint8)
+    four = np.stack([IMAGES, IMAGES, IMAGES, opacity], axis=-1)
+    train, _ = made_alike(tmp_path, four, four, channels=1)
+    np.testing.assert_array_equal(train[..., 0], np.where(opacity, IMAGES, 255))
+
+
+def test_sizes_that_no_option_makes_alike_are_named(tmp_path):
+    words = r"npz/test has images of shape \(5, 4, 1\), expected \(5, 5, 1\) as in train; set"
+    with pytest.raises(UserError, match=words):
+        made_alike(tmp_path, IMAGES, IMAGES[:, :, :4])
+    with pytest.raises(UserError, match=r"\[5, 5, 4\], expected \[H, W, C\] with 1 or 3 channels"):
+        made_alike(tmp_path, *[IMAGES[..., None].repeat(4, axis=-1)] * 2, image_size=3)

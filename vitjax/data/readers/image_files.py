@@ -95,27 +95,47 @@ def check_memory(what: str, count: int, height: int, width: int, channels: int) 
 
 
 def convert(dataset: Dataset, options: ReadOptions) -> Dataset:
-    """Applies `options` to a set that is already in memory."""
-    from PIL import Image
+    """Applies `options` to a set, each split of images [N, H, W, C] that are in memory.
 
+    With `options.channels`, four channels are red, green, blue and opacity.
+    """
     largest = max(map(len, dataset.splits.values()))
     if options.max_examples and largest > options.max_examples:
         taken = {name: s.take(thin(len(s), options)) for name, s in dataset.splits.items()}
         dataset = dataclasses.replace(dataset, splits=taken)
-    height, width, channels = dataset.image_shape
-    new_channels = options.channels or channels
-    new_shape = (options.size or height, options.size or width, new_channels)
-    if new_shape == dataset.image_shape:
-        return dataset
-    check_memory(dataset.name, sum(map(len, dataset.splits.values())), *new_shape)
-    splits = {}
-    for name, split in dataset.splits.items():
-        images = np.empty((len(split), *new_shape), np.uint8)
-        for i, pixels in enumerate(split.images[:]):
-            image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
-            images[i] = to_array(image, options.size, new_channels, options.fit)
-        splits[name] = dataclasses.replace(split, images=images)
+    changed = [split for split in dataset.splits.values() if _is_changed(split, options)]
+    if changed:
+        new_shape = _converted(changed[0], options)
+        check_memory(dataset.name, sum(map(len, changed)), *new_shape)
+    splits = {name: _convert(split, options) for name, split in dataset.splits.items()}
     return dataclasses.replace(dataset, splits=splits)
+
+
+def _converted(split: Split, options: ReadOptions) -> tuple[int, ...]:
+    """Returns the shape [H, W, C] that `options` give to the images of a split."""
+    height, width, channels = split.images.shape[1:]
+    return (options.size or height, options.size or width, options.channels or channels)
+
+
+def _is_changed(split: Split, options: ReadOptions) -> bool:
+    """Whether `options` change a split's images; they cannot where nobody knows the channels."""
+    shape = _converted(split, options)
+    known = split.images.shape[-1] in (1, 3, 4) and shape[-1] in (1, 3)
+    return known and split.images.shape[1:] != shape
+
+
+def _convert(split: Split, options: ReadOptions) -> Split:
+    """Applies `options` to the images of a split, where they change them."""
+    from PIL import Image
+
+    if not _is_changed(split, options):
+        return split
+    shape = _converted(split, options)
+    images = np.empty((len(split), *shape), np.uint8)
+    for i, pixels in enumerate(split.images[:]):
+        image = Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
+        images[i] = to_array(image, options.size, shape[-1], options.fit)
+    return dataclasses.replace(split, images=images)
 
 
 def read_files(
