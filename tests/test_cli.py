@@ -1,6 +1,8 @@
 """The command line, as a user types it."""
 
+import errno
 import json
+import os
 import re
 import signal
 import subprocess
@@ -23,6 +25,7 @@ from commands import (
 from PIL import Image
 
 from vitjax.__main__ import COMMANDS
+from vitjax.sweeps.sweep_folder import SweepFolder
 
 SMALL = (
     "--config.num_epochs=3",
@@ -266,6 +269,19 @@ def test_unwritable_workdir(tmp_path):
     (tmp_path / "file").write_text("")
     line = rejected(*SMALL, f"--workdir={tmp_path}/file/run")
     assert "cannot write to --workdir=" in line
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_place_that_takes_no_more_is_said_in_one_line(number, monkeypatch, tmp_path):
+    def fail(folder, *rest):
+        raise OSError(number, os.strerror(number), str(folder.path / "groups"))
+
+    monkeypatch.setattr(SweepFolder, "write_parts", fail)
+    words = ("--grid=seed=0,1", *SMALL, f"--workdir={tmp_path}/sweep")
+    _, err = main(*words, module="vitjax.sweep", code=1)
+    assert re.fullmatch(
+        rf"error: cannot write .*/groups: {os.strerror(number)}; make room.*\n", err
+    )
 
 
 @pytest.mark.slow

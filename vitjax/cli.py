@@ -1,6 +1,7 @@
 """What the commands share: their flags and config, and errors in one line."""
 
 import contextlib
+import errno
 import os
 import platform
 import re
@@ -28,6 +29,7 @@ _USE_LESS = (
     "lower config.data.batch_size, raise config.optim.accumulation_steps, take a smaller model, or "
     "end other programs"
 )
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _FAULT = 70  # exit code of what is not the user's mistake, as in sysexits.h
 
 
@@ -199,12 +201,7 @@ class Command:
             self._say(error, "interrupted")
             return 130
         except Exception as error:
-            if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
-                self._say_mistake(error, f"out of memory ({_first_line(error)}); {_USE_LESS}")
-                return 1
-            if _names_no_device(error):
-                chosen = f"JAX_PLATFORMS={os.environ['JAX_PLATFORMS']!r}"
-                line = f"JAX finds no such devices ({_first_line(error)}); change {chosen}"
+            if line := _of_the_machine(error):
                 self._say_mistake(error, line)
                 return 1
             self._say(error, f"{traceback.format_exc()}{_report_it()}")
@@ -279,6 +276,19 @@ def _take(argv: Sequence[str], name: str) -> tuple[str | None, list[str]]:
         if not value:
             raise UserError(f"--{name} needs a value: --{name}=VALUE")
     return value, rest
+
+
+def _of_the_machine(error: Exception) -> str:
+    """Returns a line on what the machine lacks, or does not allow; "" where it is not that."""
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        return f"out of memory ({_first_line(error)}); {_USE_LESS}"
+    if _names_no_device(error):
+        chosen = f"JAX_PLATFORMS={os.environ['JAX_PLATFORMS']!r}"
+        return f"JAX finds no such devices ({_first_line(error)}); change {chosen}"
+    if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+        where = f" {os.fsdecode(error.filename)}" if error.filename else ""
+        return f"cannot write{where}: {error.strerror}; make room there, or choose another place"
+    return ""
 
 
 def _names_no_device(error: BaseException) -> bool:

@@ -237,3 +237,14 @@ def test_a_page_that_cannot_be_written(digits_run, words, message):
     _, err = main(f"--workdir={digits_run}", *words, module="vitjax.demo", code=1)
     assert message in err
     assert not (digits_run / "page").exists()
+
+
+def test_a_disk_that_is_full_is_said(digits_run, tmp_path, monkeypatch):
+    def fail(*names):
+        raise OSError(28, "No space left on device", str(names[-1]))
+
+    monkeypatch.setattr("vitjax.demonstration.static.shutil.copy", fail)
+    page = tmp_path / "page"
+    _, err = main(f"--workdir={digits_run}", f"--static={page}", module="vitjax.demo", code=1)
+    assert err == f"error: cannot write --static={page}: No space left on device\n"
+    assert list(tmp_path.iterdir()) == []

@@ -36,16 +36,25 @@ def write(
         raise UserError(f"--static={out} exists, expected a new folder; change --static")
     if not out.parent.is_dir():
         raise UserError(f"--static={out}: {out.parent} is no folder; make it, or change --static")
-    with temporary_folder(out.parent, f".{out.name}-") as made:
-        folder = made / out.name
-        folder.mkdir()
-        export(recognizer.predictor, folder / "model.onnx", "onnx", say)
-        _copy_page(folder, recognizer)
-        with _found(runtime) as dist:
-            for name in _RUNTIME:
-                shutil.copy(dist / name, folder / name)
-        folder.rename(out)
+    try:
+        with temporary_folder(out.parent, f".{out.name}-") as made:
+            folder = made / out.name
+            folder.mkdir()
+            _fill(folder, recognizer, runtime, say)
+            folder.rename(out)
+    except OSError as error:
+        raise UserError(f"cannot write --static={out}: {error.strerror or error}") from error
     say(f"{out}: serve it with python -m http.server --directory={out}")
+
+
+def _fill(
+    folder: Path, recognizer: Recognizer, runtime: Path | None, say: Callable[[str], None]
+) -> None:
+    export(recognizer.predictor, folder / "model.onnx", "onnx", say)
+    _copy_page(folder, recognizer)
+    with _found(runtime) as dist:
+        for name in _RUNTIME:
+            shutil.copy(dist / name, folder / name)
 
 
 def _copy_page(folder: Path, recognizer: Recognizer) -> None:
