@@ -199,6 +199,15 @@ def test_an_architecture_of_timm_that_is_none_here_is_refused(
         said_of(tmp_path, models.create(name, 5, **options), (12, 8, 3))
 
 
+def test_timms_config_in_its_older_form_is_compared(tmp_path):
+    """Without pretrained_cfg: what it says of images stood beside the architecture."""
+    flat = {"architecture": "vit_base_patch16_rpn_224", "mean": list(HALF), "std": [0.1, 0.5, 0.5]}
+    with pytest.raises(UserError, match=r"says architecture='vit_base_patch16_rpn_224', expected"):
+        timm_vit(tmp_path, flat)
+    said = timm_vit(tmp_path, flat | {"architecture": "vit_tiny_patch16_224"})
+    assert any("std" in line and "0.1" in line for line in said)
+
+
 @pytest.mark.parametrize(
     ("architecture", "activation"),
     [

@@ -54,6 +54,8 @@ def _describe(
     def describe(config: Mapping[str, Any]) -> TrainedWith | None:
         """Returns what a config.json tells; None where it is none of timm's."""
         arguments, images = config.get("model_args", {}), config.get("pretrained_cfg")
+        if images is None and _is_flat(config):
+            images = config
         if not isinstance(images, dict) or not isinstance(arguments, dict):
             return None
         architecture = str(config.get("architecture", like))
@@ -79,6 +81,11 @@ def _describe(
         )
 
     return describe
+
+
+def _is_flat(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json is timm's as it was before 2023, which told of images beside all."""
+    return isinstance(config.get("architecture"), str) and "model_type" not in config
 
 
 def _numbers(images: Mapping[str, Any], name: str) -> tuple[Any, ...]:
