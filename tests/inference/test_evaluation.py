@@ -86,6 +86,43 @@ def test_other_data_with_the_classes_in_another_order(learnt_run, tmp_path):
     assert sum(c["support"] for c in turned["per_class"].values()) == turned["num_examples"]
 
 
+def digits_file(path, per_class):
+    """An npz file with so many black images of each digit to train on, and as many to test."""
+    labels = np.repeat(np.arange(10), per_class)
+    arrays = {"images": np.zeros((len(labels), 8, 8), np.uint8), "labels": labels}
+    both = {f"{split}_{name}": x for split in ("train", "test") for name, x in arrays.items()}
+    path.parent.mkdir(exist_ok=True)
+    np.savez(path, **both, class_names=[str(i) for i in range(10)])
+    return DataPlace("npz", str(path))
+
+
+def test_what_was_measured_on_other_data_of_that_name_stays(own_run, tmp_path):
+    here, there = [digits_file(tmp_path / name / "set.npz", 5) for name in ("here", "there")]
+    evaluate(own_run, place=here, say=quiet)
+    first = (own_run / "eval-npz-set.json").read_text()
+    words = r"eval-npz-set.json holds what was measured on .*here/set.npz; move it away, or give"
+    with pytest.raises(UserError, match=words):
+        evaluate(own_run, place=there, say=quiet)
+    evaluate(own_run, place=here, say=quiet)
+    assert (own_run / "eval-npz-set.json").read_text() == first
+    (own_run / "eval-npz-set.json").rename(own_run / "eval-npz-here.json")
+    evaluate(own_run, place=there, say=quiet)
+
+
+def test_files_are_called_after_the_whole_name_of_a_folder(tmp_path):
+    (tmp_path / "v1.0").mkdir()
+    (tmp_path / "v1.csv").touch()
+    assert DataPlace("folder", f"{tmp_path}/v1.0/").label == "folder-v1.0"
+    assert DataPlace("csv", f"{tmp_path}/v1.csv").label == "csv-v1"
+
+
+def test_other_data_need_not_be_enough_for_validation(own_run, tmp_path):
+    place = digits_file(tmp_path / "few.npz", 1)
+    assert evaluate(own_run, place=place, say=quiet)["num_examples"] == 10
+    with pytest.raises(UserError, match="is less than one image of every class"):
+        evaluate(own_run, "valid", place=place, say=quiet)
+
+
 def test_images_of_a_class_that_weighs_nothing_have_the_loss_that_training_gives(tmp_path):
     config = load_config("configs/vit_digits.py:debug")
     config.loss.class_weights = (1.0,) * 9 + (0.0,)

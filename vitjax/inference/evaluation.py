@@ -23,7 +23,7 @@ from vitjax.inference.predictor import Predictor, load_predictor
 from vitjax.reporting.accuracy import accuracy_numbers
 from vitjax.reporting.calibration import calibration_numbers, fit_temperature, probabilities_of
 from vitjax.reporting.predictions import Predictions
-from vitjax.runs import manifest
+from vitjax.runs import contents, manifest, schema
 from vitjax.runs.run_folder import RunFolder
 from vitjax.training import setup
 from vitjax.training.metrics import mean_loss
@@ -40,11 +40,14 @@ def evaluate(
 
     With `corruptions` it measures on corrupted images too, writes corruptions.json and returns that
     as "corruptions". The names are of the run's own test split; others have the split's or the
-    data's name behind a hyphen. What training wrote in eval.json stays. Raises UserError in one
-    line.
+    data's name behind a hyphen. What training wrote in eval.json stays, and so do measures on data
+    of that name that lie elsewhere. Raises UserError in one line.
     """
     place = place or DataPlace()
     folder = RunFolder(Path(workdir))
+    label = "-".join(filter(None, (place.label, "" if split == "test" else split)))
+    ending = f"-{label}" if label else ""
+    _check_not_elsewhere(folder.path / f"eval{ending}.json", place)
     # Which tells before the weights: the run may end in between.
     trained, predictor = folder.evaluation(), load_predictor(workdir)
     own_test = split == "test" and not place.name
@@ -54,23 +57,16 @@ def evaluate(
             "finish it with the command in its config.json, or use --split=valid"
         )
     if place.name:
-        dataset, own = other_data(predictor, place, say), own_data_if_there(predictor, say)
+        dataset = other_data(predictor, place, say, valid=split == "valid")
+        own = own_data_if_there(predictor, say)
     else:
         dataset = own = own_data(predictor, place, say)
     chosen = _split(dataset, split)
-    logits = predictor.logits(chosen.images)
-    if not np.isfinite(logits).all():
-        raise UserError(f"step {predictor.step} of {workdir} gives NaN or infinity on {split}")
-    said = Predictions(
-        probabilities_of(logits).astype(np.float32),
-        chosen.labels,
-        chosen.ids,
-        predictor.class_names,
-        manifest.digest(folder.checkpoints / str(predictor.step)),
-    )
+    said, logits = _predicted(predictor, chosen, split)
     head: dict[str, Any] = {
         "split": split,
         "data_name": dataset.name,
+        **({"data_dir": place.path} if place.name else {}),
         "step": predictor.step,
         "accuracy": float((said.predicted == chosen.labels).mean()),
         "num_examples": len(chosen),
@@ -81,8 +77,6 @@ def evaluate(
     elif own is not None:
         head["loss"] = _loss(predictor.config, own, logits, chosen.labels)
     found = head | _numbers(said, logits, _temperature(predictor, own, say))
-    label = "-".join(filter(None, (place.label, "" if split == "test" else split)))
-    ending = f"-{label}" if label else ""
     said.write(folder.path / f"predictions{ending}.npz")
     folder.write_measured(f"eval{ending}.json", found)
     if not corruptions:
@@ -90,6 +84,34 @@ def evaluate(
     corrupted = _corrupted(predictor, chosen, head, said.checkpoint, say)
     folder.write_measured(f"corruptions{ending}.json", corrupted)
     return found | {"corruptions": corrupted}
+
+
+def _check_not_elsewhere(file: Path, place: DataPlace) -> None:
+    """Raises UserError where a file holds measures on other data that are called as those of it."""
+    if not (place.name and file.exists()):
+        return
+    measured = schema.read(file, contents.MeasuredFile).get("data_dir", place.path)
+    if measured != place.path:
+        raise UserError(
+            f"{file} holds what was measured on {measured}; move it away, or give "
+            f"--data_dir={place.data_dir} another name"
+        )
+
+
+def _predicted(predictor: Predictor, chosen: Split, split: str) -> tuple[Predictions, np.ndarray]:
+    """Returns what a run says of the images of a split, and its logits."""
+    logits = predictor.logits(chosen.images)
+    folder = RunFolder(predictor.workdir)
+    if not np.isfinite(logits).all():
+        raise UserError(f"step {predictor.step} of {folder.path} gives NaN or infinity on {split}")
+    said = Predictions(
+        probabilities_of(logits).astype(np.float32),
+        chosen.labels,
+        chosen.ids,
+        predictor.class_names,
+        manifest.digest(folder.checkpoints / str(predictor.step)),
+    )
+    return said, logits
 
 
 def _numbers(said: Predictions, logits: np.ndarray, temperature: float | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The data that a finished run is measured on: its own, wherever they lie now, or others."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -29,8 +30,15 @@ class DataPlace(NamedTuple):
     @property
     def label(self) -> str:
         """What files on another data set are called after."""
-        folder = f"-{Path(self.data_dir).stem}" if self.name in NAMES and self.data_dir else ""
+        path = Path(self.path)
+        stem = path.stem if path.is_file() else path.name  # a folder may be called v1.0
+        folder = f"-{stem}" if self.name in NAMES and self.data_dir else ""
         return re.sub("[/:]", "_", self.name) + folder
+
+    @property
+    def path(self) -> str:
+        """The whole path of the data; "" if not given."""
+        return os.path.realpath(os.path.expanduser(self.data_dir)) if self.data_dir else ""
 
 
 def own_data(predictor: Predictor, place: DataPlace, say: Say) -> Dataset:
@@ -64,10 +72,15 @@ def own_data(predictor: Predictor, place: DataPlace, say: Say) -> Dataset:
     return dataset
 
 
-def other_data(predictor: Predictor, place: DataPlace, say: Say) -> Dataset:
-    """Reads another data set, images made to the run's shape and labels to its classes."""
+def other_data(predictor: Predictor, place: DataPlace, say: Say, *, valid: bool = False) -> Dataset:
+    """Reads another data set, images made to the run's shape and labels to its classes.
+
+    A validation split that is not stored is taken out of train only if `valid` asks for it.
+    """
     config = predictor.config.copy_and_resolve_references()
     config.data.update(name=place.name, data_dir="", image_root="", max_examples=0)
+    if not valid:
+        config.data.valid_fraction = 0.0
     _move(config, place)
     height, width, channels = predictor.image_shape
     config.data.channels = channels

@@ -110,6 +110,13 @@ class EvalFile(TypedDict):
     sha256: NotRequired[str]  # of all the rest
 
 
+class MeasuredFile(TypedDict):
+    """Such as eval-csv-hospital.json: what was measured on another data set."""
+
+    data_name: str
+    data_dir: NotRequired[str]  # older files do not tell
+
+
 class DivergedFile(TypedDict):
     """diverged.json, of a run that ended where its numbers were not finite."""
 
