@@ -88,7 +88,8 @@ def test_a_split_that_is_there_under_both_spellings(tmp_path):
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (IMAGES / 255, LABELS, r"float64, expected uint8; .*\* 255\)\.round"),
+        (IMAGES / 255, LABELS, r"float64, expected uint8; .*\* 255\.0\)\.round"),
+        (IMAGES > 9, LABELS, r"bool, expected uint8; .*\* 255\.0\)\.round"),
         (IMAGES.astype(int), LABELS, r"int64, expected uint8; .*x_train\.astype"),
         (IMAGES.reshape(4, 25), LABELS, r"\[4, 25\], expected \[N, H, W\]"),
         (IMAGES, LABELS.astype(float), "float64 .*expected integers"),
@@ -240,3 +241,14 @@ def test_sizes_that_no_option_makes_alike_are_named(tmp_path):
         made_alike(tmp_path, IMAGES, IMAGES[:, :, :4])
     with pytest.raises(UserError, match=r"\[5, 5, 4\], expected \[H, W, C\] with 1 or 3 channels"):
         made_alike(tmp_path, *[IMAGES[..., None].repeat(4, axis=-1)] * 2, image_size=3)
+
+
+def test_arrays_that_memory_does_not_hold_enlarged_are_enlarged_on_the_device(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("vitjax.data.readers.image_files.available_memory", lambda: 10_000)
+    words = (
+        r"set config\.data\.input_size, for the device to enlarge them, or config\.data\.image_size"
+    )
+    with pytest.raises(UserError, match=words):
+        made_alike(tmp_path, IMAGES, IMAGES, image_size=50)

@@ -80,16 +80,22 @@ class Wanted(NamedTuple):
     valid_fraction: float = 0.0  # of train, that will be copied where there is no such split
 
 
-def check_memory(what: str, count: int, height: int, width: int, channels: int) -> None:
-    """Raises a UserError if so many decoded images exceed the memory that is available."""
+def check_memory(
+    what: str, count: int, height: int, width: int, channels: int, *, can_stream: bool = True
+) -> None:
+    """Raises a UserError if so many decoded images exceed the memory that is available.
+
+    Those that `can_stream` are read from files; arrays are in memory as they are.
+    """
     needed = count * height * width * channels
     available = available_memory()
     if available is not None and needed > available:
         fits = int((available / 2 / (count * channels)) ** 0.5)
+        instead = "stream to auto" if can_stream else "input_size, for the device to enlarge them"
         raise UserError(
             f"{what} decodes to {needed / 1e9:.1f} GB ({count:,} images of "
             f"{height}x{width}x{channels}), but {available / 1e9:.1f} GB of memory is available; "
-            "set config.data.stream to auto, or config.data.image_size to "
+            f"set config.data.{instead}, or config.data.image_size to "
             f"{max(fits, 1)} or smaller."
         )
 
@@ -106,7 +112,7 @@ def convert(dataset: Dataset, options: ReadOptions) -> Dataset:
     changed = [split for split in dataset.splits.values() if _is_changed(split, options)]
     if changed:
         new_shape = _converted(changed[0], options)
-        check_memory(dataset.name, sum(map(len, changed)), *new_shape)
+        check_memory(dataset.name, sum(map(len, changed)), *new_shape, can_stream=False)
     splits = {name: _convert(split, options) for name, split in dataset.splits.items()}
     return dataclasses.replace(dataset, splits=splits)
 

@@ -135,8 +135,8 @@ def _split(name: str, image_key: str, label_key: str, arrays: dict[str, np.ndarr
     images, labels = arrays[image_key], arrays[label_key]
     if images.dtype != np.uint8:
         how = (
-            f"({image_key} * 255).round().astype(np.uint8) if they lie in [0, 1]"
-            if np.issubdtype(images.dtype, np.floating)
+            f"({image_key} * 255.0).round().astype(np.uint8) if they lie in [0, 1]"
+            if images.dtype.kind in "fb"
             else f"{image_key}.astype(np.uint8) if they lie in 0..255"
         )
         raise UserError(f"{image_key} is {images.dtype}, expected uint8; convert it: {how}.")
