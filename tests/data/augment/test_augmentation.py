@@ -100,8 +100,7 @@ def test_no_pixel_is_gathered_by_a_policy(name):
 
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
 def test_no_pixel_is_gathered_but_by_the_method_gather(platform):
-    mixing = {"mixup_alpha": 0.2, "cutmix_alpha": 1.0}
-    options = dataclasses.replace(EVERYTHING, elastic_strength=0.05, **mixing)
+    options = dataclasses.replace(EVERYTHING, mixup_alpha=0.2, cutmix_alpha=1.0)
     shapes = gathers(options, platform)
     assert max(map(math.prod, shapes), default=0) < batch[..., 0].size / 2
     assert (len(batch), H * W, 3) in gathers(
