@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from vitjax.data.augment import lines, mix
-from vitjax.data.augment.elastic import MAX_STRENGTH, elastic
 from vitjax.data.augment.operations import METHODS
 from vitjax.data.augment.policies import MAX_MAGNITUDE, POLICIES, rand_augment
 from vitjax.data.augment.transforms import normalise, random_erasing, rotated
@@ -45,7 +44,6 @@ _COUNT = ("a whole number, 0 or more", lambda v: _is_integer(v, 0))
 _ALPHA = ("a number, 0 or more", lambda v: _is_number(v, 0))
 _SHARE = ("a number in [0, 1]", lambda v: _is_number(v, 0, 1))
 _ANGLE = ("a number in [0, 180]", lambda v: _is_number(v, 0, 180))
-_ELASTIC = (f"a number in [0, {MAX_STRENGTH}]", lambda v: _is_number(v, 0, MAX_STRENGTH))
 _METHOD = (f"one of {', '.join(METHODS)}", lambda v: v in METHODS)
 _SCALE = ("() or (low, high) with 0 < low <= high <= 1", lambda v: v == () or _is_range(v, 1))
 _RATIO = ("(low, high) with 0 < low <= high", _is_range)
@@ -95,8 +93,6 @@ class Augmentation:
     erasing_probability: float = _option(0.0, _SHARE)  # of a random box filled with the mean
     mixup_alpha: float = _option(0.0, _ALPHA)  # of Beta(alpha, alpha); 0 = off
     cutmix_alpha: float = _option(0.0, _ALPHA)  # of Beta(alpha, alpha); 0 = off
-    # Standard deviation of a smooth deformation as a share of the side; 0 = off, never traced.
-    elastic_strength: float = _option(0.0, _ELASTIC, elastic)
     # Augmented copies of each of a batch's images; an epoch has fewer images then.
     repeats: int = _option(1, _COPIES)
 
