@@ -114,6 +114,7 @@ def test_files_are_called_after_the_whole_name_of_a_folder(tmp_path):
     (tmp_path / "v1.csv").touch()
     assert DataPlace("folder", f"{tmp_path}/v1.0/").label == "folder-v1.0"
     assert DataPlace("csv", f"{tmp_path}/v1.csv").label == "csv-v1"
+    assert DataPlace("emnist/letters", "anywhere").label == "emnist_letters"
 
 
 def test_other_data_need_not_be_enough_for_validation(own_run, tmp_path):

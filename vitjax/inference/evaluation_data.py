@@ -32,13 +32,14 @@ class DataPlace(NamedTuple):
         """What files on another data set are called after."""
         path = Path(self.path)
         stem = path.stem if path.is_file() else path.name  # a folder may be called v1.0
-        folder = f"-{stem}" if self.name in NAMES and self.data_dir else ""
-        return re.sub("[/:]", "_", self.name) + folder
+        return re.sub("[/:]", "_", self.name) + (f"-{stem}" if self.path else "")
 
     @property
     def path(self) -> str:
-        """The whole path of the data; "" if not given."""
-        return os.path.realpath(os.path.expanduser(self.data_dir)) if self.data_dir else ""
+        """The whole path of other data; "" if not given, or of TFDS, whose name tells all."""
+        if not self.data_dir or self.name not in NAMES:
+            return ""
+        return os.path.realpath(os.path.expanduser(self.data_dir))
 
 
 def own_data(predictor: Predictor, place: DataPlace, say: Say) -> Dataset:
