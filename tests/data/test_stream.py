@@ -1,7 +1,9 @@
 """Batches that are read ahead are those that lie on the devices, wherever their images are."""
 
+import collections
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -301,6 +303,16 @@ def test_a_cache_that_was_interrupted_is_made_again(folder, tmp_path):
     assert "decoding 12" in cached(folder, tmp_path / "cache")[1]
 
 
+def test_what_a_kill_left_of_a_cache_takes_no_place(folder, tmp_path, monkeypatch):
+    cached(folder, tmp_path / "cache")
+    (file,) = (tmp_path / "cache").glob("folder-test-*/images.npy")
+    (part := file.with_suffix(".npy.part")).write_bytes(file.read_bytes())
+    file.unlink()
+    usage = collections.namedtuple("Usage", "free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0 if part.exists() else 2**30))
+    assert "decoding 12" in cached(folder, tmp_path / "cache")[1]
+
+
 def test_a_cache_that_cannot_be_written(folder, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot use the cache .*change config\.data\.cache"):
@@ -309,7 +321,7 @@ def test_a_cache_that_cannot_be_written(folder, tmp_path):
 
 SMALL_DISK = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=1m none "$0" && exec "$@"']
 FILLS_UP = """
-import collections, shutil, sys
+import collections, pathlib, shutil, sys
 from vitjax import data
 free = collections.namedtuple("Usage", "free")(2**40)  # as before others have taken it
 shutil.disk_usage = lambda path: free
@@ -317,6 +329,7 @@ try:
     data.load("folder", data_dir=sys.argv[1], cache_dir=sys.argv[2], image_size=512)
 except Exception as error:
     print(error)
+print([str(path) for path in pathlib.Path(sys.argv[2]).glob("*/images*")])
 """
 
 
@@ -329,7 +342,8 @@ def test_a_disk_that_fills_up_under_a_cache_is_said_in_one_line(folder, tmp_path
     done = subprocess.run(words, cwd=REPO, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     expected = r"cannot use the cache .*No space left on device.*; change config\.data\.cache"
-    assert re.match(expected, done.stdout.splitlines()[-1])
+    assert re.match(expected, done.stdout.splitlines()[-2])
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_grain_is_named_where_it_is_missing(monkeypatch):

@@ -5,6 +5,7 @@ import json
 import commands
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn import datasets, metrics
 
 from vitjax.config_file import load_config
@@ -100,13 +101,35 @@ def test_what_was_measured_on_other_data_of_that_name_stays(own_run, tmp_path):
     here, there = [digits_file(tmp_path / name / "set.npz", 5) for name in ("here", "there")]
     evaluate(own_run, place=here, say=quiet)
     first = (own_run / "eval-npz-set.json").read_text()
-    words = r"eval-npz-set.json holds what was measured on .*here/set.npz; move it away, or give"
+    words = r"eval-npz-set.json holds .* other data \(data_dir .*here/set.npz\); move it and what"
     with pytest.raises(UserError, match=words):
         evaluate(own_run, place=there, say=quiet)
     evaluate(own_run, place=here, say=quiet)
     assert (own_run / "eval-npz-set.json").read_text() == first
     (own_run / "eval-npz-set.json").rename(own_run / "eval-npz-here.json")
     evaluate(own_run, place=there, say=quiet)
+
+
+def test_corruptions_of_other_data_do_not_stand_beside(own_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("vitjax.inference.evaluation.corruption_numbers", lambda *given: {})
+    here, there = [digits_file(tmp_path / name / "set.npz", 5) for name in ("here", "there")]
+    evaluate(own_run, place=here, say=quiet, corruptions=True)
+    (own_run / "eval-npz-set.json").unlink()
+    with pytest.raises(UserError, match=r"corruptions-npz-set.json holds .* other data"):
+        evaluate(own_run, place=there, say=quiet)
+
+
+def test_one_file_of_labels_and_two_folders_of_images_are_two_sets_of_data(own_run, tmp_path):
+    rows = [f"{i}.png,{i % 10}" for i in range(50)]
+    (tmp_path / "l.csv").write_text("\n".join(["path,label", *rows]))
+    for name in ("clean", "noisy"):
+        (tmp_path / name).mkdir()
+        for i in range(50):
+            Image.fromarray(np.full((8, 8), 5 * i, np.uint8)).save(tmp_path / name / f"{i}.png")
+    places = [DataPlace("csv", f"{tmp_path}/l.csv", f"{tmp_path}/{n}") for n in ("clean", "noisy")]
+    evaluate(own_run, place=places[0], say=quiet)
+    with pytest.raises(UserError, match=r"eval-csv-l.json holds .* image_root .*/clean\); move"):
+        evaluate(own_run, place=places[1], say=quiet)
 
 
 def test_files_are_called_after_the_whole_name_of_a_folder(tmp_path):

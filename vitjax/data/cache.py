@@ -73,7 +73,9 @@ def _is_whole(where: Path, say: Callable[[str], None]) -> bool:
 
 def _write(where: Path, images: Images, say: Callable[[str], None]) -> None:
     """Decodes the images into the file, whose checksum is written last."""
-    size, partial = np.prod(images.shape), where / "images.npy.part"
+    size, whole, partial = np.prod(images.shape), where / "images.npy", where / "images.npy.part"
+    for path in (whole, where / "sha256.json", partial):  # damaged, or left by a kill
+        path.unlink(missing_ok=True)
     free = shutil.disk_usage(where).free
     if size > free:
         raise UserError(
@@ -81,15 +83,17 @@ def _write(where: Path, images: Images, say: Callable[[str], None]) -> None:
             "disk are free; change config.data.cache or lower config.data.image_size"
         )
     say(f"cache     decoding {len(images):,} images ({size / 1e9:.1f} GB) into {where}")
-    (where / "sha256.json").unlink(missing_ok=True)
     shape = tuple(map(int, images.shape))
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    with partial.open("wb") as file:  # not mapped: a disk that fills up would end the process
-        np.lib.format.write_array_header_1_0(file, header)
-        for part in in_slices(images, _SLICE):
-            file.write(np.ascontiguousarray(part).data)
-    partial.replace(where / "images.npy")
-    files.write(where / "sha256.json", _checksum(where / "images.npy"))
+    try:
+        with partial.open("wb") as file:  # not mapped: a disk that fills up would end the process
+            np.lib.format.write_array_header_1_0(file, header)
+            for part in in_slices(images, _SLICE):
+                file.write(np.ascontiguousarray(part).data)
+        partial.replace(whole)
+    finally:
+        partial.unlink(missing_ok=True)  # whose place others need
+    files.write(where / "sha256.json", _checksum(whole))
 
 
 @contextlib.contextmanager

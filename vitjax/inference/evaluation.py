@@ -47,7 +47,8 @@ def evaluate(
     folder = RunFolder(Path(workdir))
     label = "-".join(filter(None, (place.label, "" if split == "test" else split)))
     ending = f"-{label}" if label else ""
-    _check_not_elsewhere(folder.path / f"eval{ending}.json", place)
+    for file in (f"eval{ending}.json", f"corruptions{ending}.json"):
+        _check_not_elsewhere(folder.path / file, place)
     # Which tells before the weights: the run may end in between.
     trained, predictor = folder.evaluation(), load_predictor(workdir)
     own_test = split == "test" and not place.name
@@ -66,7 +67,7 @@ def evaluate(
     head: dict[str, Any] = {
         "split": split,
         "data_name": dataset.name,
-        **({"data_dir": place.path} if place.name else {}),
+        **place.told,
         "step": predictor.step,
         "accuracy": float((said.predicted == chosen.labels).mean()),
         "num_examples": len(chosen),
@@ -88,13 +89,15 @@ def evaluate(
 
 def _check_not_elsewhere(file: Path, place: DataPlace) -> None:
     """Raises UserError where a file holds measures on other data that are called as those of it."""
-    if not (place.name and file.exists()):
+    if not (place.told and file.exists()):
         return
-    measured = schema.read(file, contents.MeasuredFile).get("data_dir", place.path)
-    if measured != place.path:
+    found = schema.read(file, contents.MeasuredFile)
+    measured = {key: found[key] for key in contents.DATA_PLACE if key in found}
+    if measured and measured != place.told:  # older files do not tell
+        told = ", ".join(f"{key} {value}" for key, value in measured.items())
         raise UserError(
-            f"{file} holds what was measured on {measured}; move it away, or give "
-            f"--data_dir={place.data_dir} another name"
+            f"{file} holds what was measured on other data ({told}); move it and what else ends in "
+            f"{file.stem.partition('-')[2]} away, or give --data_dir={place.data_dir} another name"
         )
 
 
@@ -127,8 +130,8 @@ def _corrupted(
 ) -> dict[str, Any]:
     """Returns what corruptions.json holds; `head` is that of eval.json, both of a checkpoint."""
     say(f"corrupting {len(split):,} images in {len(CORRUPTIONS)} ways, each at five strengths")
-    names = ("split", "data_name", "step", "num_examples", "accuracy")
-    told = {name: head[name] for name in names} | {"checkpoint": checkpoint}
+    names = ("split", "data_name", *contents.DATA_PLACE, "step", "num_examples", "accuracy")
+    told = {name: head[name] for name in names if name in head} | {"checkpoint": checkpoint}
     return told | corruption_numbers(predictor, split)
 
 

@@ -30,16 +30,19 @@ class DataPlace(NamedTuple):
     @property
     def label(self) -> str:
         """What files on another data set are called after."""
-        path = Path(self.path)
+        path = Path(self.told.get("data_dir", ""))
         stem = path.stem if path.is_file() else path.name  # a folder may be called v1.0
-        return re.sub("[/:]", "_", self.name) + (f"-{stem}" if self.path else "")
+        return re.sub("[/:]", "_", self.name) + (f"-{stem}" if stem else "")
 
     @property
-    def path(self) -> str:
-        """The whole path of other data; "" if not given, or of TFDS, whose name tells all."""
-        if not self.data_dir or self.name not in NAMES:
-            return ""
-        return os.path.realpath(os.path.expanduser(self.data_dir))
+    def told(self) -> dict[str, str]:
+        """What tells other data from any of that name; {} of TFDS, whose name tells all."""
+        if self.name not in NAMES:
+            return {}
+        given = self._asdict()
+        paths = {key: given[key] for key in ("data_dir", "image_root") if given[key]}
+        whole = {key: os.path.realpath(os.path.expanduser(path)) for key, path in paths.items()}
+        return whole | ({"label_column": self.label_column} if self.label_column else {})
 
 
 def own_data(predictor: Predictor, place: DataPlace, say: Say) -> Dataset:

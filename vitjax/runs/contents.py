@@ -110,11 +110,16 @@ class EvalFile(TypedDict):
     sha256: NotRequired[str]  # of all the rest
 
 
+DATA_PLACE = ("data_dir", "image_root", "label_column")  # which tell other data from others
+
+
 class MeasuredFile(TypedDict):
     """Such as eval-csv-hospital.json: what was measured on another data set."""
 
     data_name: str
-    data_dir: NotRequired[str]  # older files do not tell
+    data_dir: NotRequired[str]  # those that were not given, and older files, do not tell
+    image_root: NotRequired[str]
+    label_column: NotRequired[str]
 
 
 class DivergedFile(TypedDict):
