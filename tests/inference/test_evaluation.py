@@ -101,7 +101,7 @@ def test_what_was_measured_on_other_data_of_that_name_stays(own_run, tmp_path):
     here, there = [digits_file(tmp_path / name / "set.npz", 5) for name in ("here", "there")]
     evaluate(own_run, place=here, say=quiet)
     first = (own_run / "eval-npz-set.json").read_text()
-    words = r"eval-npz-set.json holds .* other data \(data_dir .*here/set.npz\); move it and what"
+    words = r"eval-npz-set.json holds .* other data \(data_dir .*here/set.npz\); move it away, with"
     with pytest.raises(UserError, match=words):
         evaluate(own_run, place=there, say=quiet)
     evaluate(own_run, place=here, say=quiet)
@@ -138,6 +138,15 @@ def test_files_are_called_after_the_whole_name_of_a_folder(tmp_path):
     assert DataPlace("folder", f"{tmp_path}/v1.0/").label == "folder-v1.0"
     assert DataPlace("csv", f"{tmp_path}/v1.csv").label == "csv-v1"
     assert DataPlace("emnist/letters", "anywhere").label == "emnist_letters"
+
+
+def test_sets_of_tfds_that_lie_in_two_folders_are_two_sets(own_run, tmp_path):
+    """Such as galaxies that were drawn, and those of the photographs."""
+    told = DataPlace("galaxy_zoo2", str(tmp_path / "drawn")).told
+    file = own_run / "eval-galaxy_zoo2.json"
+    file.write_text(json.dumps({"data_name": "galaxy_zoo2", **told}))
+    with pytest.raises(UserError, match=r"data_dir .*/drawn\); move it away, with all"):
+        evaluate(own_run, place=DataPlace("galaxy_zoo2", str(tmp_path)), say=quiet)
 
 
 def test_other_data_need_not_be_enough_for_validation(own_run, tmp_path):

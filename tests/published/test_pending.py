@@ -141,6 +141,38 @@ def test_a_signal_that_comes_before_a_command_listens_ends_all(tmp_path, monkeyp
     assert begun.read_text() == "\n"
 
 
+DEAF = """
+import sys
+from vitjax.machine import signals
+from vitjax.published import ledger, pending
+
+signals.listen()
+sys.executable = sys.argv[1]
+task = pending.Task(ledger.find("vit_light", "mnist"), "configs/no.py", (0,), 60.0, 1e6)
+sys.exit(pending.work([task] * 2, 60, sys.argv[2], "", lambda path: [path]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals end no process there")
+def test_a_signal_that_a_command_no_longer_hears_ends_all(tmp_path):
+    """As in the last moments of Python, which has ended its threads."""
+    begun, script = tmp_path / "begun", tmp_path / "python"
+    lines = [
+        "#!/bin/sh",
+        "trap '' TERM",
+        f"echo >> {begun}",
+        "sleep 1",
+        "kill -TERM $PPID",
+        "sleep 1",
+    ]
+    script.write_text("\n".join(lines))
+    script.chmod(0o755)
+    words = [sys.executable, "-c", DEAF, str(script), str(tmp_path)]
+    done = subprocess.run(words, env=environment(), cwd=REPO, capture_output=True)
+    assert done.returncode == 143, done.stderr
+    assert begun.read_text() == "\n"
+
+
 WORK = """
 import sys
 from vitjax.published import ledger, pending

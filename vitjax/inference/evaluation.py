@@ -67,7 +67,7 @@ def evaluate(
     head: dict[str, Any] = {
         "split": split,
         "data_name": dataset.name,
-        **place.told,
+        **(place.told if place.name else {}),
         "step": predictor.step,
         "accuracy": float((said.predicted == chosen.labels).mean()),
         "num_examples": len(chosen),
@@ -89,15 +89,15 @@ def evaluate(
 
 def _check_not_elsewhere(file: Path, place: DataPlace) -> None:
     """Raises UserError where a file holds measures on other data that are called as those of it."""
-    if not (place.told and file.exists()):
+    if not (place.name and file.exists()):
         return
     found = schema.read(file, contents.MeasuredFile)
     measured = {key: found[key] for key in contents.DATA_PLACE if key in found}
     if measured and measured != place.told:  # older files do not tell
         told = ", ".join(f"{key} {value}" for key, value in measured.items())
         raise UserError(
-            f"{file} holds what was measured on other data ({told}); move it and what else ends in "
-            f"{file.stem.partition('-')[2]} away, or give --data_dir={place.data_dir} another name"
+            f"{file} holds what was measured on other data ({told}); move it away, with all that "
+            f"ends in {file.stem.partition('-')[2]}, or call these data otherwise"
         )
 
 

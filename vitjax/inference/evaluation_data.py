@@ -30,15 +30,15 @@ class DataPlace(NamedTuple):
     @property
     def label(self) -> str:
         """What files on another data set are called after."""
-        path = Path(self.told.get("data_dir", ""))
-        stem = path.stem if path.is_file() else path.name  # a folder may be called v1.0
-        return re.sub("[/:]", "_", self.name) + (f"-{stem}" if stem else "")
+        label = re.sub("[/:]", "_", self.name)
+        if not self.data_dir or self.name not in NAMES:
+            return label
+        path = Path(self.told["data_dir"])
+        return f"{label}-{path.stem if path.is_file() else path.name}"  # a folder may be v1.0
 
     @property
     def told(self) -> dict[str, str]:
-        """What tells other data from any of that name; {} of TFDS, whose name tells all."""
-        if self.name not in NAMES:
-            return {}
+        """What tells other data from any of that name: where they lie, as far as it was given."""
         given = self._asdict()
         paths = {key: given[key] for key in ("data_dir", "image_root") if given[key]}
         whole = {key: os.path.realpath(os.path.expanduser(path)) for key, path in paths.items()}

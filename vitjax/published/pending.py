@@ -195,12 +195,21 @@ def work(
 
 
 def _run(words: list[str], seconds: float) -> int | None:
-    """Runs a command; returns its exit code, or None where the time was up and it has saved."""
-    child = supervise.start(words)
-    with signals.taken(child.send_signal):
+    """Runs a command; returns its exit code, or None where the time was up and it has saved.
+
+    After a signal it is that of the signal, though the command may have ended just before.
+    """
+    child, heard = supervise.start(words), []
+
+    def pass_on(number: int) -> None:
+        heard.append(number)
+        child.send_signal(number)
+
+    with signals.taken(pass_on):
         try:
-            return child.wait(max(seconds, 0))
+            code: int | None = child.wait(max(seconds, 0))
         except subprocess.TimeoutExpired:
             child.terminate()
             child.wait()
-            return None
+            code = None
+    return 128 + heard[0] if heard else code
