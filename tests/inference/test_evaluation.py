@@ -173,6 +173,12 @@ def test_other_classes_are_named(own_run, tmp_path):
         evaluate(own_run, place=other(tmp_path / "a.npz", names), say=quiet)
 
 
+def test_other_classes_that_look_alike_are_told(own_run, tmp_path):
+    names = [*(str(i) for i in range(9)), "9\u200b"]
+    with pytest.raises(UserError, match=r"that look alike \('9' = '9\\u200b'\); write them in one"):
+        evaluate(own_run, place=other(tmp_path / "a.npz", names), say=quiet)
+
+
 def test_changed_data_are_refused(own_run):
     edited = json.loads((own_run / "config.json").read_text())
     edited["config"]["data"]["max_examples"] = 200

@@ -10,6 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vitjax.data.dataset import Dataset, Split
+from vitjax.data.duplicates import look_alike
 from vitjax.data.source import NAMES
 from vitjax.errors import UserError
 from vitjax.inference.predictor import Predictor
@@ -111,7 +112,11 @@ def other_data(predictor: Predictor, place: DataPlace, say: Say, *, valid: bool 
             for what, names in parts.items()
             if names
         )
-        raise UserError(f"the classes of {dataset.name} are not those of the run: {told}")
+        alike = look_alike(sorted({*ours, *theirs}))
+        raise UserError(
+            f"the classes of {dataset.name} are not those of the run: {told}"
+            + (f"; {alike}" if alike else "")
+        )
     order = np.array([ours.index(name) for name in theirs], np.int32)
     splits = {
         name: Split(split.images, order[split.labels], split.ids)

@@ -14,7 +14,6 @@ from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
 from vitjax.machine import processes
 from vitjax.machine.signals import SignalWatch
-from vitjax.pretrained.load import digest
 from vitjax.runs.logs import Logs
 from vitjax.runs.record import Record
 from vitjax.runs.run_folder import RunFolder
@@ -26,6 +25,7 @@ from vitjax.sweeps.sweep_folder import PartFolder, SweepFolder
 from vitjax.training.chance import chance
 from vitjax.training.loop import Training
 from vitjax.training.progress import Say
+from vitjax.training.run import weights_digest
 from vitjax.training.setup import eval_json
 
 
@@ -45,10 +45,8 @@ class Context(NamedTuple):
 
     def check_weights(self, config: ConfigDict) -> None:
         """Raises UserError unless the weights that members begin with are as they were."""
-        options = config.finetune
-        if options.weights:
-            found = digest(options.weights, options.allow_pickle)
-            self.folder.check_weights(options.weights, found)
+        if found := weights_digest(config):
+            self.folder.check_weights(config.finetune.weights, found)
 
 
 class Part(NamedTuple):

@@ -14,7 +14,7 @@ from vitjax.config import default, to_json
 from vitjax.errors import Diverged, UserError
 from vitjax.machine import processes
 from vitjax.machine.signals import SignalWatch
-from vitjax.pretrained.load import Inputs, load_weights
+from vitjax.pretrained.load import Inputs, digest, load_weights
 from vitjax.runs.checkpoints import Checkpoints
 from vitjax.runs.logs import Logs
 from vitjax.runs.manifest import saved_steps
@@ -132,6 +132,12 @@ def with_weights(config: ConfigDict, recipe: Recipe, state: TrainState, say: Say
         options.weights, fresh, recipe.model, inputs, say, allow_pickle=options.allow_pickle
     )
     return with_variables(state, loaded, recipe.train_only)
+
+
+def weights_digest(config: ConfigDict) -> str:
+    """Returns what tells the weights that a config names from any others; "" without any."""
+    options = config.finetune
+    return digest(options.weights, options.allow_pickle) if options.weights else ""
 
 
 def _train_and_test(

@@ -104,6 +104,17 @@ def test_class_that_train_lacks(tmp_path):
         read(tmp_path)
 
 
+def test_a_class_that_looks_like_one_of_train_is_told(tmp_path):
+    """As a Mac, or a zip file, composes letters otherwise."""
+    save(tmp_path / "train" / "caf\u00e9" / "0.png")
+    save(tmp_path / "test" / "cafe\u0301" / "0.png")
+    words = (
+        r"that look alike \('caf\\xe9' = 'cafe\\u0301'\); write them in one way if they are one, or"
+    )
+    with pytest.raises(UserError, match=words):
+        read(tmp_path)
+
+
 def test_gray_stays_gray_only_if_all_are(tmp_path):
     root = tmp_path
     save(root / "cat" / "0.png", 7, mode="L")

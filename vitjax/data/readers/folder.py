@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from vitjax.data.dataset import Dataset
+from vitjax.data.duplicates import look_alike
 from vitjax.data.readers.image_files import Files, Listing, Wanted, read_files
 from vitjax.errors import UserError
 from vitjax.text import printable
@@ -49,9 +50,11 @@ def read(wanted: Wanted) -> Dataset:
     for split, folder in split_folders.items():
         for name in _class_names(folder):
             if name not in class_names:
+                alike = look_alike([*class_names, name])
                 raise UserError(
                     f"{folder / name} is a class that train lacks; expected {_some(class_names)}; "
-                    "remove the folder or add it to train in config.data.data_dir."
+                    + (f"{alike}, or " if alike else "")
+                    + "remove the folder or add it to train in config.data.data_dir."
                 )
         paths, labels, others = _list_split(folder, class_names, must_have_all=split == "train")
         left_out += others
