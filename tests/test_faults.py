@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 import subprocess
 import sys
 import textwrap
@@ -219,17 +218,23 @@ def test_the_c_locale_takes_any_folder(tmp_path):
     assert (run / "eval.json").exists()
 
 
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, 16_000))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 @pytest.mark.slow
 def test_a_full_disk_is_said_in_one_line(tmp_path):
     """As one is whose files may not grow any more."""
     words = command(*SMALL, "--config.model.hidden_dim=64", f"--workdir={tmp_path / 'run'}")
     done = subprocess.run(
-        words,
+        [sys.executable, "-c", LIMITED, *words],
         cwd=REPO,
         env=environment(JAX_ENABLE_COMPILATION_CACHE="0"),
         capture_output=True,
         text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, 16_000)),
     )
     assert done.returncode == 1, done.stderr
     assert re.fullmatch(r"error: cannot write a checkpoint to .*\n", done.stderr), done.stderr
