@@ -88,7 +88,7 @@ def evaluate(
 
 
 def _check_not_elsewhere(file: Path, place: DataPlace) -> None:
-    """Raises UserError where a file holds measures on other data that are called as those of it."""
+    """Raises UserError where a file holds measures on other data than `place`, of its name."""
     if not (place.name and file.exists()):
         return
     found = schema.read(file, contents.MeasuredFile)
