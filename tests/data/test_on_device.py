@@ -39,3 +39,11 @@ def test_abstract_shapes_are_those_of_what_is_put():
     )
     shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), each) for each in (put, abstract)]
     assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "rows"),
+    [((8, 8, 1), 4), ((20, 20, 1), 4), ((28, 28, 1), 8), ((28, 28, 3), 24), ((32, 32, 3), 24)],
+)
+def test_an_image_is_whole_tiles_of_a_tpu(image_shape, rows):
+    assert on_device.abstract_images((), image_shape).pixels.shape == (rows, 128)

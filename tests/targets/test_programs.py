@@ -22,6 +22,9 @@ from vitjax.training.placement.sharding import make_mesh
 
 CONFIGS = sorted(path.stem for path in (Path(__file__).parents[2] / "configs").glob("*.py"))
 MESH = make_mesh(jax.devices()[:1])
+NEEDS_LIBTPU = pytest.mark.skipif(
+    importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed: pip install .[tpu]"
+)
 
 
 def work(name):
@@ -111,9 +114,7 @@ def optimised():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed: pip install .[tpu]"
-)
+@NEEDS_LIBTPU
 @pytest.mark.parametrize("name", compiler_suite.NAMES)
 def test_an_epoch_on_a_tpu_copies_no_data(name, optimised):
     """Neither in a step nor before the first; but a small set may be fetched into VMEM, once."""
@@ -129,6 +130,30 @@ def test_an_epoch_on_a_tpu_copies_no_data(name, optimised):
     assert [text for text, size in written.items() if size >= num_bytes / 2] == []
     if num_bytes > 10**9:  # nor in parts
         assert sum(written.values()) < num_bytes / 2
+
+
+@pytest.mark.slow
+@NEEDS_LIBTPU
+@pytest.mark.parametrize(
+    "image_shape", [(8, 8, 1), (20, 20, 1), (28, 28, 1), (28, 28, 3), (80, 80, 3)]
+)
+def test_a_tpu_gathers_images_of_any_size_without_a_copy_of_all(image_shape, optimised):
+    mesh = make_mesh(devices_of(chips.parse("v5e")))
+    here = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+
+    def darkness(split, order):
+        return jax.lax.map(
+            lambda indices: split.take(indices).pixels.astype(jnp.float32).sum(), order
+        )
+
+    split, order = abstract_images((60_000,), image_shape), jax.ShapeDtypeStruct((9, 64), jnp.int32)
+    compiled = jax.jit(darkness, in_shardings=here).lower(split, order).compile()
+    written = [
+        operation.text.strip()[:200]
+        for operation in hlo.read(compiled.as_text()).operations()
+        if any(_pixel_bytes(array) > 10**6 for array in operation.results)
+    ]
+    assert written == []
 
 
 def _pixel_bytes(array):

@@ -86,8 +86,13 @@ def to_rows(images: np.ndarray) -> np.ndarray:
 
 
 def num_rows(image_shape: Sequence[int]) -> int:
-    """Returns R, the rows of an image [H, W, C]."""
-    return -(-math.prod(image_shape) // _LANES)
+    """Returns R, the rows of an image [H, W, C], a multiple of 8, or of 4 where so few hold it.
+
+    With other numbers XLA lays a split out by rows on a TPU, and copies it before it gathers.
+    """
+    rows = -(-math.prod(image_shape) // _LANES)
+    tile = 4 if rows <= 4 else 8
+    return -(-rows // tile) * tile
 
 
 def abstract_images(shape: tuple[int, ...], image_shape: tuple[int, int, int]) -> DeviceImages:
