@@ -98,6 +98,18 @@ def test_only_a_finished_run_teaches(name, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_teacher_that_saw_another_part_of_the_images_is_told(teacher, tmp_path, capsys):
+    config = small(**{"distill.workdir": str(teacher.workdir)})
+    vitjax.train(config, tmp_path / "whole")
+    assert "the teacher in" not in capsys.readouterr().out
+    config.data.update(fit="center_crop", image_size=6, input_size=8)
+    vitjax.train(config, tmp_path / "middle")
+    assert (
+        f"warning   the teacher in {teacher.workdir} learnt from whole images, this run sees the "
+        "middle 6 pixels; --config.data.fit=resize --config.data.image_size=0 are the teacher's"
+    ) in capsys.readouterr().out
+
+
 def test_a_teacher_knows_the_same_classes(teacher):
     config = small(**{"distill.workdir": str(teacher.workdir)})
     ready = setup.prepare(small(), quiet)

@@ -97,6 +97,25 @@ def find_teacher(workdir: str) -> RunFolder:
     )
 
 
+def sees_otherwise(config: ConfigDict) -> str:
+    """Says that a run sees another part of its images than its teacher saw; "" if not so."""
+    taught = read_config(find_teacher(config.distill.workdir))
+    here, there = _part(config), _part(taught)
+    if here == there:
+        return ""
+    return (
+        f"the teacher in {config.distill.workdir} learnt from {there}, this run sees {here}; "
+        f"--config.data.fit={taught.data.fit} --config.data.image_size={taught.data.image_size} "
+        "are the teacher's"
+    )
+
+
+def _part(config: ConfigDict) -> str:
+    if config.data.fit == "center_crop" and config.data.image_size:
+        return f"the middle {config.data.image_size} pixels"
+    return "whole images"
+
+
 @functools.lru_cache(maxsize=1)  # the members of a sweep have one teacher
 def _variables(workdir: Path, checkpoint: str) -> Any:
     del checkpoint  # another run may lie in the folder by now

@@ -5,6 +5,7 @@ from ml_collections import ConfigDict
 from vitjax.data import duplicates
 from vitjax.data.dataset import Dataset
 from vitjax.machine.host import unused_accelerator
+from vitjax.training.distill import sees_otherwise
 from vitjax.training.placement import streaming
 from vitjax.training.placement.sharding import num_parts
 from vitjax.training.setup import Setup
@@ -42,6 +43,8 @@ def warnings(config: ConfigDict, dataset: Dataset, platform: str) -> list[str]:
             f"the warm-up of {config.schedule.warmup_epochs:g} epochs is longer than the run: the "
             f"learning rate stays below {config.optim.learning_rate:g}"
         )
+    if config.distill.workdir and (difference := sees_otherwise(config)):
+        found.append(difference)
     if idle := unused_accelerator(platform):
         found.append(idle)
     return [f"warning   {text}" for text in found]
