@@ -20,7 +20,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vitjax.config import default
-from vitjax.experiments import apply_row, split_recipe
+from vitjax.experiments import apply_row, split_recipe, without_margin
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -47,8 +47,8 @@ def get_config(arg: str = "") -> ConfigDict:
 def _recipe(config: ConfigDict) -> None:
     """Sets Muon, a cosine schedule, averaged weights, shifts of a pixel, digits without margin."""
     config.num_epochs = 100
-    if config.data.name == "mnist":  # whose digits fill 20 of 28 pixels: patches are few
-        config.data.update(image_size=22, fit="center_crop", input_size=28)
+    if config.data.name == "mnist":
+        without_margin(config)  # patches are few
     config.data.batch_size = 64
     config.data.augment.crop_padding = 1  # without it so few parameters still overfit
     config.optim.update(name="muon", learning_rate=0.005, ema_decay=0.999)

@@ -9,14 +9,14 @@ cifar10 86.3, cifar100 59.6. Here validation is carved from train instead.
 
 mnist-recipe and cifar100-recipe train the same networks otherwise (vitjax/docs/recipes.md).
 
-Measured on a CPU with seed 0: 0.9949 on test with mnist, 0.9948 with mnist-recipe. The others were
+Measured on a CPU with seed 0: 0.9949 on test with mnist, 0.9957 with mnist-recipe. The others were
 not run yet, but for their debug runs.
 """
 
 from ml_collections import ConfigDict
 
 from vitjax.config import default
-from vitjax.experiments import apply_row, small_images_recipe, split_recipe
+from vitjax.experiments import apply_row, small_images_recipe, split_recipe, without_margin
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -50,6 +50,8 @@ def get_config(arg: str = "") -> ConfigDict:
 def _digits_recipe(config: ConfigDict) -> None:
     """Sets Muon with averaged weights, shifts and rotations, for 30 epochs."""
     config.num_epochs = 30
+    if config.data.name == "mnist":
+        without_margin(config)
     config.data.augment.update(crop_padding=2, rotation_degrees=10.0)
     config.optim.update(name="muon", learning_rate=5e-3, weight_decay=0.05, ema_decay=0.999)
     config.schedule.update(warmup_epochs=1.0, warmup_factor=0.0, end_factor=0.0, per_epoch=False)
