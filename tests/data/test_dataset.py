@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vitjax.data.dataset import Dataset, Split, carve, check
+from vitjax.data.images import ChosenImages
 from vitjax.errors import UserError
 
 
@@ -32,6 +33,20 @@ def test_a_digest_tells_labels_and_files():
     assert make_split([0, 1, 0]).digest() != split.digest()
     other_files = dataclasses.replace(split, ids=np.array(["train/0", "train/1", "\udcff"], str))
     assert other_files.digest() != split.digest()
+
+
+def test_a_digest_of_pixels_tells_images_however_they_are_stored():
+    split = make_split([0] * 1000)
+    split.images[:] = np.arange(1000)[:, None, None, None] % 251
+    changed = split.images.copy()
+    changed[:, 0, 0, 0] += 1
+    stored = ChosenImages(split.images, np.arange(1000))
+    digests = [
+        dataclasses.replace(split, images=images).digest_of_pixels
+        for images in (split.images, stored, changed)
+    ]
+    assert digests[0] == digests[1]
+    assert digests[2] != digests[0]
 
 
 BAD = {

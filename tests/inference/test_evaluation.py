@@ -223,6 +223,34 @@ def test_labels_that_changed_since_training_are_refused(tmp_path):
         evaluate(tmp_path / "run", say=quiet)
 
 
+def test_other_images_of_the_same_names_are_told_and_not_taken_for_the_runs_own(tmp_path):
+    def write(test_images):
+        labels = np.arange(240) % 2
+        images = np.full((240, 8, 8), 40, np.uint8) + 150 * labels[:, None, None].astype(np.uint8)
+        arrays = {"train_images": images, "train_labels": labels, "test_labels": labels[:40]}
+        np.savez(tmp_path / "set.npz", **arrays, test_images=test_images(images[:40]))
+
+    write(lambda images: images)
+    config = load_config("configs/vit_digits.py:debug")
+    config.data.update(name="npz", data_dir=str(tmp_path / "set.npz"), image_size=0, mean=(0.5,))
+    config.data.std = (0.3,)
+    config.num_epochs, config.optim.ema_decay = 4, 0.0
+    train_and_evaluate(config, tmp_path / "run", quiet)
+    write(lambda images: images + 1)
+    said = []
+    evaluate(tmp_path / "run", say=said.append)
+    assert any("warning: the pixels of test are not those of training" in text for text in said)
+    before = (tmp_path / "run/eval.json").read_bytes()
+    write(lambda images: 255 - images)
+    with pytest.raises(
+        UserError,
+        match=r"training measured 1\.0000 on test, now it is 0\.0000: other images of the same "
+        r"names; change --data_dir or --image_root, or name other data with --data",
+    ):
+        evaluate(tmp_path / "run", say=quiet)
+    assert (tmp_path / "run/eval.json").read_bytes() == before
+
+
 def test_a_run_that_ends_while_its_weights_are_read_is_not_measured_by_them(own_run, monkeypatch):
     ended = (own_run / "eval.json").read_bytes()
     (own_run / "eval.json").unlink()

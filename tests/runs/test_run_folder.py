@@ -189,15 +189,16 @@ def test_other_data_are_refused(tmp_path):
         folder.check_dataset(DATASET | {"mean": (0.6,)})
 
 
-def test_other_labels_are_refused_where_the_run_tells_its_own(tmp_path):
-    labels = [{"labels": {"train": digest}} for digest in ("0a1b", "2c3d")]
+@pytest.mark.parametrize("what", ["labels", "pixels"])
+def test_other_labels_and_pixels_are_refused_where_the_run_tells_its_own(what, tmp_path):
+    told = [{what: {"train": digest}} for digest in ("0a1b", "2c3d")]
     begun_before, folder = RunFolder(tmp_path / "before"), RunFolder(tmp_path / "now")
-    for each, described in ((begun_before, DATASET), (folder, DATASET | labels[0])):
+    for each, described in ((begun_before, DATASET), (folder, DATASET | told[0])):
         each.path.mkdir()
         each.check_dataset(described)
-        each.check_dataset(DATASET | labels[0])
-    with pytest.raises(UserError, match=r'other data: labels\.train was "0a1b", is "2c3d"'):
-        folder.check_dataset(DATASET | labels[1])
+        each.check_dataset(DATASET | told[0])
+    with pytest.raises(UserError, match=rf'other data: {what}\.train was "0a1b", is "2c3d"'):
+        folder.check_dataset(DATASET | told[1])
 
 
 def test_a_whole_checkpoint_of_another_shape_is_left_where_it_is(checkpoints, tmp_path):

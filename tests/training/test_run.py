@@ -94,6 +94,23 @@ def test_resumed_run_is_the_same_bit_for_bit(finished, tmp_path, monkeypatch):
     jax.tree.map(np.testing.assert_array_equal, newest_params(tmp_path), newest_params(finished[0]))
 
 
+def test_a_run_does_not_go_on_with_other_images_of_the_same_names(tmp_path, monkeypatch):
+    images, labels = np.zeros((60, 8, 8), np.uint8), np.arange(60) % 2
+    arrays = {"train_images": images, "train_labels": labels, "test_labels": labels}
+    np.savez(tmp_path / "set.npz", **arrays, test_images=images)
+    npz = {"data.name": "npz", "data.data_dir": str(tmp_path / "set.npz")}
+    config = small(**npz, **{"data.mean": (0.5,), "data.std": (0.5,)})
+    with monkeypatch.context() as patch:
+        stop_after(patch, epochs=1)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, tmp_path / "run")
+    np.savez(tmp_path / "set.npz", **arrays, test_images=images + 1)
+    with pytest.raises(UserError, match=r"run on other data: pixels\.test was \"\w+\", is \"\w+\""):
+        run(config, tmp_path / "run")
+    np.savez(tmp_path / "set.npz", **arrays, test_images=images)
+    run(config, tmp_path / "run")
+
+
 @pytest.mark.slow
 def test_a_kill_in_the_first_save_loses_no_weights(finished, tmp_path, monkeypatch):
     config = small(**{"finetune.weights": str(finished[0])})

@@ -1,6 +1,7 @@
 """What every reader returns, the checks it must pass, and the validation split."""
 
 import dataclasses
+import functools
 import hashlib
 
 import numpy as np
@@ -9,6 +10,7 @@ from vitjax.data.images import Images, num_bytes, take
 from vitjax.errors import UserError
 
 SPLITS = ("train", "valid", "test")
+_LOOKED_AT = 100  # images of a split that tell it from others; stored ones have to be read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +32,12 @@ class Split:
         """Returns what tells the labels, and the examples that have them, from any others."""
         names = "\0".join(self.ids).encode(errors="surrogatepass")
         return hashlib.sha256(self.labels.astype("<i4").tobytes() + names).hexdigest()[:16]
+
+    @functools.cached_property
+    def digest_of_pixels(self) -> str:
+        """What tells a hundred images, spread over the split, from any others."""
+        index = np.unique(np.linspace(0, len(self) - 1, _LOOKED_AT).astype(int))
+        return hashlib.sha256(self.images[index].tobytes()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True)

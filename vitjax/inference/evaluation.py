@@ -28,6 +28,9 @@ from vitjax.runs.run_folder import RunFolder
 from vitjax.training import setup
 from vitjax.training.metrics import mean_loss
 
+# That another device may see as other classes than training did.
+_MOST_IMAGES, _MOST_SHARE = 3, 0.02
+
 
 def evaluate(
     workdir: str | Path,
@@ -73,7 +76,7 @@ def evaluate(
         "num_examples": len(chosen),
     }
     if own_test and trained is not None:
-        _compare(trained["accuracy"], head["accuracy"], say)
+        _compare(trained["accuracy"], head["accuracy"], len(chosen), say)
         head = trained
     elif own is not None:
         head["loss"] = _loss(predictor.config, own, logits, chosen.labels)
@@ -135,9 +138,15 @@ def _corrupted(
     return told | corruption_numbers(predictor, split)
 
 
-def _compare(before: float, now: float, say: Say) -> None:
-    """Says so if training measured another accuracy."""
-    if abs(before - now) > 0.002:
+def _compare(before: float, now: float, count: int, say: Say) -> None:
+    """Says so if training measured another accuracy of `count` images; UserError if a far one."""
+    difference = abs(before - now)
+    if difference * count > max(_MOST_IMAGES, _MOST_SHARE * count):
+        raise UserError(
+            f"training measured {before:.4f} on test, now it is {now:.4f}: other images of the "
+            "same names; change --data_dir or --image_root, or name other data with --data"
+        )
+    if difference > 0.002:
         say(
             f"warning: training measured an accuracy of {before:.4f}, now it is {now:.4f}: another "
             "device, or other data?"

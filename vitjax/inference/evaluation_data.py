@@ -74,6 +74,12 @@ def own_data(predictor: Predictor, place: DataPlace, say: Say) -> Dataset:
                 f"{dataset.name} is not what {predictor.workdir} was trained on: {name} has other "
                 "labels, or files of other names; change --data_dir, or name other data with --data"
             )
+    for name, then in described.get("pixels", {}).items():
+        if dataset.splits[name].digest_of_pixels != then:
+            say(
+                f"warning: the pixels of {name} are not those of training: files of the same names "
+                "that were changed, or that another version of Pillow decodes"
+            )
     return dataset
 
 

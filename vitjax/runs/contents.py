@@ -27,6 +27,7 @@ class DatasetFile(TypedDict):
     image_shape: list[Number]  # H, W, C
     num_examples: dict[str, Count]
     labels: NotRequired[dict[str, str]]  # a digest of each split's, and of ids; absent before
+    pixels: NotRequired[dict[str, str]]  # a digest of some images of each split; absent before
     teacher: NotRequired[str]  # the digest of its checkpoint's manifest
 
 

@@ -87,13 +87,13 @@ class RunFolder(RunFiles):
     def check_dataset(self, description: Mapping[str, Any]) -> None:
         """Raises UserError if the run began on other data; else writes dataset.json once.
 
-        A run of before did not tell its labels, which may then be any.
+        A run of before did not tell its labels or pixels, which may then be any.
         """
         if not (self.path / "dataset.json").exists():
             self.write("dataset.json", description)
             return
         found = json.loads(json.dumps(description))  # tuples become lists
-        begun = {"labels": found.get("labels")} | self.dataset()
+        begun = {name: found.get(name) for name in ("labels", "pixels")} | self.dataset()
         changes = differences(flatten(begun), flatten(found))
         if changes:
             raise UserError(

@@ -308,6 +308,7 @@ def dataset_json(setup: Setup) -> dict[str, Any]:
         "image_shape": dataset.image_shape,
         "num_examples": {name: len(split.labels) for name, split in dataset.splits.items()},
         "labels": {name: split.digest() for name, split in dataset.splits.items()},
+        "pixels": {name: split.digest_of_pixels for name, split in dataset.splits.items()},
         **({} if teacher is None else {"teacher": teacher.checkpoint}),
     }
 
