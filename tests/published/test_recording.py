@@ -100,7 +100,7 @@ def test_a_sweep_over_seeds_alone_is_that_of_its_row(tmp_path, results):
     (path,) = recording.record(make_sweep(tmp_path, members=members), results)
     assert path.name == "vit_light-mnist.json"
     measured = ledger.measured(ledger.find("vit_light", "mnist"), results)
-    assert measured["training_seconds"] == 52.3  # 40.0 of two that trained together, 12.34
+    assert measured["training_seconds"] == 92.3  # two that trained together, 40.0 each, 12.34
     plan = json.loads((tmp_path / "plan.json").read_text())
     plan["config"]["num_epochs"] = 6
     (tmp_path / "plan.json").write_text(json.dumps(plan))

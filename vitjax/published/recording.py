@@ -114,8 +114,8 @@ def _record_sweep(folder: RunFolder, results: Path) -> list[Path]:
     if not paths and not found:
         known_matches(config, str(folder.path))
     for match, members in found.values():
-        # Members that train together share their seconds.
-        seconds = {"training_seconds": round(sum({member["seconds"] for member in members}), 1)}
+        # Of members that train together, each has its share of the seconds.
+        seconds = {"training_seconds": round(sum(member["seconds"] for member in members), 1)}
         paths.append(_record_match(results, match, members, seconds | provenance))
     return paths
 
