@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import math
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from vitjax.data.images import Images, num_bytes, take
 from vitjax.errors import UserError
 
 SPLITS = ("train", "valid", "test")
-_LOOKED_AT = 100  # images of a split that tell it from others; stored ones have to be read
+_LOOKED_AT_BYTES = 2**24  # of a split, that tell it from others; stored images have to be read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +36,12 @@ class Split:
 
     @functools.cached_property
     def digest_of_pixels(self) -> str:
-        """What tells a hundred images, spread over the split, from any others."""
-        index = np.unique(np.linspace(0, len(self) - 1, _LOOKED_AT).astype(int))
-        return hashlib.sha256(self.images[index].tobytes()).hexdigest()[:16]
+        """What tells a hundred images, spread over the split, or ten large ones, from others."""
+        count = min(max(_LOOKED_AT_BYTES // math.prod(self.images.shape[1:]), 10), 100)
+        pixels = hashlib.sha256()
+        for i in np.unique(np.linspace(0, len(self) - 1, count).astype(int)):
+            pixels.update(self.images[i].tobytes())
+        return pixels.hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True)
