@@ -12,6 +12,7 @@ from PIL import Image
 import vitjax
 from vitjax.config import use_model
 from vitjax.config_file import load_config
+from vitjax.data.readers.pixels import ORIENTATION
 from vitjax.errors import UserError
 from vitjax.inference.predictor import load_predictor
 from vitjax.training.run import train_and_evaluate
@@ -87,6 +88,17 @@ def test_images_of_any_kind_and_size_are_fitted(digits_run, tmp_path):
     assert found[2] == found[3]
     for classes in found:
         assert [p for _, p in classes] == sorted((p for _, p in classes), reverse=True)
+
+
+def test_an_image_that_is_to_be_turned_stays_as_its_caller_has_it(digits_run):
+    pixels = np.random.RandomState(0).randint(0, 256, (8, 16), np.uint8)
+    image = Image.fromarray(pixels)
+    image.getexif()[ORIENTATION] = 6  # a quarter turn clockwise
+    predictor = load_predictor(digits_run)
+    fitted = predictor.fit(image)
+    np.testing.assert_array_equal(fitted, predictor.fit(np.rot90(pixels, -1)))
+    assert image.size == (16, 8)
+    np.testing.assert_array_equal(predictor.fit(image), fitted)
 
 
 def test_an_array_that_is_no_image_is_refused(digits_run):

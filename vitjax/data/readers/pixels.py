@@ -77,7 +77,9 @@ def to_array(
     from PIL import Image, ImageOps
 
     mode = "L" if channels == 1 else "RGB"
-    ImageOps.exif_transpose(image, in_place=True)
+    image.load()  # EXIF data may stand behind the pixels
+    if image.getexif().get(ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)  # a copy: the image may be its caller's
     if image.mode in ("I", "F"):
         raise UserError(f"has 32-bit pixels (mode {image.mode}), expected 8 bits")
     if image.mode.startswith("I;16"):  # PIL would clip 16 bits to 255 instead of scaling
