@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vitjax.data import on_device
-from vitjax.data.dataset import Split
+from vitjax.data.dataset import Dataset, Split
 
 ON_ONE = jax.sharding.SingleDeviceSharding(jax.devices()[0])
 
@@ -47,3 +47,10 @@ def test_abstract_shapes_are_those_of_what_is_put():
 )
 def test_an_image_is_whole_tiles_of_a_tpu(image_shape, rows):
     assert on_device.abstract_images((), image_shape).pixels.shape == (rows, 128)
+
+
+def test_the_bytes_of_a_set_are_those_that_lie_on_the_device():
+    stored = split(6, 28, 28, 1)
+    dataset = Dataset("digits", ("one",), {"train": stored, "test": split(3, 28, 28, 1)})
+    assert on_device.bytes_of(stored) == on_device.put(stored, ON_ONE).pixels.nbytes == 6 * 1024
+    assert on_device.num_bytes(dataset) == 9 * 1024

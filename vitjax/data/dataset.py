@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from vitjax.data.images import Images, num_bytes, take
+from vitjax.data.images import Images, take
 from vitjax.errors import UserError
 
 SPLITS = ("train", "valid", "test")
@@ -62,11 +62,6 @@ class Dataset:
         """Height, width and channels of every image."""
         height, width, channels = self.splits["train"].images.shape[1:]
         return height, width, channels
-
-    @property
-    def num_bytes(self) -> int:
-        """What all images take, decoded."""
-        return sum(num_bytes(split.images) for split in self.splits.values())
 
 
 def check_arrays(dataset: Dataset) -> None:

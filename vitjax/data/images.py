@@ -91,11 +91,6 @@ def take(images: Images, index: np.ndarray) -> Images:
     return images[index]
 
 
-def num_bytes(images: Images) -> int:
-    """Returns what the images take once they are decoded."""
-    return math.prod(images.shape)
-
-
 def in_slices(images: Images, size: int) -> Iterator[np.ndarray]:
     """Yields images[0:size], images[size:2*size], ..., read by one thread a core, few ahead.
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vitjax.data.dataset import Split
+from vitjax.data.dataset import Dataset, Split
 from vitjax.data.order import Order
 
 _LANES = 128  # bytes in a row of what a TPU moves as one
@@ -93,6 +93,21 @@ def num_rows(image_shape: Sequence[int]) -> int:
     rows = -(-math.prod(image_shape) // _LANES)
     tile = 4 if rows <= 4 else 8
     return -(-rows // tile) * tile
+
+
+def num_bytes(dataset: Dataset) -> int:
+    """Returns what all images of a data set take on a device."""
+    return sum(bytes_of(split) for split in dataset.splits.values())
+
+
+def bytes_of(split: Split) -> int:
+    """Returns what the images of a split take on a device."""
+    return len(split) * image_bytes(split.images.shape[1:])
+
+
+def image_bytes(image_shape: Sequence[int]) -> int:
+    """Returns what an image [H, W, C] takes on a device."""
+    return num_rows(image_shape) * _LANES
 
 
 def abstract_images(shape: tuple[int, ...], image_shape: tuple[int, int, int]) -> DeviceImages:

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from vitjax.config import to_json
 from vitjax.data import on_device
 from vitjax.data.dataset import Dataset
-from vitjax.data.images import num_bytes
+from vitjax.data.on_device import bytes_of
 from vitjax.data.order import EpochOrders, Together
 from vitjax.data.stream import CHUNKS_AHEAD, Orders
 from vitjax.errors import UserError
@@ -142,7 +142,7 @@ class Group:
             chunk = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(self.feed.example()))
             return CHUNKS_AHEAD * chunk
         return sum(
-            num_bytes(split.images) + split.labels.nbytes
+            bytes_of(split) + split.labels.nbytes
             for name, split in self.setup.dataset.splits.items()
             if name != "train"
         )

@@ -1,11 +1,9 @@
 """What a run will take: of its config, and of the chips that it is compiled for."""
 
-import math
-
 import jax
 from ml_collections import ConfigDict
 
-from vitjax.data.images import num_bytes
+from vitjax.data.on_device import bytes_of, image_bytes
 from vitjax.data.stream import CHUNKS_AHEAD, chunk_steps
 from vitjax.targets import chips
 from vitjax.targets.chips import Target
@@ -63,14 +61,14 @@ def _other_bytes(setup: Setup) -> int:
     """Returns what lies on each chip besides what training takes: other splits, or chunks ahead."""
     recipe, dataset = setup.recipe, setup.dataset
     if setup.streams:
-        each = math.prod(dataset.image_shape) * recipe.batch_size // data_shards(setup.mesh)
+        each = image_bytes(dataset.image_shape) * recipe.batch_size // data_shards(setup.mesh)
         return CHUNKS_AHEAD * chunk_steps(recipe.batch_size, dataset.image_shape) * each
-    return sum(num_bytes(split.images) for name, split in dataset.splits.items() if name != "train")
+    return sum(bytes_of(split) for name, split in dataset.splits.items() if name != "train")
 
 
 def _does_not_fit(needed: str, setup: Setup, target: Target) -> str:
     recipe, limit = setup.recipe, target.chip.usable_memory
-    data = num_bytes(setup.dataset.splits["train"].images)
+    data = bytes_of(setup.dataset.splits["train"])
     if 2 * data > limit and not setup.streams:  # which are whole on each chip
         change = "set config.data.stream to auto, or lower config.data.image_size"
     else:

@@ -4,6 +4,7 @@ from jax.sharding import Mesh
 
 from vitjax.data.dataset import Dataset
 from vitjax.data.images import StoredImages
+from vitjax.data.on_device import num_bytes
 from vitjax.machine.host import available_memory
 from vitjax.machine.processes import all_of
 from vitjax.training.ahead.memory import gib, limit_bytes
@@ -26,7 +27,7 @@ def decode_up_to(stream: str) -> int | None:
 def streams(stream: str, dataset: Dataset, mesh: Mesh) -> bool:
     """Whether batches are brought to the devices, as all images do not fit there, or may not."""
     available = available_memory()
-    in_host = available is None or _COPIES * dataset.num_bytes <= available
+    in_host = available is None or _COPIES * num_bytes(dataset) <= available
     wanted = not in_host or exceeds(stream, dataset, limit_bytes(mesh.local_devices[0]))
     wanted = (wanted and stream == "auto") or stream == "always"
     return bool(max(all_of(int(wanted))))  # processes may differ in what memory is left
@@ -34,13 +35,13 @@ def streams(stream: str, dataset: Dataset, mesh: Mesh) -> bool:
 
 def exceeds(stream: str, dataset: Dataset, device_limit: int | None) -> bool:
     """Whether batches are streamed to devices that have `device_limit` bytes of memory."""
-    too_large = device_limit is not None and dataset.num_bytes > _DEVICE_SHARE * device_limit
+    too_large = device_limit is not None and num_bytes(dataset) > _DEVICE_SHARE * device_limit
     return stream == "always" or (stream == "auto" and too_large)
 
 
 def describe(dataset: Dataset, streamed: bool) -> str:
     """Returns where the images lie, in words."""
-    size = f"{gib(dataset.num_bytes)} GiB"
+    size = f"{gib(num_bytes(dataset))} GiB"
     if not streamed:
         return f"{size} of pixels at rest on each device"
     stored = isinstance(dataset.splits["train"].images, StoredImages)
