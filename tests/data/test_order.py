@@ -1,5 +1,8 @@
 """The order of an epoch and the keys of its examples."""
 
+import math
+from fractions import Fraction
+
 import jax
 import numpy as np
 import pytest
@@ -68,6 +71,15 @@ def test_streams_differ():
     seed, zero = np.uint32(0), np.int32(0)
     init, dropout = order.init_key(seed), order.dropout_key(seed, zero)
     assert not np.array_equal(jax.random.key_data(init), jax.random.key_data(dropout))
+
+
+def test_channel_statistics_have_the_last_bits_of_exact_sums():
+    images = np.random.RandomState(0).randint(0, 256, (50, 17, 19, 1), np.uint8)
+    (mean,), (std,) = channel_statistics(images)
+    levels = [Fraction(int(level), 255) for level in images.ravel()]
+    exact = sum(levels) / len(levels)
+    assert mean == float(exact)
+    assert std == math.sqrt(sum((level - exact) ** 2 for level in levels) / len(levels))
 
 
 def test_channel_statistics():

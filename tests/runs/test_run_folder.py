@@ -189,6 +189,15 @@ def test_other_data_are_refused(tmp_path):
         folder.check_dataset(DATASET | {"mean": (0.6,)})
 
 
+def test_a_mean_that_another_cpu_rounds_otherwise_is_the_same(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.check_dataset(DATASET | {"mean": (0.3079919563012087,)})
+    folder.check_dataset(DATASET | {"mean": (0.30799195630120874,)})
+    assert folder.dataset()["mean"] == [0.3079919563012087]
+    with pytest.raises(UserError, match=r"other data: mean was \[0\.307\d+\], is \[0\.30799196\]"):
+        folder.check_dataset(DATASET | {"mean": (0.30799196,)})
+
+
 @pytest.mark.parametrize("what", ["labels", "pixels"])
 def test_other_labels_and_pixels_are_refused_where_the_run_tells_its_own(what, tmp_path):
     told = [{what: {"train": digest}} for digest in ("0a1b", "2c3d")]

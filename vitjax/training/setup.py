@@ -66,6 +66,10 @@ def prepare(config: ConfigDict, say: Say = print) -> Setup:
 
 def check_options(config: ConfigDict, mesh: Mesh) -> None:
     """Raises UserError for what is wrong whatever the data are."""
+    if jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        raise UserError(
+            "training computes in at most 32 bits; leave JAX_ENABLE_X64 (jax_enable_x64) out"
+        )
     check(config)
     check_batch_size(config.data.batch_size, config.optim.accumulation_steps, data_shards(mesh))
     make_augmentation(config)
