@@ -24,8 +24,10 @@ from commands import (
 )
 from PIL import Image
 
+import vitjax
 from vitjax.__main__ import COMMANDS
 from vitjax.sweeps.sweep_folder import SweepFolder
+from vitjax.training.distill import find_teacher
 
 SMALL = (
     "--config.num_epochs=3",
@@ -310,3 +312,11 @@ def test_another_model_by_name(tmp_path, model_name):
     words = [word for word in SMALL if model_name != "mixer" or "num_heads" not in word]
     out, _ = main(*words, f"--workdir={tmp_path}", f"--config.model_name={model_name}")
     assert f"model     {model_name}:" in out
+
+
+def test_a_tilde_in_workdir_is_the_home(own_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    main("--workdir=~/own_run", module="vitjax.evaluate")
+    assert (own_run / "predictions.npz").exists()
+    assert vitjax.load("~/own_run").workdir == own_run
+    assert find_teacher("~/own_run").path == own_run

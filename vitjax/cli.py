@@ -235,6 +235,8 @@ class Command:
             argv = self._read_config(argv)
         self._flags.set_gnu_getopt(True)  # options may stand behind words
         self.words = self._flags(argv)[1:]
+        if "workdir" in self._flags and self._flags.workdir:
+            self._flags.workdir = os.path.expanduser(self._flags.workdir)  # no shell does it here
         if self.words and not self._takes_words:
             raise UserError(f"unexpected argument {self.words[0]!r}; options begin with --")
 

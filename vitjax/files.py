@@ -14,7 +14,7 @@ from vitjax.errors import UserError
 
 
 def local_folder(workdir: str | Path) -> Path:
-    """Returns the path of a run's folder.
+    """Returns the path of a run's folder; ~ is the home, which shells leave in --workdir=~/run.
 
     Raises UserError where it can be none of this machine, or may not be entered.
     """
@@ -25,7 +25,7 @@ def local_folder(workdir: str | Path) -> Path:
         )
     if "\0" in str(workdir):
         raise UserError(f"--workdir={workdir} holds a null character; choose another")
-    folder = Path(workdir)
+    folder = Path(os.path.expanduser(workdir))
     try:
         os.stat(folder / "config.json")
     except PermissionError as error:

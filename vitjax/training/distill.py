@@ -82,8 +82,9 @@ def as_taught(stand_in: Dataset, workdir: str) -> Dataset:
 
 def find_teacher(workdir: str) -> RunFolder:
     """Returns the folder of a finished run; raises UserError where it is none."""
-    if os.path.isdir(workdir):  # no error for a name that is too long
-        folder = RunFolder(Path(workdir))
+    path = os.path.expanduser(workdir)
+    if os.path.isdir(path):  # no error for a name that is too long
+        folder = RunFolder(Path(path))
         if (folder.path / "plan.json").exists():
             raise UserError(
                 f"config.distill.workdir={workdir} holds a sweep; give one of its runs, as "
