@@ -63,16 +63,6 @@ def test_finished_run_is_not_repeated(finished, capsys):
     assert "is finished" in capsys.readouterr().out
 
 
-def test_numbers_of_64_bits_are_refused_in_a_line(tmp_path):
-    jax.config.update("jax_enable_x64", True)
-    try:
-        with pytest.raises(UserError, match=r"at most 32 bits; leave JAX_ENABLE_X64 .* out"):
-            run(small(), tmp_path)
-    finally:
-        jax.config.update("jax_enable_x64", False)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_other_config_is_refused_with_the_difference(finished):
     config = small(**{"optim.learning_rate": 0.5})
     with pytest.raises(UserError, match=r"optim\.learning_rate was 0\.01, is 0\.5"):

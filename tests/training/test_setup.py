@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_runs import quiet, small
 
+from vitjax.errors import UserError
 from vitjax.training.setup import compute_dtype, dataset_json, prepare
 
 
@@ -42,3 +43,12 @@ def test_a_run_tells_the_labels_that_it_began_with(tmp_path):
     assert told([0, 1] * 4) == first
     others = told([1, 0] * 4)
     assert all(others["labels"][name] != digest for name, digest in first["labels"].items())
+
+
+def test_numbers_of_64_bits_are_refused_in_a_line():
+    jax.config.update("jax_enable_x64", True)
+    try:
+        with pytest.raises(UserError, match=r"at most 32 bits; leave JAX_ENABLE_X64 .* out"):
+            prepare(small(), quiet)
+    finally:
+        jax.config.update("jax_enable_x64", False)
