@@ -1,6 +1,7 @@
 """Gradients written by hand equal JAX's own."""
 
 import functools
+import re
 
 import flax.linen as nn
 import jax
@@ -103,6 +104,42 @@ def test_patch_linear_is_a_convolution(function):
     agree(
         lambda images, kernel: passes.patch_linear(images, kernel, 3), convolution, images, kernel
     )
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_convolution(size, stride):
+    def reference(x, kernel):
+        half = (size // 2, size // 2)
+        dimensions = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(
+            x, kernel, (stride, stride), (half, half), dimension_numbers=dimensions
+        )
+
+    def function(x, kernel):
+        return passes.convolution(x, kernel, stride)
+
+    for height, width in ((7, 8), (9, 10)):  # so that windows leave 0, 1 and 2 pixels unread
+        agree(function, reference, normal(0, 3, height, width, 2), normal(1, size, size, 2, 4))
+
+
+@pytest.mark.parametrize("members", [0, 2])
+def test_gradients_of_convolutions_in_a_loop_are_fast_on_a_cpu(members):
+    def train(x, kernel):
+        def step(_, kernel):
+            by = jax.grad(lambda x, k: jnp.sum(passes.convolution(x, k, 2) ** 2), argnums=(0, 1))
+            by_x, by_kernel = by(x, kernel)
+            return kernel - by_kernel - jnp.sum(by_x)
+
+        return jax.lax.fori_loop(0, 3, step, kernel)
+
+    shape = (members,) if members else ()
+    function = jax.vmap(train) if members else train
+    arguments = normal(0, *shape, 2, 8, 8, 3), normal(1, *shape, 3, 3, 3, 4)
+    compiled = jax.jit(function).lower(*arguments).compile().as_text()
+    orders = re.findall(r" convolution\(.*dim_labels=([^,\s]*)", compiled)
+    assert len(orders) > 1
+    assert set(orders) == {"b01f_01io->b01f"}
 
 
 def test_gelu():

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from vitjax.errors import UserError
 from vitjax.models.names import check_name
-from vitjax.models.parts import init
+from vitjax.models.parts import init, passes
 
 
 class BatchNorm(nn.Module):
@@ -74,14 +74,7 @@ class ConvNorm(nn.Module):
         shape = (size, size, x.shape[-1], self.features)
         start = init.by_name(self.kernel_init)
         kernel = self.param("kernel", start.kernel, shape)
-        x = jax.lax.conv_general_dilated(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            window_strides=(self.stride, self.stride),
-            # Equal on both sides as in torch: "SAME" would pad a stride of 2 on one side alone.
-            padding=[(size // 2, size // 2)] * 2,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        x = passes.convolution(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
         if self.use_bias:
             bias = self.param("bias", start.bias(math.prod(shape[:-1])), shape[-1:])
             x = x + bias.astype(self.dtype)

@@ -82,13 +82,7 @@ class ConvStem(nn.Module):
             features = self.hidden_dim if i == num_layers - 1 else self.inner_dim
             shape = (3, 3, x.shape[-1], features)
             kernel = self.param(f"kernel_{i}", init.by_name("kaiming_normal").kernel, shape)
-            x = jax.lax.conv_general_dilated(
-                x,
-                kernel.astype(self.dtype),
-                window_strides=(1, 1),
-                padding=[(1, 1), (1, 1)],
-                dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            )
+            x = passes.convolution(x, kernel.astype(self.dtype))
             x = passes.max_pool(nn.relu(x))
         return x.reshape(x.shape[0], -1, self.hidden_dim)
 
