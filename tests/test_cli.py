@@ -214,7 +214,7 @@ def test_new_folder_below_runs(tmp_path):
 def test_help(word):
     out, _ = main(word)
     assert "\nWhat:\n  --config FILE[:ARG]" in out
-    assert "\nWhere:\n  --workdir TEXT" in out
+    assert "\nWhere:\n  --workdir PATH" in out
     assert "vit_digits" in out
 
 
@@ -228,6 +228,8 @@ def test_help_shows_every_option_under_a_title_with_its_default(module):
     assert bool(options) == (module not in ("vitjax.pretrained.__main__", "vitjax.completion"))
     for option in options:
         assert re.search(r"default:|\(required\)", option), option
+        is_path = re.search(r"^\S+ (TEXT|PATH)\s+(Folder|File|CSV file|PNG|Where|Unpacked)", option)
+        assert not is_path or is_path[1] == "PATH", option
 
 
 MISTAKES = {
@@ -314,9 +316,11 @@ def test_another_model_by_name(tmp_path, model_name):
     assert f"model     {model_name}:" in out
 
 
-def test_a_tilde_in_workdir_is_the_home(own_run, tmp_path, monkeypatch):
+def test_a_tilde_is_the_home(own_run, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     main("--workdir=~/own_run", module="vitjax.evaluate")
+    main(own_run, own_run, "--figure=~/new/figure.png", module="vitjax.compare")
+    assert (tmp_path / "new" / "figure.png").exists()
     assert (own_run / "predictions.npz").exists()
     assert vitjax.load("~/own_run").workdir == own_run
     assert find_teacher("~/own_run").path == own_run

@@ -48,7 +48,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     peers = command.switch("peers", "Measure PyTorch on the same work as well.")
     rounds = command.integer("rounds", 7, "Turns that each trainer takes.", lower_bound=1)
     command.section("Output")
-    json_file = command.string("json", None, "File that the results are written to.")
+    json_file = command.path("json", None, "File that the results are written to.")
     plot = command.png("plot", "PNG file for a figure of --suite=attention's times and memory.")
     markdown = command.switch(
         "markdown", "Print the page of recorded results, and measure nothing."

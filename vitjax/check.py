@@ -27,8 +27,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     command.section("What")
     data = command.switch("data", "Reads all images once, and tells what is wrong with them.")
     command.section("Output")
-    json_file = command.string("json", None, "File for what --data finds, every image of it.")
-    html_file = command.string("html", None, "File for what --data finds, as a page.")
+    json_file = command.path("json", None, "File for what --data finds, every image of it.")
+    html_file = command.path("html", None, "File for what --data finds, as a page.")
 
     def main() -> int:
         from vitjax import data_check

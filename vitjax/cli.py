@@ -48,6 +48,7 @@ class Command:
         self._flags = flags.FlagValues()
         self._config_source = default_config
         self._title, self.options = "Options", dict[str, list[Option]]()  # by title, as in --help
+        self._paths: list[str] = []  # options that are paths
         self._group_options: list[str] = []  # any of which asks for several processes
         self._group: Group | None = None  # the processes that this one has joined
         self.words: list[str] = []  # of the command line that are no options
@@ -83,6 +84,11 @@ class Command:
         """Defines --NAME=TEXT; returns its holder, as the other kinds do."""
         return self._add(flags.DEFINE_string, "TEXT", name, default, help_text, **options)
 
+    def path(self, name: str, default: str | None, help_text: str, **options: Any) -> Any:
+        """Defines --NAME=PATH, whose ~ is the home: no shell puts it there behind a `=`."""
+        self._paths.append(name)
+        return self._add(flags.DEFINE_string, "PATH", name, default, help_text, **options)
+
     def integer(self, name: str, default: int | None, help_text: str, **options: Any) -> Any:
         """Defines --NAME=WHOLE NUMBER."""
         return self._add(flags.DEFINE_integer, "INTEGER", name, default, help_text, **options)
@@ -106,7 +112,7 @@ class Command:
 
     def png(self, name: str, help_text: str) -> Any:
         """Defines --NAME=FILE.png, none by default."""
-        holder = self.string(name, None, help_text)
+        holder = self.path(name, None, help_text)
         flags.register_validator(
             name,
             lambda value: value is None or value.lower().endswith(".png"),
@@ -235,8 +241,9 @@ class Command:
             argv = self._read_config(argv)
         self._flags.set_gnu_getopt(True)  # options may stand behind words
         self.words = self._flags(argv)[1:]
-        if "workdir" in self._flags and self._flags.workdir:
-            self._flags.workdir = os.path.expanduser(self._flags.workdir)  # no shell does it here
+        for name in self._paths:
+            if given := self._flags[name].value:
+                self._flags[name].value = os.path.expanduser(given)
         if self.words and not self._takes_words:
             raise UserError(f"unexpected argument {self.words[0]!r}; options begin with --")
 

@@ -22,7 +22,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__, takes_words=True)
     command.section("Data")
-    metadata = command.string("metadata", None, "CSV file on the examples.")
+    metadata = command.path("metadata", None, "CSV file on the examples.")
     column = command.string("column", None, "Column of it to compare by.")
     key = command.string("key", "", "Column of it that names the examples; default: id or path.")
     command.section("Output")

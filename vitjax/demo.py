@@ -29,15 +29,15 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__)
     command.section("What")
-    workdir = command.string("workdir", None, "Folder of the run.", required=True)
+    workdir = command.path("workdir", None, "Folder of the run.", required=True)
     command.section("Where")
     host = command.string("host", "127.0.0.1", "Address to listen on; 0.0.0.0: on all.")
     port = command.integer(
         "port", 7860, "Port to listen on; 0: any that is free.", lower_bound=0, upper_bound=65535
     )
     command.section("Output")
-    static = command.string("static", None, "Folder to write, with the model in the browser.")
-    runtime = command.string(
+    static = command.path("static", None, "Folder to write, with the model in the browser.")
+    runtime = command.path(
         "runtime", None, "Unpacked npm package onnxruntime-web, where npm is not to get it."
     )
 

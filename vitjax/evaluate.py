@@ -20,12 +20,12 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__)
     command.section("What")
-    workdir = command.string("workdir", None, "Folder of the run.", required=True)
+    workdir = command.path("workdir", None, "Folder of the run.", required=True)
     split = command.choice("split", "test", ["test", "valid", "train"], "What to measure on.")
     command.section("Data")
     data = command.string("data", "", "Another data set, named as config.data.name.")
-    data_dir = command.string("data_dir", "", "Where the data lies, if not where it lay.")
-    image_root = command.string("image_root", "", "Folder that the paths of a CSV start from.")
+    data_dir = command.path("data_dir", "", "Where the data lies, if not where it lay.")
+    image_root = command.path("image_root", "", "Folder that the paths of a CSV start from.")
     label_column = command.string("label_column", "", "Of a CSV.")
     corruptions = command.switch("corruptions", "Measures on corrupted images too.")
 

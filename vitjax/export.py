@@ -22,9 +22,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__)
     command.section("What")
-    workdir = command.string("workdir", None, "Folder of the run.", required=True)
+    workdir = command.path("workdir", None, "Folder of the run.", required=True)
     command.section("Output")
-    out = command.string(
+    out = command.path(
         "out", None, "File, or for hub and transformers folder, to write.", required=True
     )
     formats: list[Format] = [

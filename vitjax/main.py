@@ -18,7 +18,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__, default_config="configs/vit_digits.py")
     command.section("Where")
-    workdir = command.string("workdir", None, "Folder of the run; default: a new one in runs/.")
+    workdir = command.path("workdir", None, "Folder of the run; default: a new one in runs/.")
     join = command.group()
 
     def main() -> int:

@@ -32,7 +32,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__, takes_words=True)
     command.section("What")
-    workdir = command.string("workdir", None, "Folder of the run.", required=True)
+    workdir = command.path("workdir", None, "Folder of the run.", required=True)
     step = command.string("step", "best", "best, last, or the step of a checkpoint.")
     command.section("Output")
     top = command.integer("top", 5, "Classes to show of each image.", lower_bound=1)

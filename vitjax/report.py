@@ -16,10 +16,10 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__)
     command.section("What")
-    workdir = command.string("workdir", None, "Folder of the run.", required=True)
+    workdir = command.path("workdir", None, "Folder of the run.", required=True)
     command.section("Data")
-    data_dir = command.string("data_dir", "", "Where the data lies, if not where it lay.")
-    image_root = command.string("image_root", "", "Folder that the paths of a CSV start from.")
+    data_dir = command.path("data_dir", "", "Where the data lies, if not where it lay.")
+    image_root = command.path("image_root", "", "Folder that the paths of a CSV start from.")
     command.section("Output")
     num_mistakes = command.integer("num_mistakes", 24, "Mistakes to show.", lower_bound=0)
     num_maps = command.integer("num_maps", 6, "Images to show attention on.", lower_bound=0)

@@ -20,7 +20,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Runs the command on its words; returns the exit code."""
     command = cli.Command(__doc__, default_config="configs/vit_digits.py")
     command.section("Where")
-    workdir = command.string("workdir", None, "Folder of the sweep; default: a new one in runs/.")
+    workdir = command.path("workdir", None, "Folder of the sweep; default: a new one in runs/.")
     command.section("What")
     grid = command.string("grid", "", 'Values of options: "KEY=V1,V2;KEY=V1,V2", all combined.')
     name = command.string("sweep", "", "Which of the config's sweeps; default: its first.")

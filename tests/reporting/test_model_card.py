@@ -3,8 +3,10 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from commands import main
+from small_runs import quiet, small
 
 import vitjax
 
@@ -39,6 +41,17 @@ def test_a_card_tells_command_versions_limits_and_no_carbon(evaluated):
     for heading in ("## Metrics", "## Data", "## Intended use and limits", "## Training"):
         assert heading in text
     assert "co2" not in text
+
+
+def test_a_card_tells_which_epoch_was_measured(evaluated, tmp_path):
+    best = "with the epoch that is best on validation, number "
+    assert best in vitjax.load(evaluated).card().read_text()
+    images, labels = np.random.RandomState(0).randint(0, 256, (80, 8, 8), np.uint8), [0, 1] * 40
+    np.savez(tmp_path / "toy.npz", train_images=images, train_labels=labels)
+    toy = {"data.name": "npz", "data.data_dir": str(tmp_path / "toy.npz")}
+    config = small(**toy, **{"data.valid_fraction": 0.0, "num_epochs": 2})
+    run = vitjax.train(config, workdir=tmp_path / "run", say=quiet)
+    assert "with the last epoch, number 2." in run.card().read_text()
 
 
 def test_before_a_run_has_ended_there_are_no_metrics(own_run):

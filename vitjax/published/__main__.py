@@ -30,7 +30,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     row = command.string("row", None, "Only the rows called so.")
     command.section("Output")
     as_json = command.switch("json", "One JSON object a row.")
-    recorded = command.string(
+    recorded = command.path(
         "record", None, "Folder of a finished run of a row, or of a sweep, to be taken in."
     )
     as_markdown = command.switch("markdown", "The page vitjax/published/README.md.")
@@ -41,8 +41,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     run_them = command.switch("run", "Measures what is pending, and records it, in a checkout.")
     budget = command.string("budget", "1h", "Time for that: 90s, 25m, 3h.")
     seeds = command.integer("seeds", 3, "How many random seeds measure each.", lower_bound=1)
-    workdir = command.string("workdir", "runs/published", "Folder for the runs of what is pending.")
-    data_dir = command.string("data_dir", "", "Where their data lie; default: TFDS's own folder.")
+    workdir = command.path("workdir", "runs/published", "Folder for the runs of what is pending.")
+    data_dir = command.path("data_dir", "", "Where their data lie; default: TFDS's own folder.")
 
     def main() -> int:
         if as_json.value and as_markdown.value:

@@ -79,9 +79,12 @@ def _table(metrics: list[MetricRow]) -> str:
 
 
 def _how_measured(evaluation: Mapping[str, Any]) -> str:
+    chosen = (
+        "the epoch that is best on validation" if "valid_loss" in evaluation else "the last epoch"
+    )
     text = (
         f"On all {evaluation['num_examples']:,} images of the {evaluation['split']} split, with "
-        f"the epoch that is best on validation, number {evaluation['epoch']}."
+        f"{chosen}, number {evaluation['epoch']}."
     )
     if "accuracy_interval" in evaluation:
         low, high = evaluation["accuracy_interval"]
