@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from vitjax.errors import UserError
 from vitjax.models.names import check_name
-from vitjax.models.parts import init, passes
+from vitjax.models.parts import init
+from vitjax.models.parts.convolve import convolve
 
 
 class BatchNorm(nn.Module):
@@ -74,7 +75,7 @@ class ConvNorm(nn.Module):
         shape = (size, size, x.shape[-1], self.features)
         start = init.by_name(self.kernel_init)
         kernel = self.param("kernel", start.kernel, shape)
-        x = passes.convolution(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+        x = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
         if self.use_bias:
             bias = self.param("bias", start.bias(math.prod(shape[:-1])), shape[-1:])
             x = x + bias.astype(self.dtype)

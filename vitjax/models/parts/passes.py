@@ -83,11 +83,11 @@ def patch_convolution(images: jax.Array, kernel: jax.Array, patch_size: int) -> 
     return y.reshape(y.shape[0], -1, y.shape[-1])
 
 
-def _patch_convolution_forward(images, kernel, patch_size):
+def _convolution_forward(images, kernel, patch_size):
     return patch_convolution(images, kernel, patch_size), (images, kernel)
 
 
-def _patch_convolution_backward(patch_size, kept, gradient):
+def _convolution_backward(patch_size, kept, gradient):
     """As JAX's own, which jax 0.7 cannot vmap."""
     images, kernel = kept
     batch, height, width, channels = images.shape
@@ -106,67 +106,7 @@ def _patch_convolution_backward(patch_size, kept, gradient):
     return by_images, by_kernel.reshape(kernel.shape)
 
 
-patch_convolution.defvjp(_patch_convolution_forward, _patch_convolution_backward)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def convolution(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """[B, H, W, in] by [S, S, in, out], S odd -> [B, H / stride, W / stride, out], rounded up.
-
-    Padded by S // 2 on every side, as torch does: "SAME" pads a stride of 2 on one side alone.
-    """
-    return _strided(x, kernel, stride)
-
-
-def _strided(x, kernel, stride):
-    half = kernel.shape[0] // 2
-    return _convolve(x, kernel, [(half, half)] * 2, window_strides=(stride, stride))
-
-
-def _convolve(x, kernel, padding, window_strides=(1, 1), **dilation):
-    dimensions = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(
-        x, kernel, window_strides, padding, dimension_numbers=dimensions, **dilation
-    )
-
-
-def _convolution_forward(x, kernel, stride):
-    return convolution(x, kernel, stride), (x, kernel)
-
-
-def _convolution_backward(stride, kept, gradient):
-    def own(x, kernel, gradient):
-        return jax.vjp(functools.partial(_strided, stride=stride), x, kernel)[1](gradient)
-
-    ordered = functools.partial(_ordered_gradients, stride)
-    return jax.lax.platform_dependent(*kept, gradient, cpu=ordered, default=own)
-
-
-def _ordered_gradients(stride, x, kernel, gradient):
-    """As JAX's own, by convolutions whose dimensions are in the order of images and kernels.
-
-    In a loop, such as that over the steps, XLA's CPU backend has fast convolutions for these alone:
-    JAX's own gradients take 10 to 60 times as long there.
-    """
-    size = kernel.shape[0]
-    half, dilation = size // 2, (stride, stride)
-    unread = [(length - 1) % stride for length in x.shape[1:3]]  # pixels behind the last window
-    by_x = _convolve(
-        gradient,
-        jnp.flip(kernel, (0, 1)).swapaxes(2, 3),
-        [(half, half + pixels) for pixels in unread],
-        lhs_dilation=dilation,
-    )
-    by_kernel = _convolve(
-        x.transpose(3, 1, 2, 0),
-        gradient.transpose(1, 2, 0, 3),
-        [(half, half)] * 2,
-        rhs_dilation=dilation,
-    )
-    return by_x, by_kernel[:, :size, :size].transpose(1, 2, 0, 3)
-
-
-convolution.defvjp(_convolution_forward, _convolution_backward)
+patch_convolution.defvjp(_convolution_forward, _convolution_backward)
 
 
 def max_pool(x: jax.Array) -> jax.Array:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from vitjax.errors import UserError
 from vitjax.models.names import check_name
 from vitjax.models.parts import init, passes
+from vitjax.models.parts.convolve import convolve
 from vitjax.models.parts.layers import LayerNorm, Linear
 
 
@@ -82,7 +83,7 @@ class ConvStem(nn.Module):
             features = self.hidden_dim if i == num_layers - 1 else self.inner_dim
             shape = (3, 3, x.shape[-1], features)
             kernel = self.param(f"kernel_{i}", init.by_name("kaiming_normal").kernel, shape)
-            x = passes.convolution(x, kernel.astype(self.dtype))
+            x = convolve(x, kernel.astype(self.dtype))
             x = passes.max_pool(nn.relu(x))
         return x.reshape(x.shape[0], -1, self.hidden_dim)
 
