@@ -1,6 +1,7 @@
 // A digit placed as the data set has them; as drawings.py does it for the server.
 
 import { BOX, resized } from "./resample.js";
+import { even } from "./rounding.js";
 
 // Ink uint8 [height, width], light on dark -> { side, pixels [side, side] }.
 export function placed(ink, height, width, dataName) {
@@ -57,10 +58,4 @@ function onDark(digit, rows, columns, side, row, column) {
     pixels.set(digit.subarray(i * columns, (i + 1) * columns), (top + i) * side + left);
   }
   return { side, pixels };
-}
-
-// Rounds halves to even numbers, as Python does.
-function even(x) {
-  const rounded = Math.round(x);
-  return Math.abs(x % 1) === 0.5 && rounded % 2 ? rounded - 1 : rounded;
 }

@@ -1,9 +1,8 @@
 // Computes in the browser what a server computes otherwise: the model is model.onnx.
 
 import * as ort from "./ort.wasm.min.mjs";
-import { placed } from "./placed.js";
-import { gray, inked, onWhite } from "./photo.js";
-import { BILINEAR, resized } from "./resample.js";
+import { onWhite } from "./photo.js";
+import { taken } from "./taken.js";
 
 const TOP = 5;
 let described, session;
@@ -34,33 +33,7 @@ async function read(blob, isDrawing) {
   const context = new OffscreenCanvas(width, height).getContext("2d");
   context.drawImage(bitmap, 0, 0);
   const rgb = onWhite(context.getImageData(0, 0, width, height).data);
-  const [rows, columns, channels] = described.image_shape;
-  const pixels = channels === 1 ? gray(rgb) : rgb;
-  if (height === rows && width === columns) return pixels;
-  if (!described.draws) return fitted(pixels, height, width);
-  const digit = placed(isDrawing ? pixels : inked(pixels, height, width), height, width, described.data);
-  return digit.side === rows ? digit.pixels : fitted(digit.pixels, digit.side, digit.side);
-}
-
-function fitted(pixels, height, width) {
-  const [rows, columns, channels] = described.image_shape;
-  if (described.fit !== "center_crop") {
-    return resized(pixels, height, width, channels, rows, columns, BILINEAR);
-  }
-  const found = new Uint8Array(rows * columns * channels);
-  const [top, left] = [offset(height, rows), offset(width, columns)];
-  for (let i = Math.max(0, -top); i < rows && i + top < height; i++) {
-    for (let j = Math.max(0, -left); j < columns && j + left < width; j++) {
-      for (let c = 0; c < channels; c++) {
-        found[(i * columns + j) * channels + c] = pixels[((i + top) * width + j + left) * channels + c];
-      }
-    }
-  }
-  return found;
-}
-
-function offset(length, size) {
-  return length >= size ? Math.round((length - size) / 2) : -Math.floor((size - length) / 2);
+  return taken(rgb, height, width, isDrawing, described);
 }
 
 async function urlOf(image, height, width, channels) {
