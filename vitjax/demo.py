@@ -65,9 +65,7 @@ def _write(workdir: str, out: str, runtime: str | None) -> int:
     from vitjax.inference.predictor import load_predictor
 
     recognizer = Recognizer(load_predictor(workdir))
-    static.write(
-        recognizer, Path(out).expanduser(), Path(runtime).expanduser() if runtime else None, _say
-    )
+    static.write(recognizer, Path(out), Path(runtime) if runtime else None, _say)
     return 0
 
 

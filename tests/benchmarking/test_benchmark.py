@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib.util
 import json
+import re
 
 import jax
 import jax.numpy as jnp
@@ -141,6 +142,13 @@ def test_measures_a_config():
     model = models.create("vit", 10, **config.model)
     count = models.num_params(models.abstract_params(model, (32, 32, 1)))
     assert f"vit: {count:,} parameters" in out
+
+
+@pytest.mark.slow
+def test_a_config_that_diverges_is_told():
+    words = "--config.optim.name=sgd", "--config.optim.learning_rate=1e30"
+    _, err = benchmark("--config=configs/vit_digits.py:debug", "--rounds=1", *words, code=1)
+    assert re.search(r"error: the numbers of step \d+ are not finite.*learning_rate$", err.strip())
 
 
 @pytest.mark.slow

@@ -229,6 +229,7 @@ def test_the_page_without_a_server_sends_nothing_elsewhere(chromium, static_page
     [
         (("--static={run}",), "exists, expected a new folder; change --static"),
         (("--static={run}/no/page",), "no is no folder; make it, or change --static"),
+        (("--static=~nobody-here/page",), "~nobody-here is no folder; make it, or change"),
         (("--static={run}/page", "--runtime={run}"), "has no dist/ort.wasm.min.mjs; expected"),
     ],
 )

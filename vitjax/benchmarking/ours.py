@@ -21,6 +21,7 @@ from vitjax.data import on_device
 from vitjax.data.augment import Augmentation
 from vitjax.data.dataset import Split
 from vitjax.data.on_device import AtRest, DeviceImages
+from vitjax.errors import UserError
 from vitjax.machine.temporary import temporary_folder
 from vitjax.training import losses, optim
 from vitjax.training.ahead import memory
@@ -142,7 +143,10 @@ class Ours:
         self._state = self._train(self._state, SEED, self._batches(), np.int32(stop))
         self._step = int(self._state.step)
         if self._step != stop:
-            raise FloatingPointError(f"the benchmark diverged at step {self._step}")
+            raise UserError(
+                f"the numbers of step {self._step + 1} are not finite, so that there is nothing to "
+                "time; lower config.optim.learning_rate"
+            )
 
     def _batches(self) -> AtRest:
         return AtRest(self._train_data, self._order, np.int32(0))
