@@ -321,6 +321,8 @@ def test_a_tilde_is_the_home(own_run, tmp_path, monkeypatch):
     main("--workdir=~/own_run", module="vitjax.evaluate")
     main(own_run, own_run, "--figure=~/new/figure.png", module="vitjax.compare")
     assert (tmp_path / "new" / "figure.png").exists()
+    (tmp_path / "mine.py").write_text("from vitjax.config import default as get_config\n")
+    assert vitjax.get_config("~/mine.py:mixer").model_name == "mixer"
     assert (own_run / "predictions.npz").exists()
     assert vitjax.load("~/own_run").workdir == own_run
     assert find_teacher("~/own_run").path == own_run

@@ -22,7 +22,7 @@ def find(file: str) -> Path:
     The name of a shipped one may stand alone or behind configs/. Raises UserError with the nearest
     names where there is no such file.
     """
-    file = file if file.endswith(".py") else f"{file}.py"
+    file = os.path.expanduser(file if file.endswith(".py") else f"{file}.py")
     if os.path.isfile(file):  # no error for a name that is too long
         return Path(file)
     known, path = shipped(), Path(file)
