@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 
 from vitjax.config import default, flatten
 from vitjax.errors import UserError
-from vitjax.experiments import apply_row, split_recipe
+from vitjax.experiments import apply_row, muon_recipe, split_recipe
 
 LOSSES = {
     "CrossEntropy": "cross_entropy",
@@ -70,8 +70,7 @@ def _recipe(config: ConfigDict) -> None:
     config.num_epochs = 30
     config.data.augment.update(crop_padding=2, rotation_degrees=10.0)
     config.loss.label_smoothing = 0.1
-    config.optim.update(name="muon", learning_rate=5e-3, weight_decay=0.05, ema_decay=0.999)
-    config.schedule.update(name="cosine", warmup_epochs=1.0)
+    muon_recipe(config)
 
 
 def sweep(name: str = "initialisers") -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ Measured on two CPU cores with seed 0: 0.9761 on test, 0.9783 with mlp128, 0.994
 from ml_collections import ConfigDict
 
 from vitjax.config import default
-from vitjax.experiments import apply_row, choose_row
+from vitjax.experiments import apply_row, choose_row, muon_recipe
 
 MLP_DIMS = {"mlp128": 128, "mlp256": 256, "mlp512": 512}
 RECIPES = {"recipe": (10, 32), "recipe40": (40, 64)}  # epochs and batch size of each
@@ -40,5 +40,4 @@ def _recipe(config: ConfigDict, num_epochs: int, batch_size: int) -> None:
     """Sets Muon with a cosine schedule and averaged weights, and shifts of two pixels."""
     config.num_epochs, config.data.batch_size = num_epochs, batch_size
     config.data.augment.crop_padding = 2
-    config.optim.update(name="muon", learning_rate=5e-3, weight_decay=0.05, ema_decay=0.999)
-    config.schedule.update(name="cosine", warmup_epochs=1.0)
+    muon_recipe(config)

@@ -16,7 +16,13 @@ not run yet, but for their debug runs.
 from ml_collections import ConfigDict
 
 from vitjax.config import default
-from vitjax.experiments import apply_row, small_images_recipe, split_recipe, without_margin
+from vitjax.experiments import (
+    apply_row,
+    muon_recipe,
+    small_images_recipe,
+    split_recipe,
+    without_margin,
+)
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -53,5 +59,4 @@ def _digits_recipe(config: ConfigDict) -> None:
     if config.data.name == "mnist":
         without_margin(config)
     config.data.augment.update(crop_padding=2, rotation_degrees=10.0)
-    config.optim.update(name="muon", learning_rate=5e-3, weight_decay=0.05, ema_decay=0.999)
-    config.schedule.update(warmup_epochs=1.0, warmup_factor=0.0, end_factor=0.0, per_epoch=False)
+    muon_recipe(config)

@@ -41,6 +41,7 @@ ROWS = {  # config: image shape, classes, published parameters (None: not publis
     "vit_cifar100:4p12l-384-1536": (CIFAR, 100, 21_578_788),
     "vit_compact": (CIFAR, 100, 494_244),
     "vit_compact:3m": (CIFAR, 100, 3_260_004),
+    "vit_compact:mnist": (MNIST, 10, 89_642),
     "vit_galaxy_zoo2:110421": (GALAXY, 8, 4_719_368),
     "vit_galaxy_zoo2:121021": (GALAXY, 8, 6_438_024),
     "vit_galaxy_zoo2:12??21": (GALAXY, 8, 16_009_480),

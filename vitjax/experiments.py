@@ -132,6 +132,14 @@ def small_images_recipe(config: ConfigDict, num_epochs: int) -> None:
     )
 
 
+def muon_recipe(config: ConfigDict) -> None:
+    """Sets how a small network learns MNIST fast: Muon, cosine, averaged weights."""
+    config.optim.update(name="muon", learning_rate=5e-3, weight_decay=0.05, ema_decay=0.999)
+    config.schedule.update(
+        name="cosine", warmup_epochs=1.0, warmup_factor=0.0, end_factor=0.0, per_epoch=False
+    )
+
+
 def without_margin(config: ConfigDict) -> None:
     """Enlarges the middle 22 pixels of MNIST's digits, which fill 20 of 28, to 28 again."""
     config.data.update(image_size=22, fit="center_crop", input_size=28)
