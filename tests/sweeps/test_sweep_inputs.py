@@ -55,3 +55,14 @@ def test_a_second_group_does_not_begin_with_other_weights(tmp_path):
     shutil.rmtree(run)
     (tmp_path / "first").rename(run)
     assert len(train_grid(config, TWO_GROUPS, tmp_path / "sweep", say=quiet)) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "values"), [("name", ("cross_entropy", "mse")), ("label_smoothing", (0.0, 0.1))]
+)
+def test_losses_of_unlike_kinds_rank_no_members(tmp_path, option, values):
+    grid = [{f"loss.{option}": value} for value in values]
+    words = rf"cannot rank losses of unlike config\.loss\.{option} .*set config\.select_by=accuracy"
+    with pytest.raises(UserError, match=words):
+        train_grid(small(select_by="loss"), grid, tmp_path / "sweep", say=quiet)
+    assert not (tmp_path / "sweep").exists()

@@ -60,7 +60,7 @@ def read_column(column: Column, ids: np.ndarray) -> list[str]:
     path = column.file
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
+            reader = csv.DictReader(file, skipinitialspace=True, strict=True)
             columns = list(reader.fieldnames or [])
             rows = [row for _, row in whole_rows(path, reader)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -57,6 +57,7 @@ def train_grid(
     """
     found = members(config, overrides)
     _check_halve(halve, found)
+    _check_ranking(found)
     asked = {
         "config": to_json(config),
         "members": {member.name: member.overrides for member in found},
@@ -91,8 +92,20 @@ def _check_halve(halve: Sequence[int], members: Sequence[Member]) -> None:
         raise UserError(
             f"--halve={','.join(map(str, halve))} should be rising epochs from 1 to {last - 1}"
         )
-    if len({member.config.select_by for member in members}) > 1:
+
+
+def _check_ranking(members: Sequence[Member]) -> None:
+    """Raises UserError unless validation measures the same of all members."""
+    ways = {member.config.select_by for member in members}
+    if len(ways) > 1:
         raise UserError("the members of a sweep need one config.select_by, to be ranked by")
+    for option in members[0].config.loss if ways == {"loss"} else ():
+        values = {str(member.config.loss[option]): None for member in members}
+        if len(values) > 1:
+            raise UserError(
+                f"config.select_by=loss cannot rank losses of unlike config.loss.{option} "
+                f"({', '.join(values)}); set config.select_by=accuracy"
+            )
 
 
 def _check_mesh(config: ConfigDict) -> None:

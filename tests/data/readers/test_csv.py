@@ -51,6 +51,14 @@ def test_names_of_validation(root, name):
     assert read(root).splits["valid"].ids.tolist() == ["2.png"]
 
 
+@pytest.mark.parametrize("line", ['1.png,"dog', '"1.png,dog'])
+@pytest.mark.parametrize("last", ["2.png,cat", '2.png,"cat"'])
+def test_a_quote_that_is_not_closed_swallows_no_lines(root, line, last):
+    file = write(root / "all.csv", "path,label", "0.png,cat", line, last)
+    with pytest.raises(UserError, match=r"all\.csv is no CSV file.*close all quotes"):
+        read(file)
+
+
 def test_a_split_that_is_there_under_two_names(root):
     for name in ("train", "val", "validation"):
         write(root / f"{name}.csv", "path,label", "0.png,0", "1.png,1")

@@ -82,7 +82,7 @@ def read_rows(file: Path, path_column: str, label_column: str) -> list[Row]:
     rows = []
     try:
         with open(file, newline="", encoding="utf-8-sig") as lines:  # Excel puts a mark in front
-            reader = csv.DictReader(lines, skipinitialspace=True)
+            reader = csv.DictReader(lines, skipinitialspace=True, strict=True)
             columns = list(reader.fieldnames or [])
             check_header(file, columns, path_column, "the header")
             check_header(file, columns, label_column, "config.data.label_column")
@@ -95,7 +95,9 @@ def read_rows(file: Path, path_column: str, label_column: str) -> list[Row]:
                     )
                 rows.append(Row(where, path, path, label.strip()))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{file} is no CSV file in UTF-8 ({error}); save it as such.") from error
+        raise UserError(
+            f"{file} is no CSV file in UTF-8 ({error}); save it as such, and close all quotes."
+        ) from error
     if not rows:
         raise UserError(f"{file} has a header but no lines; change config.data.data_dir.")
     return rows
