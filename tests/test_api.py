@@ -56,6 +56,17 @@ def test_a_wrong_config_is_the_users_mistake(name, options, message):
         vitjax.get_config(name, **options)
 
 
+@pytest.mark.parametrize("weights", [np.ones(10), tuple(np.ones(10, np.float32))])
+def test_arrays_in_a_config_are_the_users_mistake(weights, tmp_path):
+    message = r"config\.loss\.class_weights=.*should be text, a number or a tuple.*tolist\(\)"
+    config = vitjax.get_config("vit_digits", **{"loss.class_weights": weights})
+    with pytest.raises(vitjax.UserError, match=message):
+        vitjax.train(config, tmp_path / "run", say=quiet)
+    grid = {"loss.class_weights": ["uniform", weights]}
+    with pytest.raises(vitjax.UserError, match=message):
+        vitjax.train_grid(small(), grid, tmp_path / "sweep", say=quiet)
+
+
 def test_a_run_has_what_its_folder_holds(run):
     assert [epoch.epoch for epoch in run.history] == [1, 2]
     assert run.history[1].step > run.history[0].step
@@ -93,6 +104,9 @@ def test_images_of_any_kind_are_predicted(run, tmp_path):
     first, second = found[0]
     assert first.probability >= second.probability
     assert run.predict([]) == []
+    for one in (pixels, np.stack([pixels] * 3, -1), Image.fromarray(pixels), tmp_path / "a.png"):
+        with pytest.raises(vitjax.UserError, match=r"takes a list of images.*\[image\]"):
+            run.predict(one)
 
 
 @pytest.mark.parametrize("content", [None, b"no image", b"\x89PNG\r\n\x1a\n"])
@@ -152,6 +166,15 @@ def test_a_grid_of_lists_gives_runs_the_best_first(tmp_path):
 def test_a_grid_is_also_text_or_a_list(grid, tmp_path):
     runs = vitjax.train_grid(small(), grid, tmp_path / "sweep", say=quiet)
     assert sorted(run.config.seed for run in runs) == [0, 1]
+
+
+@pytest.mark.slow
+def test_class_weights_in_a_grid_are_names_or_numbers(tmp_path):
+    weights = ["uniform", (1.0,) * 9 + (2.0,)]
+    config = small()
+    config.select_by = "accuracy"
+    runs = vitjax.train_grid(config, {"loss.class_weights": weights}, tmp_path / "s", say=quiet)
+    assert {run.config.loss.class_weights for run in runs} == {*weights}
 
 
 def test_a_wrong_grid_is_the_users_mistake(tmp_path):

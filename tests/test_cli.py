@@ -257,6 +257,7 @@ MISTAKES = {
     "padding": ("--config.data.augment.crop_padding=32", "should be below the image size of"),
     "missing folder": ("--config.data.name=folder --config.data.data_dir=/no", "no folder /no"),
     "weights": ("--config.loss.class_weights=(1,2)", "should be 10 numbers"),
+    "no weights": ("--config.loss.class_weights=(True,False)", "or a number for each class"),
 }
 
 

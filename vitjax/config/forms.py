@@ -7,9 +7,22 @@ from typing import Any
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
+from vitjax.errors import UserError
+
 
 def to_json(config: ConfigDict) -> dict[str, Any]:
-    """Returns the config as JSON would give it back (tuples become lists)."""
+    """Returns the config as JSON would give it back (tuples become lists).
+
+    Raises UserError for a value that JSON has not, as an array.
+    """
+    for key, value in flatten(config).items():
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            raise UserError(
+                f"config.{key}={value!r} should be text, a number or a tuple of these; of an array "
+                "take tuple(array.tolist())"
+            ) from error
     return json.loads(config.to_json())
 
 

@@ -141,6 +141,8 @@ def _bound(key: str, value: Any) -> str:
         return "at least 0 and at most 1"
     if key in ("optim.learning_rate", "distill.temperature") and not 0 < value < math.inf:
         return "above 0"
+    if key == "loss.class_weights" and _has(value, lambda number: isinstance(number, bool)):
+        return "uniform, balanced or a number for each class"
     if key in _OF_CHANNELS:
         return _of_channels(*_OF_CHANNELS[key], value)
     return ""

@@ -1,6 +1,7 @@
 """The members of a sweep: what each changes, what it is called, and which can train together."""
 
 import ast
+import copy
 import itertools
 import json
 import re
@@ -11,7 +12,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from vitjax.config import check_keys, flatten, use_model
+from vitjax.config import check_keys, flatten, to_json, use_model
 from vitjax.data.dataset import Dataset
 from vitjax.errors import UserError
 from vitjax.training import losses
@@ -75,7 +76,7 @@ def members(config: ConfigDict, overrides: Iterable[Mapping[str, Any]]) -> list[
 
 
 def _override(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
-    own = config.copy_and_resolve_references()
+    own = copy.deepcopy(config)  # else an option that may be of any type takes that of its value
     if "model_name" in changes:
         use_model(own, changes["model_name"])
     for key, value in changes.items():
@@ -84,6 +85,7 @@ def _override(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
             own.update_from_flattened_dict({key: value})
         except (TypeError, ValueError) as error:
             raise UserError(f"the sweep sets config.{key}={value!r}: {error}") from error
+    to_json(own)  # refuses what no file could hold
     return own
 
 
