@@ -3,7 +3,6 @@
 import functools
 import itertools
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -211,21 +210,13 @@ class Run:
         Images are paths, PIL images or uint8 arrays [H, W] or [H, W, C], each of any size. Raises
         UserError for what is no image, and for one image that is not in a list.
         """
-        if self._is_one(images):
+        if self.predictor.is_one_image(images):
             raise UserError("predict takes a list of images, not one; put it in one: [image]")
         fitted = [self._fitted(image) for image in images]
         if not fitted:
             return []
         probabilities = self.predictor.predict(np.stack(fitted))
         return [most_probable(row, self.class_names, top) for row in probabilities]
-
-    def _is_one(self, images: Any) -> bool:
-        """Whether these are a path, a PIL image or an array [H, W] or [H, W, C], not several."""
-        if isinstance(images, str | os.PathLike) or hasattr(images, "getbands"):
-            return True
-        shape: Sequence[int] = getattr(images, "shape", ())
-        channels = {1, 3, 4} - {self.predictor.image_shape[1]}
-        return len(shape) == 2 or (len(shape) == 3 and shape[2] in channels)
 
     def _fitted(self, image: Any) -> np.ndarray:
         try:

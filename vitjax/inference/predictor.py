@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +48,14 @@ class Predictor:
     def input_shape(self) -> tuple[int, int, int]:
         """H, W, C that the model sees."""
         return input_shape(self.config.data.input_size, self.image_shape)
+
+    def is_one_image(self, images: Any) -> bool:
+        """Whether these are a path, a PIL image or an array [H, W] or [H, W, C], not several."""
+        if isinstance(images, str | os.PathLike) or hasattr(images, "getbands"):
+            return True
+        shape: Sequence[int] = getattr(images, "shape", ())
+        channels = {1, 3, 4} - {self.image_shape[1]}  # else a batch of gray images
+        return len(shape) == 2 or (len(shape) == 3 and shape[2] in channels)
 
     def fit(self, image: Any) -> np.ndarray:
         """An image, a path or PIL's or uint8 [H, W] or [H, W, C], of any size -> `image_shape`.
