@@ -182,6 +182,35 @@ def test_a_wrong_grid_is_the_users_mistake(tmp_path):
         vitjax.train_grid(small(), {"optim.lr": [1]}, tmp_path, say=quiet)
 
 
+@pytest.mark.parametrize(
+    ("grid", "halve", "message"),
+    [
+        ({"seed": 0}, (), r"the grid has seed=0, expected its values in a list"),
+        ({"seed": "012"}, (), r"the grid has seed='012', expected its values in a list"),
+        (["seed=0,1"], (), r"\['seed=0,1'\] is no grid; expected a dictionary of options"),
+        (None, (), "None is no grid"),
+        ({"seed": [0, 1]}, 2, r"halve=2 should be a list of epochs, as \[2, 4\]"),
+    ],
+)
+def test_a_grid_or_epochs_of_another_kind_are_the_users_mistake(grid, halve, message, tmp_path):
+    with pytest.raises(vitjax.UserError, match=message):
+        vitjax.train_grid(small(), grid, tmp_path / "sweep", halve=halve, say=quiet)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_what_is_no_config_no_folder_or_no_other_run_is_the_users_mistake(run, tmp_path):
+    with pytest.raises(vitjax.UserError, match=r"'vit_digits' is no config; vitjax\.get_config"):
+        vitjax.train("vit_digits", tmp_path / "run")
+    with pytest.raises(vitjax.UserError, match=r"'vit_digits' is no config"):
+        vitjax.train_grid("vit_digits", {"seed": [0, 1]}, tmp_path / "sweep")
+    with pytest.raises(vitjax.UserError, match="workdir=None should be the path of a folder"):
+        vitjax.train(small(), None)
+    with pytest.raises(vitjax.UserError, match="workdir=3 should be the path of a folder"):
+        vitjax.load(3)
+    with pytest.raises(vitjax.UserError, match="two runs or more are compared"):
+        run.compare([])
+
+
 def test_no_run():
     with pytest.raises(vitjax.UserError, match="there is no folder nowhere; give the --workdir"):
         vitjax.load("nowhere")

@@ -59,3 +59,5 @@ def test_several_seeds_and_names_with_commas(own_run, tmp_path):
     assert "Welch" in out
     out, _ = commands.main(a0, member, **COMMAND)
     assert "McNemar's exact test p = 1" in out
+    out, _ = commands.main(a0, f"{member},{b0},{member}", **COMMAND)
+    assert "mean of 3 runs" in out

@@ -1,7 +1,6 @@
 """The Python API: configs, runs and sweeps, as the commands make and use them."""
 
 import functools
-import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -33,9 +32,9 @@ from vitjax.text import harmless, one_line
 
 if TYPE_CHECKING:
     from vitjax.serving.exporting import Export, Format
+    from vitjax.sweeps.plan import Grid
 
 Say = Callable[[str], None]
-Grid = str | Mapping[str, Sequence[Any]] | Iterable[Mapping[str, Any]]
 
 
 def say_at_once(line: str) -> None:
@@ -72,6 +71,7 @@ def train(
     """
     from vitjax.training.run import train_and_evaluate
 
+    _check_config(config)
     folder = files.folder_to_write(workdir)
     use_compile_cache()
     train_and_evaluate(config, folder, say, command)
@@ -88,7 +88,7 @@ def load(workdir: str | Path, step: str | int = "best") -> "Run":
 
 def train_grid(
     config: ConfigDict,
-    grid: Grid,
+    grid: "Grid",
     workdir: str | Path,
     *,
     halve: Sequence[int] = (),
@@ -104,14 +104,16 @@ def train_grid(
     it has. `words` of a command line are kept in the folders. Raises what `train` raises.
     """
     from vitjax.sweeps import grid as sweeps
+    from vitjax.sweeps.plan import overrides_of
 
+    _check_config(config)
     folder = files.folder_to_write(workdir)
     if not 0 <= memory_gib < math.inf:
         raise UserError(f"--memory_gib={memory_gib} should be finite and at least 0")
     use_compile_cache()
     ranked = sweeps.train_grid(
         config,
-        _overrides(grid, config),
+        overrides_of(grid, config),
         folder,
         halve=halve,
         max_bytes=int(memory_gib * 2**30),
@@ -125,15 +127,10 @@ def train_grid(
     return runs
 
 
-def _overrides(grid: Grid, config: ConfigDict) -> Iterable[Mapping[str, Any]]:
-    from vitjax.sweeps.plan import parse_grid
-
-    if isinstance(grid, str):
-        return parse_grid(grid, config)
-    if isinstance(grid, Mapping):
-        combined = itertools.product(*grid.values())
-        return [dict(zip(grid, values, strict=True)) for values in combined]
-    return grid
+def _check_config(config: Any) -> None:
+    """Raises UserError for what is no config, as the name of one."""
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"{config!r} is no config; vitjax.get_config(NAME) gives one by its name")
 
 
 def _published(config: ConfigDict) -> float | None:

@@ -29,8 +29,6 @@ def run(argv: Sequence[str] | None = None) -> int:
     figure = command.png("figure", "PNG file to draw the groups to.")
 
     def main() -> int:
-        if len(command.words) < 2:
-            raise UserError("two runs or more are compared; give their folders")
         if (metadata.value is None) != (column.value is None):
             raise UserError("--metadata and --column belong together; give both")
         from vitjax.compile_cache import use_compile_cache
@@ -56,7 +54,13 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def _runs(word: str) -> list[str]:
     """Returns the folders of a side; a sweep's members have commas in their names."""
-    names = [word] if Path(word).is_dir() else word.split(",")
+    names: list[str] = []
+    parts = word.split(",")
+    while parts:
+        ends = range(len(parts), 0, -1)
+        end = next((end for end in ends if Path(",".join(parts[:end])).is_dir()), 1)
+        names.append(",".join(parts[:end]))
+        parts = parts[end:]
     if not all(names):
         raise UserError(f"{word!r} names no run beside a comma; expected RUN,RUN")
     return names

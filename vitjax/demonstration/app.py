@@ -131,6 +131,7 @@ def serve(app: "FastAPI", host: str, port: int, say: Callable[[str], None]) -> N
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
+            listening.listen()  # who comes once the address is known waits, and is not refused
         except OSError as error:
             raise UserError(
                 f"cannot listen on {host}:{port}: {error.strerror or error}; choose another "

@@ -39,6 +39,8 @@ def compare_sides(
     same examples.
     """
     names = [[str(run) for run in each] for each in sides]
+    if len(names) < 2 or not all(names):
+        raise UserError("two runs or more are compared; give their folders")
     runs = {name: predictions(name, say=say) for each in names for name in each}
     check_same(list(runs), list(runs.values()))
     some = next(iter(runs.values()))

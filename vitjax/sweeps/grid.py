@@ -86,7 +86,9 @@ def _command(words: Sequence[str]) -> str:
     return shlex.join(["python", "-m", "vitjax.sweep", *words])
 
 
-def _check_halve(halve: Sequence[int], members: Sequence[Member]) -> None:
+def _check_halve(halve: Any, members: Sequence[Member]) -> None:
+    if not isinstance(halve, Sequence):
+        raise UserError(f"halve={halve!r} should be a list of epochs, as [2, 4]")
     last = max(member.config.num_epochs for member in members)
     if list(halve) != sorted(set(halve)) or not all(0 < epoch < last for epoch in halve):
         raise UserError(

@@ -44,6 +44,10 @@ _VALUES = (
 _NEVER_OFF = ("seed", "loss.class_weights")  # values whose 0 or name is not an off
 
 
+# What a sweep runs: such text as --grid takes, the values of each option, or each run's options.
+Grid = str | Mapping[str, Sequence[Any]] | Iterable[Mapping[str, Any]]
+
+
 class Member(NamedTuple):
     """One run of a sweep."""
 
@@ -99,6 +103,26 @@ def _text(value: Any) -> str:
     """Returns a value as it stands in a name, which is also that of a folder."""
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return re.sub(r"[^\w.+-]+", "_", text).strip("_") or "none"
+
+
+def overrides_of(grid: Grid, config: ConfigDict) -> list[Mapping[str, Any]]:
+    """Returns what each run of a grid changes; raises UserError for what is no grid."""
+    if isinstance(grid, str):
+        return [*parse_grid(grid, config)]
+    if isinstance(grid, Mapping):
+        for key, values in grid.items():
+            if isinstance(values, str) or not isinstance(values, Iterable):
+                raise UserError(f"the grid has {key}={values!r}, expected its values in a list")
+        combined = itertools.product(*grid.values())
+        return [dict(zip(grid, values, strict=True)) for values in combined]
+    if isinstance(grid, Iterable):
+        each = list(grid)
+        if all(isinstance(changes, Mapping) for changes in each):
+            return each
+    raise UserError(
+        f"{grid!r} is no grid; expected a dictionary of options and lists of their values, as "
+        "{'seed': [0, 1]}, or a list with a dictionary for each run"
+    )
 
 
 def parse_grid(text: str, config: ConfigDict) -> list[dict[str, Any]]:

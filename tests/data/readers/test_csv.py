@@ -83,6 +83,12 @@ def test_large_numbers_are_compared_to_the_last_digit(root):
     assert read(file).class_names == (numbers[1], numbers[0], numbers[2])
 
 
+def test_digits_parted_by_an_underscore_are_a_name(root):
+    """Python reads 1_0 as 10, and would take the two for one class."""
+    file = write(root / "all.csv", "path,label", "0.png,1_0", "1.png,10", "2.png,9")
+    assert read(file).class_names == ("10", "1_0", "9")
+
+
 def test_image_root_and_absolute_paths(root, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("labels")
     file = write(elsewhere / "all.csv", "path,label", "0.png,0", f"{root / '1.png'},1")

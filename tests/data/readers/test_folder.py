@@ -80,6 +80,41 @@ def test_says_nothing_where_nothing_is_left_out(pets):
     assert said == ["reading folder/train: 6 images"]
 
 
+def test_says_which_folders_beside_train_are_no_splits(tmp_path):
+    for name in ("train", "test", "testing", "eval", ".cache", "__MACOSX"):
+        save(tmp_path / name / "cat" / "0.png")
+    said = []
+    assert set(read(tmp_path, said.append).splits) == {"train", "test"}
+    assert said[0].startswith(f"left out eval, testing beside train in {tmp_path}; what is read is")
+
+
+def save_16_bits(path, brightest):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.linspace(0, brightest, 36).astype(np.uint16).reshape(6, 6)
+    Image.fromarray(pixels).save(path)
+
+
+def test_twelve_bits_in_files_of_sixteen_are_told(tmp_path):
+    for name in ("cat", "dog"):
+        save_16_bits(tmp_path / name / "0.png", 4095)
+    said = []
+    train = read(tmp_path, said.append).splits["train"]
+    assert train.images.max() == 15
+    assert said[0] == (
+        "warning   2 images that were looked at have 16 bits and no pixel above 4,095 of 65,535: "
+        "16 levels of gray will be left of them; multiply the pixels by 16"
+    )
+
+
+@pytest.mark.parametrize("brightest", [2**14, 65535])
+def test_sixteen_bits_that_are_used_are_not_told(tmp_path, brightest):
+    save_16_bits(tmp_path / "cat" / "0.png", 4095)
+    save_16_bits(tmp_path / "dog" / "0.tif", brightest)
+    said = []
+    read(tmp_path, said.append)
+    assert not any("16 bits" in line for line in said)
+
+
 @pytest.mark.parametrize("valid", ["valid", "val", "validation", "Val"])
 def test_splits(tmp_path, valid):
     for split, count in (("train", 3), (valid, 2), ("test", 1)):

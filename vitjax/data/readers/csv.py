@@ -179,14 +179,18 @@ def _sorted_labels(labels: Mapping[str, str]) -> tuple[str, ...]:
                 f"{where} has the label {label!r}, and {labels[other]} {other!r}, which is the "
                 "same number; write it in one way."
             )
-    try:
+    if all(isinstance(_number(label), int) for label in labels):
         return tuple(sorted(labels, key=int))
-    except ValueError:
-        return tuple(sorted(labels))
+    return tuple(sorted(labels))
 
 
 def _number(label: str) -> float | None:
-    """The number that a label is, integers to their last digit; None for what is no number."""
+    """The number that a label is, integers to their last digit; None for what is no number.
+
+    Python takes 1_0 for 10; a table does not.
+    """
+    if "_" in label:
+        return None
     for kind in (int, float):
         try:
             return kind(label)

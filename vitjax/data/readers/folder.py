@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from vitjax.data.dataset import Dataset
@@ -44,6 +45,8 @@ def read(wanted: Wanted) -> Dataset:
             "folder of images per class."
         )
     split_folders = _split_folders(root)
+    if split_folders["train"] != root:
+        _say_other_folders(root, split_folders, wanted.on_status)
     class_names = _class_names(split_folders["train"])
     listing: Listing = {}
     left_out: Counter[str] = Counter()
@@ -89,6 +92,19 @@ def _split_folders(root: Path) -> dict[str, Path]:
             "config.data.data_dir."
         )
     return {"train": root}
+
+
+def _say_other_folders(
+    root: Path, split_folders: dict[str, Path], say: Callable[[str], None]
+) -> None:
+    """Says which folders beside train are no splits, as one whose name is another word for test."""
+    read = {folder.name for folder in split_folders.values()}
+    others = [name for name in subfolders(root) if name not in read]
+    if others:
+        say(
+            f"left out {printable(_some(others))} beside train in {root}; what is read is called "
+            f"{', '.join(SPLIT_OF)}"
+        )
 
 
 def subfolders(folder: str | Path) -> list[str]:

@@ -13,7 +13,14 @@ import numpy as np
 
 from vitjax.data.dataset import Dataset, Split
 from vitjax.data.images import Images, StoredImages
-from vitjax.data.readers.pixels import GRAY_MODES, header, open_image, to_array, why_unreadable
+from vitjax.data.readers.pixels import (
+    GRAY_MODES,
+    fewer_bits,
+    header,
+    open_image,
+    to_array,
+    why_unreadable,
+)
 from vitjax.errors import UserError
 from vitjax.machine.host import available_memory, num_cores
 
@@ -27,6 +34,7 @@ class Files(NamedTuple):
 
 
 Listing = dict[str, Files]  # by split
+_LOOKED_AT = 32  # images, for whether their 16 bits are used
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +165,9 @@ def read_files(
     """
     listing = {split: _thinned(files, options) for split, files in listing.items()}
     paths = [path for files in listing.values() for path in files.paths]
+    some = thin(len(paths), ReadOptions(max_examples=_LOOKED_AT))
+    if few := fewer_bits([paths[i] for i in some]):
+        on_status(few)
     splits, damaged = {}, []
     with concurrent.futures.ThreadPoolExecutor(min(8, num_cores())) as pool:
         shape = _common_shape(paths, options, pool)

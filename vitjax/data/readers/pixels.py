@@ -1,5 +1,6 @@
 """One image file: what its head tells, and its pixels as an array."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -30,6 +31,31 @@ def header(path: str) -> tuple[tuple[int, int], str] | None:
             return image.size[::-1] if turned else image.size, image.mode
     except Exception:  # damaged files raise many types; decoding will list this one
         return None
+
+
+def fewer_bits(paths: Sequence[str]) -> str:
+    """Says that images of 16 bits use fewer, as a sensor's 12, of which 8 would leave few levels.
+
+    Returns "" where they use more than 14, and unless all these files are gray images of 16 bits.
+    """
+    from PIL import Image
+
+    brightest = 0
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                if not image.mode.startswith("I;16"):
+                    return ""
+                brightest = max(brightest, int(np.asarray(image).max()))
+        except Exception:  # damaged files raise many types; decoding will list this one
+            return ""
+    if not 0 < brightest < 2**14:
+        return ""
+    return (
+        f"warning   {len(paths)} images that were looked at have 16 bits and no pixel above "
+        f"{brightest:,} of 65,535: {brightest // 256 + 1} levels of gray will be left of them; "
+        f"multiply the pixels by {2 ** (16 - brightest.bit_length())}"
+    )
 
 
 def _lies_on_its_side(image: "Image.Image", path: str) -> bool:
