@@ -44,6 +44,14 @@ def test_a_comma_without_a_name_is_refused(digits_run):
     assert "names no run beside a comma" in err
 
 
+def test_more_names_than_a_path_may_be_long_are_looked_up_one_by_one(digits_run, tmp_path):
+    names = ",".join(f"{tmp_path}/none-{i:03d}" for i in range(200))
+    _, err = commands.main(digits_run, names, code=1, **COMMAND)
+    assert "none-000" in err
+    _, err = commands.main(digits_run, ",".join(["none"] * 100), code=1, **COMMAND)
+    assert "there is no folder none" in err
+
+
 def test_a_figure_of_another_kind_is_refused(digits_run):
     _, err = commands.main(digits_run, digits_run, "--figure=c.jpg", code=2, **COMMAND)
     assert "expected a file whose name ends with .png" in err

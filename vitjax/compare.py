@@ -10,6 +10,7 @@ the one that --key names, calls examples as predictions.npz does: a galaxy by it
 are cut into five groups.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def _runs(word: str) -> list[str]:
     parts = word.split(",")
     while parts:
         ends = range(len(parts), 0, -1)
-        end = next((end for end in ends if Path(",".join(parts[:end])).is_dir()), 1)
+        end = next((end for end in ends if os.path.isdir(",".join(parts[:end]))), 1)
         names.append(",".join(parts[:end]))
         parts = parts[end:]
     if not all(names):
