@@ -190,6 +190,8 @@ def test_a_wrong_grid_is_the_users_mistake(tmp_path):
         (["seed=0,1"], (), r"\['seed=0,1'\] is no grid; expected a dictionary of options"),
         (None, (), "None is no grid"),
         ({"seed": [0, 1]}, 2, r"halve=2 should be a list of epochs, as \[2, 4\]"),
+        ({"seed": [0, 1]}, "1", r"halve='1' should be a list of epochs"),
+        ({"seed": [0, 1]}, ["1"], r"halve=\['1'\] should be a list of epochs"),
     ],
 )
 def test_a_grid_or_epochs_of_another_kind_are_the_users_mistake(grid, halve, message, tmp_path):
@@ -209,6 +211,14 @@ def test_what_is_no_config_no_folder_or_no_other_run_is_the_users_mistake(run, t
         vitjax.load(3)
     with pytest.raises(vitjax.UserError, match="two runs or more are compared"):
         run.compare([])
+
+
+def test_a_folder_may_be_any_path(run):
+    class Place:
+        def __fspath__(self):
+            return str(run.workdir)
+
+    assert vitjax.load(Place()).accuracy == run.accuracy
 
 
 def test_no_run():

@@ -18,7 +18,7 @@ def local_folder(workdir: str | Path) -> Path:
 
     Raises UserError where it can be none of this machine, or may not be entered.
     """
-    if not isinstance(workdir, str | Path):
+    if not isinstance(workdir, str | os.PathLike):
         raise UserError(f"workdir={workdir!r} should be the path of a folder, as 'runs/mnist'")
     if re.match(r"[a-z][a-z0-9+.-]+://", str(workdir)):
         raise UserError(

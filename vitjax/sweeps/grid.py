@@ -87,7 +87,7 @@ def _command(words: Sequence[str]) -> str:
 
 
 def _check_halve(halve: Any, members: Sequence[Member]) -> None:
-    if not isinstance(halve, Sequence):
+    if not isinstance(halve, Sequence) or not all(isinstance(epoch, int) for epoch in halve):
         raise UserError(f"halve={halve!r} should be a list of epochs, as [2, 4]")
     last = max(member.config.num_epochs for member in members)
     if list(halve) != sorted(set(halve)) or not all(0 < epoch < last for epoch in halve):
